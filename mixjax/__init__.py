@@ -1,0 +1,26 @@
+"""mixjax: mixture models in JAX; the public names, and nothing else."""
+
+from .em import EM
+from .families.diagonal import DiagonalGaussian
+from .families.family import Family, Moments
+from .families.gaussian import Gaussian
+from .families.laplace import Laplace, MeanLaplace
+from .families.spherical import SphericalGaussian
+from .families.tied import TiedGaussian
+from .fit import Fit, FitError, best, check, fit, fit_from, fit_history
+from .gradient import Gradient
+from .mixture import (
+    Mixture,
+    covariance_penalty,
+    energy,
+    log_prob,
+    m_step,
+    responsibilities,
+    sample,
+)
+from .pytree import pytree
+from .scaling import Scaling
+from .solver import Solver, Status
+from .start import Start, kmeans, kmeans_plus_plus, random_responsibilities
+
+__version__ = "0.1.0"

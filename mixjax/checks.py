@@ -1,0 +1,156 @@
+"""What the front doors ask of their arguments, at trace time."""
+
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .families.family import Family
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether the numbers are there to be looked at (not under ``jit`` or ``vmap``)."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def table(x: Any, name: str = "x") -> Array:
+    """A floating table of two axes; what NumPy holds in float64 becomes JAX's float."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        x = np.asarray(x)
+        dtype = x.dtype
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{name} must hold float32 or float64 numbers, got {dtype}: "
+            f"convert it first, for example {name}.astype('float32')"
+        )
+    shape = np.shape(x)
+    if len(shape) != 2:
+        hint = "; a single column is x[:, None], a single row x[None]" if len(shape) == 1 else ""
+        raise ValueError(f"{name} must have shape (rows, columns), got {shape}{hint}")
+    if 0 in shape:
+        raise ValueError(f"{name} must have at least one row and one column, got {shape}")
+    return jnp.asarray(x)
+
+
+def width(x: Array, n_features: int) -> None:
+    """The table has the columns that the mixture has."""
+    if x.shape[1] != n_features:
+        raise ValueError(
+            f"x has {x.shape[1]} columns, but the mixture has {n_features} features: "
+            "give it the columns, in the order, that it was fitted on"
+        )
+
+
+def row_weights(weights: Any, x: Array) -> Array | None:
+    """None or one non-negative floating weight a row."""
+    if weights is None:
+        return None
+    values = weights if hasattr(weights, "dtype") else np.asarray(weights)
+    if np.shape(values) != (x.shape[0],):
+        raise ValueError(
+            f"weights must have one entry a row, shape ({x.shape[0]},), "
+            f"got {np.shape(values)}"
+        )
+    kind = np.dtype(values.dtype).kind
+    if kind not in "fiub" and values.dtype != jnp.bfloat16:
+        raise TypeError(f"weights must be real numbers, got {values.dtype}")
+    if is_concrete(values):
+        host = np.asarray(values)
+        if (host < 0).any():
+            first = int(np.argmax(host < 0))
+            raise ValueError(
+                f"weights must not be negative, got {host[first]} at row {first}: "
+                "leave a row out with weight 0"
+            )
+        if not (host > 0).any():
+            raise ValueError("weights must not all be zero: no row is left to fit")
+    return jnp.asarray(values).astype(x.dtype)
+
+
+def responsibilities(resp: Any, x: Array) -> Array:
+    """One non-negative number a row and component, (N, K)."""
+    if np.ndim(resp) != 2 or np.shape(resp)[0] != x.shape[0] or np.shape(resp)[1] == 0:
+        raise ValueError(
+            f"resp must have shape (rows, components) = ({x.shape[0]}, K), "
+            f"got {np.shape(resp)}"
+        )
+    resp = jnp.asarray(resp)
+    if jnp.iscomplexobj(resp):
+        raise TypeError(f"resp must be real numbers, got {resp.dtype}")
+    return resp
+
+
+def n_components(value: Any, n_rows: int) -> int:
+    """A whole number from 1 to the number of rows."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"n_components must be a Python int (it sets shapes), got {type(value).__name__}"
+        )
+    if not 1 <= value <= n_rows:
+        raise ValueError(
+            f"n_components must be between 1 and the number of rows ({n_rows}), got {value}"
+        )
+    return int(value)
+
+
+def count(value: Any, name: str) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a Python int, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+def family(value: Any) -> type[Family]:
+    """A subclass of `Family` (the class, not a member of it)."""
+    if not (isinstance(value, type) and issubclass(value, Family)):
+        raise TypeError(
+            f"family must be a class such as mixjax.Gaussian or mixjax.Laplace, got {value!r}"
+        )
+    return value
+
+
+def key(value: Any) -> Array:
+    """One new-style random key."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise TypeError(
+            "key must be a typed random key, jax.random.key(0); got "
+            f"{type(value).__name__}{'' if dtype is None else f' of {dtype}'}. "
+            "An old-style key is turned into one by jax.random.wrap_key_data"
+        )
+    if value.ndim != 0:
+        raise ValueError(
+            f"key must be a single key, got shape {value.shape}: "
+            "use jax.vmap for several at once"
+        )
+    return value
+
+
+def reg_covar(value: Any, n_features: int) -> None:
+    """None, a number, or a number a feature; not negative."""
+    if value is None:
+        return
+    if np.shape(value) not in ((), (n_features,)):
+        raise ValueError(
+            f"reg_covar must be None, a number or of shape ({n_features},), "
+            f"got shape {np.shape(value)}"
+        )
+    if is_concrete(value) and not bool((np.asarray(value) >= 0).all()):
+        raise ValueError(f"reg_covar must not be negative, got {value}")
+
+
+def stopping(tol: Any, max_iter: Any) -> None:
+    """A tolerance and a number of iterations, neither negative; either may be traced."""
+    for name, value in (("tol", tol), ("max_iter", max_iter)):
+        if np.shape(value) != ():
+            raise ValueError(f"{name} must be a single number, got shape {np.shape(value)}")
+        if is_concrete(value) and not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+    if is_concrete(max_iter) and int(max_iter) != max_iter:
+        raise TypeError(f"max_iter must be a whole number, got {max_iter}")

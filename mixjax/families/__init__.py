@@ -1,0 +1,1 @@
+"""What a component is: a file for each family."""

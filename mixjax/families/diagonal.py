@@ -1,0 +1,117 @@
+"""Gaussian components whose columns are independent within a component."""
+
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .. import linalg
+from ..pytree import pytree
+from ..scaling import Scaling
+from .family import Family, Moments, per_count
+from .gaussian import LOG_2PI
+
+
+@pytree
+class DiagonalGaussian(Family):
+    r"""Gaussian components with diagonal covariances.
+
+    $\log p_k(x) = -\sum_d \tfrac12\big(\tfrac{x_d-\mu_{kd}}{\sigma_{kd}}\big)^2
+    + \log\sigma_{kd} + \tfrac12\log 2\pi$.
+
+    Attributes:
+      means: (K, D) in the units of x.
+      scales: (K, D) standard deviations, in the units of x.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.DiagonalGaussian.from_variances(jnp.zeros((1, 2)), 4 * jnp.ones((1, 2)))
+      >>> g.log_prob(jnp.zeros((1, 2))).round(4).tolist()
+      [[-3.2242000102996826]]
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), chapter 3.
+    """
+
+    means: Array
+    scales: Array
+    scaling: ClassVar[Scaling] = Scaling.COLUMNS
+
+    @classmethod
+    def from_variances(cls, means: Array, variances: Array) -> Self:
+        """From means (K, D) and variances (K, D)."""
+        return cls(jnp.asarray(means), jnp.sqrt(jnp.asarray(variances)))
+
+    @classmethod
+    def from_precisions(cls, means: Array, precisions: Array) -> Self:
+        """From means (K, D) and precisions (K, D), the inverses of variances."""
+        return cls(jnp.asarray(means), 1 / jnp.sqrt(jnp.asarray(precisions)))
+
+    @classmethod
+    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+        """Standard normal components."""
+        means = jnp.zeros((n_components, n_features), dtype)
+        return cls(means, jnp.ones_like(means))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, D)."""
+        return self.means.shape[-2:]
+
+    @property
+    def variances(self) -> Array:
+        """(K, D) in squared units of x."""
+        return self.scales**2
+
+    @property
+    def covariances(self) -> Array:
+        """(K, D, D) diagonal matrices, in squared units of x."""
+        return self.variances[..., None] * jnp.eye(self.shape[1], dtype=self.means.dtype)
+
+    @property
+    def n_parameters(self) -> int:
+        """2 K D."""
+        return 2 * self.shape[0] * self.shape[1]
+
+    def _standardized(self, x: Array) -> Array:
+        return (x.T[None] - self.means[:, :, None]) * (1 / self.scales)[:, :, None]
+
+    def log_prob(self, x: Array) -> Array:
+        """Log-density (N, K) of each row of x (N, D) under each component."""
+        squares = jnp.sum(self._standardized(x) ** 2, axis=1)
+        constant = jnp.sum(jnp.log(self.scales), axis=1) + 0.5 * self.shape[1] * LOG_2PI
+        return (-0.5 * squares - constant[:, None]).T
+
+    def statistics(self, x: Array, resp: Array) -> Moments:
+        """Sums of r, of r y and of r y², with y the rows as each component sees them."""
+        y = self._standardized(x)
+        first = linalg.einsum("nk,kdn->kd", resp, y)
+        second = linalg.einsum("nk,kdn->kd", resp, y * y)
+        return Moments(jnp.sum(resp, axis=0), first, second)
+
+    def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The maximum-likelihood components, with reg_covar (D,) added to the variances."""
+        mean = per_count(stats.first, stats.count)
+        variance = jnp.maximum(per_count(stats.second, stats.count) - mean**2, 0)
+        variance = variance + reg_covar[None] / self.variances
+        kept = (stats.count > 0)[:, None] & (variance > 0)
+        scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
+        return type(self)(self.means + self.scales * mean, scales)
+
+    def affine(self, scale: Array, shift: Array) -> Self:
+        """The components of ``scale * x + shift``."""
+        return type(self)(self.means * scale[None] + shift[None], self.scales * scale[None])
+
+    def sample(self, key: Array, labels: Array) -> Array:
+        """One row (n, D) for each label (n,)."""
+        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
+        return self.means[labels] + self.scales[labels] * noise
+
+    def unconstrain(self) -> tuple[Array, Array]:
+        """Means and the logarithms of the scales."""
+        return self.means, jnp.log(self.scales)
+
+    @classmethod
+    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
+        """The inverse of `unconstrain`."""
+        return cls(leaves[0], jnp.exp(leaves[1]))

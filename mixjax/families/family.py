@@ -1,0 +1,167 @@
+"""What a component is: the protocol that every family keeps, built in or your own."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
+
+import jax.numpy as jnp
+from jax import Array
+
+from ..rows import Rows
+from ..scaling import Scaling
+
+Responsibilities = Callable[[Array, Array], Array]
+
+
+class Moments(NamedTuple):
+    """Sums over rows, weighted by responsibility: they add up over blocks of rows."""
+
+    count: Array
+    first: Array
+    second: Array
+
+
+class Family(abc.ABC):
+    """K components of one kind, in one pytree.
+
+    Decorate a subclass with `mixjax.pytree`. Every method sees all N rows and all K
+    components at once. The M-step is two calls: ``statistics`` gives sums, which may be
+    added over blocks of rows, files or devices, and ``from_statistics`` turns them into
+    new components. Both are methods of the *current* components, so the sums can be
+    taken relative to them, which keeps float32 accurate.
+
+    Attributes:
+      scaling: which affine maps `affine` can apply; ``fit`` standardises the table
+        accordingly. `Scaling.NONE`, the default, leaves the table as it is.
+      order_statistics: whether `maximise` wants the rows that sort each column.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> @mixjax.pytree
+      ... class Exponential(mixjax.Family):
+      ...     rates: jax.Array                                       # (K, D)
+      ...     @property
+      ...     def shape(self):
+      ...         return self.rates.shape[-2:]
+      ...     def log_prob(self, x):                                 # (N, D) -> (N, K)
+      ...         return jnp.log(self.rates).sum(1)[None] - x @ self.rates.T
+      ...     def statistics(self, x, resp):                         # sums over rows
+      ...         return mixjax.Moments(resp.sum(0), resp.T @ x, ())
+      ...     def from_statistics(self, stats, reg_covar):
+      ...         empty = stats.count[:, None] <= 0
+      ...         rates = stats.count[:, None] / jnp.where(empty, 1, stats.first)
+      ...         return Exponential(jnp.where(empty, self.rates, rates))
+      ...     @classmethod
+      ...     def reference(cls, n_components, n_features, dtype):
+      ...         return cls(jnp.ones((n_components, n_features), dtype))
+      ...     def sample(self, key, labels):
+      ...         unit = jax.random.exponential(key, (len(labels), self.shape[1]))
+      ...         return unit / self.rates[labels]
+      ...     def unconstrain(self):
+      ...         return jnp.log(self.rates)
+      ...     @classmethod
+      ...     def constrain(cls, leaves):
+      ...         return cls(jnp.exp(leaves))
+      ...     @property
+      ...     def n_parameters(self):
+      ...         return self.rates.size
+      >>> x = jax.random.exponential(jax.random.key(0), (500, 1))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1, family=Exponential)
+      >>> bool(jnp.isclose(fit.mixture.components.rates[0, 0], 1 / x.mean(), rtol=1e-4))
+      True
+    """
+
+    scaling: ClassVar[Scaling] = Scaling.NONE
+    order_statistics: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """(K, D): the number of components and of features."""
+
+    @property
+    def dtype(self) -> Any:
+        """The floating type of the parameters."""
+        return jnp.result_type(*vars(self).values())
+
+    @abc.abstractmethod
+    def log_prob(self, x: Array) -> Array:
+        """Log-density of each row under each component: (N, D) -> (N, K), in nats."""
+
+    @abc.abstractmethod
+    def statistics(self, x: Array, resp: Array) -> Any:
+        """Sums over rows for the M-step, from x (N, D) and resp (N, K).
+
+        The result has an attribute ``count`` (K,), the sum of the responsibilities.
+        """
+
+    @abc.abstractmethod
+    def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
+        """New components from sums taken relative to these.
+
+        Args:
+          stats: what `statistics` gave, summed over blocks.
+          reg_covar: (D,) variance to add to each feature of each component.
+
+        Returns:
+          New components; one of count zero keeps its parameters.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+        """Standard components at the origin: what the first M-step is relative to."""
+
+    @abc.abstractmethod
+    def sample(self, key: Array, labels: Array) -> Array:
+        """One row for each label (n,): (n, D)."""
+
+    @abc.abstractmethod
+    def unconstrain(self) -> Any:
+        """A pytree of real leaves, any value of which is allowed."""
+
+    @classmethod
+    @abc.abstractmethod
+    def constrain(cls, leaves: Any) -> Self:
+        """The inverse of `unconstrain`."""
+
+    @property
+    @abc.abstractmethod
+    def n_parameters(self) -> int:
+        """The number of free parameters of all components, without the weights."""
+
+    def affine(self, scale: Array, shift: Array) -> Self:
+        """The components of ``scale * x + shift``; both are (D,)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} sets scaling = {self.scaling}, so it needs affine()"
+        )
+
+    @property
+    def variances(self) -> Array:
+        """The variance of each feature in each component: (K, D)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define variances")
+
+    def maximise(
+        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
+    ) -> Self:
+        """The M-step over blocks of rows: override it where no finite sum gives it.
+
+        Args:
+          rows: the table in blocks.
+          responsibilities: (x (D, n), index (n,)) -> (K, n), weights not included.
+          reg_covar: (D,) variance to add to each feature of each component.
+
+        Returns:
+          New components.
+        """
+
+        def block(x: Array, weights: Array, index: Array) -> Any:
+            return self.statistics(x.T, (responsibilities(x, index) * weights[None]).T)
+
+        return self.from_statistics(rows.sum(block), reg_covar)
+
+
+def per_count(total: Array, count: Array) -> Array:
+    """``total / count`` over the leading K axis, 0 for an empty component."""
+    count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
+    return jnp.where(count > 0, total / jnp.where(count > 0, count, 1), 0)

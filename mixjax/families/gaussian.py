@@ -1,0 +1,188 @@
+"""Gaussian components, each with a full covariance of its own."""
+
+import math
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .. import linalg
+from ..pytree import pytree
+from ..scaling import Scaling
+from .family import Family, Moments, per_count
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def diagonal(a: Array) -> Array:
+    """The diagonal of (..., D, D): (..., D)."""
+    return jnp.diagonal(a, axis1=-2, axis2=-1)
+
+
+def whitening(covariances: Array) -> Array:
+    """Lower-triangular F (..., D, D) with ``F @ covariance @ F.T`` the identity."""
+    return linalg.inverse_lower(linalg.cholesky(linalg.symmetric(covariances)))
+
+
+def whitening_of_precision(precisions: Array) -> Array:
+    """Lower-triangular F (..., D, D) with ``F.T @ F`` the precision."""
+    # Cholesky gives P = C C^T, the wrong way round; reversed rows and columns mend that.
+    flipped = linalg.symmetric(precisions)[..., ::-1, ::-1]
+    return linalg.cholesky(flipped)[..., ::-1, ::-1].mT
+
+
+def covariance_of(factors: Array) -> Array:
+    """The covariances (..., D, D) whose whitening is ``factors``."""
+    lower = linalg.inverse_lower(factors)
+    return linalg.matmul(lower, lower.mT)
+
+
+def log_diagonal(factors: Array) -> Array:
+    """Triangular factors with the logarithm of their diagonal: any value is allowed."""
+    eye = jnp.eye(factors.shape[-1], dtype=factors.dtype)
+    eye = jnp.broadcast_to(eye, factors.shape)
+    return jnp.where(eye > 0, jnp.log(jnp.where(eye > 0, factors, 1)), factors)
+
+
+def exp_diagonal(leaves: Array) -> Array:
+    """The inverse of `log_diagonal`; what lies above the diagonal is ignored."""
+    eye = jnp.broadcast_to(jnp.eye(leaves.shape[-1], dtype=leaves.dtype), leaves.shape)
+    return jnp.tril(jnp.where(eye > 0, jnp.exp(jnp.where(eye > 0, leaves, 0)), leaves))
+
+
+@pytree
+class Gaussian(Family):
+    r"""Gaussian components with full covariances.
+
+    $\log p_k(x) = -\tfrac12\|F_k(x-\mu_k)\|^2 + \log\det F_k - \tfrac D2\log 2\pi$, where
+    the lower-triangular $F_k$ whitens component k: $\Sigma_k^{-1} = F_k^\top F_k$.
+
+    Attributes:
+      means: (K, D) in the units of x.
+      factors: (K, D, D) lower-triangular, in units of 1/x.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.Gaussian.from_covariances(jnp.zeros((1, 2)), 4 * jnp.eye(2)[None])
+      >>> g.log_prob(jnp.zeros((1, 2))).round(4).tolist()
+      [[-3.2242000579833984]]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 9.7-9.26.
+    """
+
+    means: Array
+    factors: Array
+    scaling: ClassVar[Scaling] = Scaling.COLUMNS
+
+    @classmethod
+    def from_covariances(cls, means: Array, covariances: Array) -> Self:
+        """From means (K, D) and covariances (K, D, D), symmetric positive definite."""
+        return cls(jnp.asarray(means), whitening(jnp.asarray(covariances)))
+
+    @classmethod
+    def from_precisions(cls, means: Array, precisions: Array) -> Self:
+        """From means (K, D) and precisions (K, D, D), the inverses of covariances."""
+        return cls(jnp.asarray(means), whitening_of_precision(jnp.asarray(precisions)))
+
+    @classmethod
+    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+        """Standard normal components."""
+        eye = jnp.eye(n_features, dtype=dtype)
+        means = jnp.zeros((n_components, n_features), dtype)
+        return cls(means, jnp.broadcast_to(eye, (n_components, n_features, n_features)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, D)."""
+        return self.means.shape[-2:]
+
+    @property
+    def covariances(self) -> Array:
+        """(K, D, D) in squared units of x."""
+        return covariance_of(self.factors)
+
+    @property
+    def precisions(self) -> Array:
+        """(K, D, D) the inverses of the covariances."""
+        return linalg.matmul(self.factors.mT, self.factors)
+
+    @property
+    def variances(self) -> Array:
+        """(K, D) the diagonals of the covariances."""
+        return jnp.sum(linalg.inverse_lower(self.factors) ** 2, axis=-1)
+
+    @property
+    def n_parameters(self) -> int:
+        """K D + K D (D + 1) / 2."""
+        k, d = self.shape
+        return k * d + k * d * (d + 1) // 2
+
+    def _frame(self) -> tuple[Array, Array]:
+        """A common centre (D,) and each mean from there, whitened (K, D).
+
+        Far from the origin the digits of x - mean would be lost in F x - F mean.
+        """
+        centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
+        return centre, linalg.einsum("kij,kj->ki", self.factors, self.means - centre[None])
+
+    def _whitened(self, x: Array) -> Array:
+        centre, offset = self._frame()
+        y = linalg.einsum("kij,jn->kin", self.factors, (x - centre[None]).T)
+        return y - offset[:, :, None]
+
+    def log_prob(self, x: Array) -> Array:
+        """Log-density (N, K) of each row of x (N, D) under each component."""
+        log_det = jnp.sum(jnp.log(diagonal(self.factors)), axis=-1)
+        constant = log_det - 0.5 * self.shape[1] * LOG_2PI
+        squares = jnp.sum(self._whitened(x) ** 2, axis=1)
+        return (constant[:, None] - 0.5 * squares).T
+
+    def statistics(self, x: Array, resp: Array) -> Moments:
+        """Sums of r, of r y and of r y x^T, with y the whitened rows.
+
+        One matrix product gives them all, and what cancels in ``r y x^T`` grows with
+        |mean| / sigma, not with its square as in ``r x x^T``.
+        """
+        centre, _ = self._frame()
+        d = x.shape[1]
+        ry = resp.T[:, None] * self._whitened(x)
+        columns = (x - centre[None]).T
+        features = jnp.concatenate([columns, jnp.ones((1, x.shape[0]), x.dtype)])
+        sums = linalg.einsum("kin,jn->kij", ry, features)
+        return Moments(jnp.sum(resp, axis=0), sums[:, :, d], sums[:, :, :d])
+
+    def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""
+        _, offset = self._frame()
+        mean = per_count(stats.first, stats.count)
+        cross = per_count(stats.second, stats.count)
+        second = linalg.matmul(cross, self.factors.mT) - mean[:, :, None] * offset[:, None]
+        covariance = linalg.symmetric(second) - mean[:, :, None] * mean[:, None]
+        ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
+        kept = (stats.count > 0)[:, None, None]
+        eye = jnp.eye(self.shape[1], dtype=self.means.dtype)[None]
+        inner = linalg.cholesky(jnp.where(kept, covariance + ridge, eye))
+        factors = linalg.matmul(linalg.inverse_lower(inner), self.factors)
+        step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
+        return type(self)(self.means + step, factors)
+
+    def affine(self, scale: Array, shift: Array) -> Self:
+        """The components of ``scale * x + shift``."""
+        means = self.means * scale[None] + shift[None]
+        return type(self)(means, self.factors / scale[None, None])
+
+    def sample(self, key: Array, labels: Array) -> Array:
+        """One row (n, D) for each label (n,)."""
+        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
+        lower = linalg.inverse_lower(self.factors)
+        return self.means[labels] + linalg.einsum("nij,nj->ni", lower[labels], noise)
+
+    def unconstrain(self) -> tuple[Array, Array]:
+        """Means, and factors with the logarithm of their diagonal."""
+        return self.means, log_diagonal(self.factors)
+
+    @classmethod
+    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
+        """The inverse of `unconstrain`."""
+        return cls(leaves[0], exp_diagonal(leaves[1]))

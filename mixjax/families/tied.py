@@ -1,0 +1,145 @@
+"""Gaussian components that share one full covariance."""
+
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .. import linalg
+from ..pytree import pytree
+from ..scaling import Scaling
+from .family import Family, Moments, per_count
+from .gaussian import (
+    LOG_2PI,
+    covariance_of,
+    diagonal,
+    exp_diagonal,
+    log_diagonal,
+    whitening,
+    whitening_of_precision,
+)
+
+
+@pytree
+class TiedGaussian(Family):
+    r"""Gaussian components with one full covariance for all of them.
+
+    $\log p_k(x) = -\tfrac12\|F(x-\mu_k)\|^2 + \log\det F - \tfrac D2\log 2\pi$.
+
+    Attributes:
+      means: (K, D) in the units of x.
+      factor: (D, D) lower-triangular whitening of the covariance, in units of 1/x.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.TiedGaussian.from_covariance(jnp.zeros((3, 2)), 4 * jnp.eye(2))
+      >>> g.log_prob(jnp.zeros((1, 2))).shape
+      (1, 3)
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), section 3.8 (equal covariances).
+    """
+
+    means: Array
+    factor: Array
+    scaling: ClassVar[Scaling] = Scaling.COLUMNS
+
+    @classmethod
+    def from_covariance(cls, means: Array, covariance: Array) -> Self:
+        """From means (K, D) and one covariance (D, D)."""
+        return cls(jnp.asarray(means), whitening(jnp.asarray(covariance)))
+
+    @classmethod
+    def from_precision(cls, means: Array, precision: Array) -> Self:
+        """From means (K, D) and one precision (D, D), the inverse of the covariance."""
+        return cls(jnp.asarray(means), whitening_of_precision(jnp.asarray(precision)))
+
+    @classmethod
+    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+        """Standard normal components."""
+        return cls(jnp.zeros((n_components, n_features), dtype), jnp.eye(n_features, dtype=dtype))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, D)."""
+        return self.means.shape[-2:]
+
+    @property
+    def covariance(self) -> Array:
+        """(D, D) in squared units of x."""
+        return covariance_of(self.factor)
+
+    @property
+    def covariances(self) -> Array:
+        """(K, D, D) the covariance, once for each component."""
+        covariance = self.covariance[..., None, :, :]
+        return jnp.broadcast_to(covariance, (*self.means.shape, self.shape[1]))
+
+    @property
+    def variances(self) -> Array:
+        """(K, D) the diagonal of the covariance, once for each component."""
+        variances = jnp.sum(linalg.inverse_lower(self.factor) ** 2, axis=-1)
+        return jnp.broadcast_to(variances[..., None, :], self.means.shape)
+
+    @property
+    def n_parameters(self) -> int:
+        """K D + D (D + 1) / 2."""
+        k, d = self.shape
+        return k * d + d * (d + 1) // 2
+
+    def _whitened(self, x: Array) -> tuple[Array, Array]:
+        """The rows (D, N) and the means (K, D), whitened, from a common centre."""
+        centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))[None]
+        y = linalg.matmul(self.factor, (x - centre).T)
+        return y, linalg.matmul(self.means - centre, self.factor.T)
+
+    def log_prob(self, x: Array) -> Array:
+        """Log-density (N, K) of each row of x (N, D) under each component."""
+        y, offset = self._whitened(x)
+        squares = jnp.sum((y[None] - offset[:, :, None]) ** 2, axis=1)
+        constant = jnp.sum(jnp.log(diagonal(self.factor))) - 0.5 * self.shape[1] * LOG_2PI
+        return (constant - 0.5 * squares).T
+
+    def statistics(self, x: Array, resp: Array) -> Moments:
+        """Sums of r, of r (y - m_k), and of the scatter of y about the means m_k.
+
+        The scatter is taken as the residual of each row about its mean under the
+        responsibilities, times the row: one D × D product whatever K is.
+        """
+        y, offset = self._whitened(x)
+        count = jnp.sum(resp, axis=0)
+        first = linalg.matmul(resp.T, y.T) - count[:, None] * offset
+        residual = y * jnp.sum(resp, axis=1)[None] - linalg.matmul(offset.T, resp.T)
+        scatter = linalg.matmul(residual, y.T) - linalg.matmul(first.T, offset)
+        return Moments(count, first, scatter)
+
+    def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""
+        total = jnp.sum(stats.count)
+        mean = per_count(stats.first, stats.count)
+        between = linalg.matmul(mean.T, stats.first)
+        within = linalg.symmetric(stats.second - between) / jnp.where(total > 0, total, 1)
+        ridge = linalg.matmul(self.factor * reg_covar[None], self.factor.T)
+        eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
+        inner = linalg.cholesky(jnp.where(total > 0, within + ridge, eye))
+        factor = linalg.matmul(linalg.inverse_lower(inner), self.factor)
+        step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
+        return type(self)(self.means + step, factor)
+
+    def affine(self, scale: Array, shift: Array) -> Self:
+        """The components of ``scale * x + shift``."""
+        return type(self)(self.means * scale[None] + shift[None], self.factor / scale[None])
+
+    def sample(self, key: Array, labels: Array) -> Array:
+        """One row (n, D) for each label (n,)."""
+        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
+        return self.means[labels] + linalg.matmul(noise, linalg.inverse_lower(self.factor).T)
+
+    def unconstrain(self) -> tuple[Array, Array]:
+        """Means, and the factor with the logarithm of its diagonal."""
+        return self.means, log_diagonal(self.factor)
+
+    @classmethod
+    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
+        """The inverse of `unconstrain`."""
+        return cls(leaves[0], exp_diagonal(leaves[1]))

@@ -1,0 +1,383 @@
+"""The front door: start, solve, restart, keep the best."""
+
+import functools
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from . import checks
+from .em import EM
+from .families.family import Family
+from .families.gaussian import Gaussian
+from .mixture import Mixture, first_m_step, given_assignment, rescaled, ridge, unscaled
+from .pytree import pytree
+from .rows import Rows, block_length, in_blocks
+from .scaling import Scale, column_scale, standardized
+from .solver import Solution, Solver, Status, solve
+from .start import Start, kmeans_plus_plus
+
+
+@pytree
+class Fit:
+    """A fitted mixture and how the fit went; every leaf gains an axis under ``vmap``.
+
+    Attributes:
+      mixture: the mixture, in the units of x.
+      energy: () weighted mean energy of the rows under that mixture, in nats.
+      n_iter: () iterations done.
+      status: () one of the numbers of `Status`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
+      >>> mixjax.Status(int(fit.status)).name
+      'CONVERGED'
+    """
+
+    mixture: Mixture
+    energy: Array
+    n_iter: Array
+    status: Array
+
+
+class FitError(RuntimeError):
+    """A fit went wrong; the text says where and what to do.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jnp.ones((5, 2)).at[3, 0].set(jnp.nan)
+      >>> try:
+      ...     mixjax.check(mixjax.fit(jax.random.key(0), x, 1), x)
+      ... except mixjax.FitError as error:
+      ...     print(str(error)[:38])
+      NONFINITE: the rows 3 of x hold NaN or
+    """
+
+
+def fit(
+    key: Array,
+    x: Array,
+    n_components: int,
+    *,
+    family: type[Family] = Gaussian,
+    weights: Array | None = None,
+    start: Start = kmeans_plus_plus,
+    n_init: int = 1,
+    solver: Solver = EM(),  # noqa: B008 - frozen
+    tol: float = 1e-3,
+    max_iter: int = 100,
+) -> Fit:
+    r"""Fit a mixture: minimise the mean energy $-\tfrac1W\sum_n w_n\log p(x_n)$.
+
+    Columns are centred and scaled inside, and the parameters mapped back, so that a fit
+    of ``a * x + b`` is the fit of ``x``, moved. Works under ``jit`` and ``vmap``; other
+    values of ``tol``, ``max_iter`` and ``reg_covar`` do not compile again.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64, in any units. NumPy's float64 becomes JAX's
+        default float: float32 unless ``jax_enable_x64`` is set.
+      n_components: K, a Python int.
+      family: the class of the components.
+      weights: (N,) weight of each row; weight 0 is as if the row were absent.
+      start: (key, x, K, weights) -> responsibilities (N, K).
+      n_init: starts, fitted as one batched program; the lowest energy is kept.
+      solver: `EM`, `Gradient` or one of your own.
+      tol: the change of the mean energy, in nats, below which the fit has converged.
+      max_iter: the most iterations.
+
+    Returns:
+      The fit. Nothing is raised for its outcome: look at ``status``, or call `check`.
+      Rows that are not finite give `Status.NONFINITE` and the start's mixture of the
+      other rows.
+
+    Raises:
+      TypeError: a table or weights that are not real floating numbers, an old-style
+        key, a family that is none.
+      ValueError: wrong shapes, fewer rows than components, negative weights or options.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jnp.concatenate([jnp.linspace(-1, 1, 50), jnp.linspace(9, 11, 150)])[:, None]
+      >>> fit = mixjax.fit(jax.random.key(0), x, 2)
+      >>> sorted(fit.mixture.weights.round(2).tolist())
+      [0.25, 0.75]
+
+    Source: Dempster, Laird and Rubin (1977), section 2; McLachlan and Peel, Finite
+    Mixture Models (2000), section 2.8.
+    """
+    checks.key(key)
+    x = checks.table(x)
+    n_components = checks.n_components(n_components, x.shape[0])
+    weights = checks.row_weights(weights, x)
+    family = checks.family(family)
+    n_init = checks.count(n_init, "n_init")
+    _check_solver(solver, x.shape[1], tol, max_iter)
+    if not callable(start):
+        raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
+    return _fit(key, x, weights, solver, tol, max_iter, n_components, family, start, n_init)
+
+
+def fit_from(
+    mixture: Mixture,
+    x: Array,
+    *,
+    weights: Array | None = None,
+    solver: Solver = EM(),  # noqa: B008 - frozen
+    tol: float = 1e-3,
+    max_iter: int = 100,
+) -> Fit:
+    """Fit a mixture from one that is already there: a warm start, or one of your own.
+
+    Args:
+      mixture: where to begin, in the units of x.
+      x: (N, D) rows, float32 or float64.
+      weights: (N,) weight of each row; weight 0 is as if the row were absent.
+      solver: `EM`, `Gradient` or one of your own.
+      tol: the change of the mean energy, in nats, below which the fit has converged.
+      max_iter: the most iterations.
+
+    Returns:
+      The fit; see `fit`.
+
+    Raises:
+      TypeError, ValueError: as `fit`; a mixture of another width or dtype than x.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> rough = mixjax.fit(jax.random.key(1), x, 2, tol=1e-2)
+      >>> fine = mixjax.fit_from(rough.mixture, x, tol=1e-6)
+      >>> bool(fine.energy <= rough.energy)
+      True
+    """
+    return _fit_from(*_prepared(mixture, x, weights, solver, tol, max_iter), 0)[0]
+
+
+def fit_history(
+    mixture: Mixture,
+    x: Array,
+    *,
+    weights: Array | None = None,
+    solver: Solver = EM(),  # noqa: B008 - frozen
+    tol: float = 1e-3,
+    max_iter: int = 100,
+) -> tuple[Fit, Array]:
+    """`fit_from`, with the mean energy after each iteration.
+
+    Args:
+      mixture: where to begin, in the units of x.
+      x: (N, D) rows, float32 or float64.
+      weights: (N,) weight of each row.
+      solver: `EM`, `Gradient` or one of your own.
+      tol: the change of the mean energy, in nats, below which the fit has converged.
+      max_iter: the most iterations, a Python int (it sets the length of the result).
+
+    Returns:
+      The fit, and (max_iter + 1,) energies: entry i is that after i iterations; once
+      the fit has stopped, the last one repeats.
+
+    Raises:
+      TypeError, ValueError: as `fit_from`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> begin = mixjax.fit(jax.random.key(1), x, 2, max_iter=0).mixture
+      >>> result, energies = mixjax.fit_history(begin, x, max_iter=5)
+      >>> bool((energies[1:] <= energies[:-1] + 1e-5).all())
+      True
+    """
+    n_recorded = checks.count(max_iter, "max_iter") + 1
+    return _fit_from(*_prepared(mixture, x, weights, solver, tol, max_iter), n_recorded)
+
+
+def best(fits: Fit) -> Fit:
+    """The fit of lowest energy along the leading axis, leaving out those that failed.
+
+    Args:
+      fits: fits with one leading axis, such as ``vmap`` over keys gives.
+
+    Returns:
+      One of them, without that axis.
+
+    Raises:
+      ValueError: the fits have no leading axis.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> keys = jax.random.split(jax.random.key(1), 4)
+      >>> fits = jax.vmap(lambda key: mixjax.fit(key, x, 3))(keys)
+      >>> bool(mixjax.best(fits).energy == fits.energy.min())
+      True
+    """
+    if fits.energy.ndim != 1:
+        raise ValueError(
+            f"best wants fits with one leading axis, got energies of shape {fits.energy.shape}: "
+            "call it under jax.vmap for more"
+        )
+    failed = (fits.status == Status.NONFINITE) | ~jnp.isfinite(fits.energy)
+    chosen = jnp.argmin(jnp.where(failed, jnp.inf, fits.energy))
+    return jax.tree.map(lambda leaf: leaf[chosen], fits)
+
+
+def check(fits: Fit, x: Array | None = None) -> Fit:
+    """Raise on the host if a fit went wrong; warn if it did not converge.
+
+    Args:
+      fits: one fit, or fits with leading axes.
+      x: the table of one fit (N, D), or of all of them (..., N, D), to name the rows
+        that are not finite.
+
+    Returns:
+      The same fits.
+
+    Raises:
+      FitError: a fit met numbers that are not finite; the lanes, or with x the rows,
+        are named.
+
+    Warns:
+      UserWarning: a fit stopped at ``max_iter``, or a component was left without rows.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> _ = mixjax.check(mixjax.fit(jax.random.key(1), x, 2))
+    """
+    status = np.asarray(fits.status)
+    if (status == Status.NONFINITE).any():
+        remedy = "drop or fill them, or give them weight 0; the mixture returned is the last good"
+        if x is None:
+            raise FitError(
+                f"NONFINITE: {_lanes(status, Status.NONFINITE)} met NaN or infinity in the "
+                f"rows or in the likelihood ({remedy}); give check the table, check(fit, x), "
+                "to name the rows"
+            )
+        bad = ~np.isfinite(np.asarray(x)).all(axis=-1)
+        where = _listed(np.flatnonzero(bad)) if bad.ndim == 1 else _listed(np.argwhere(bad))
+        if bad.any():
+            raise FitError(f"NONFINITE: the rows {where} of x hold NaN or infinity: {remedy}")
+        raise FitError(
+            f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of numbers although "
+            "every row is finite: raise reg_covar, lower the learning rate, or look for "
+            "values near the largest float"
+        )
+    if (status == Status.MAX_ITER).any():
+        warnings.warn(
+            f"MAX_ITER: {_lanes(status, Status.MAX_ITER)} stopped before the energy settled: "
+            "raise max_iter or tol, or continue with fit_from",
+            stacklevel=2,
+        )
+    if (status == Status.DEGENERATE).any():
+        warnings.warn(
+            f"DEGENERATE: {_lanes(status, Status.DEGENERATE)} ended with a component that has "
+            "no rows: use fewer components, or more starts (n_init)",
+            stacklevel=2,
+        )
+    return fits
+
+
+def _lanes(status: np.ndarray, which: Status) -> str:
+    if status.ndim == 0:
+        return "the fit"
+    hits = np.argwhere(status == which)
+    names = hits[:, 0] if status.ndim == 1 else hits
+    return f"{len(hits)} of {status.size} fits (lanes {_listed(names)})"
+
+
+def _listed(values: np.ndarray, most: int = 10) -> str:
+    shown = ", ".join(str(value.tolist()) for value in values[:most])
+    return shown + (f", ... ({len(values)} in all)" if len(values) > most else "")
+
+
+def _check_solver(solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
+    if not (hasattr(solver, "init") and hasattr(solver, "step")) or isinstance(solver, type):
+        raise TypeError(
+            f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"
+        )
+    checks.reg_covar(getattr(solver, "reg_covar", None), n_features)
+    checks.stopping(tol, max_iter)
+
+
+def _prepared(
+    mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
+) -> tuple[Any, ...]:
+    x = checks.table(x)
+    checks.width(x, mixture.n_features)
+    weights = checks.row_weights(weights, x)
+    _check_solver(solver, x.shape[1], tol, max_iter)
+    dtype = mixture.log_weights.dtype
+    if dtype != x.dtype:
+        raise TypeError(
+            f"the mixture holds {dtype} numbers and x {x.dtype}: convert one of them, "
+            "for example x.astype(mixture.log_weights.dtype)"
+        )
+    return mixture, x, weights, solver, tol, max_iter
+
+
+def _scaled_rows(
+    x: Array, weights: Array | None, k: int, family: type[Family]
+) -> tuple[Rows, Scale]:
+    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
+    if family.order_statistics:
+        rows = rows.sorted(x)
+    scale = column_scale(rows, family.scaling)
+    return standardized(rows, scale), scale
+
+
+def _in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
+    mixture = rescaled(solution.mixture, scale, family.scaling)
+    energy = solution.energy + jnp.sum(jnp.log(scale.scale))
+    return Fit(mixture, energy, solution.n_iter, solution.status)
+
+
+@functools.partial(jax.jit, static_argnums=(6, 7, 8, 9))
+def _fit(
+    key: Array,
+    x: Array,
+    weights: Array | None,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    k: int,
+    family: type[Family],
+    start: Start,
+    n_init: int,
+) -> Fit:
+    rows, scale = _scaled_rows(x, weights, k, family)
+    reg = ridge(getattr(solver, "reg_covar", None), scale)
+    tol = jnp.asarray(tol, x.dtype)
+
+    def once(key: Array) -> Fit:
+        resp = start(key, x, k, weights)
+        mixture = first_m_step(family, rows, given_assignment(resp, x.dtype), k, reg)
+        solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
+        return _in_units(solution, scale, family)
+
+    if n_init == 1:
+        return once(key)
+    return best(jax.vmap(once)(jax.random.split(key, n_init)))
+
+
+@functools.partial(jax.jit, static_argnums=6)
+def _fit_from(
+    mixture: Mixture,
+    x: Array,
+    weights: Array | None,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    n_recorded: int,
+) -> tuple[Fit, Array]:
+    family = type(mixture.components)
+    rows, scale = _scaled_rows(x, weights, mixture.n_components, family)
+    begin = unscaled(mixture, scale, family.scaling)
+    tol = jnp.asarray(tol, x.dtype)
+    solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)
+    return _in_units(solution, scale, family), energies + jnp.sum(jnp.log(scale.scale))

@@ -1,0 +1,329 @@
+"""A mixture, what can be asked of it, and the M-step that makes one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from . import checks
+from .families.family import Family, Responsibilities
+from .pytree import pytree
+from .rows import Rows, block_length, in_blocks, map_rows
+from .scaling import Scale, Scaling, column_scale, standardized
+
+
+@pytree
+class Mixture:
+    r"""A weighted sum of components: $p(x) = \sum_k w_k\,p_k(x)$.
+
+    Attributes:
+      log_weights: (K,) logarithms of the weights.
+      components: K components of one family, in one pytree.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> components = mixjax.DiagonalGaussian(jnp.array([[0.0], [5.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.25, 0.75])), components)
+      >>> mixture.weights.tolist(), mixture.n_components, mixture.n_features
+      ([0.25, 0.75], 2, 1)
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
+    """
+
+    log_weights: Array
+    components: Any
+
+    @property
+    def weights(self) -> Array:
+        """(K,) non-negative, of sum 1."""
+        return jnp.exp(self.log_weights)
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return self.components.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.components.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, those of the weights included."""
+        return self.components.n_parameters + self.n_components - 1
+
+
+def joint_log_prob(mixture: Mixture, x: Array) -> Array:
+    """log w_k + log p_k(x), components first: (K, N)."""
+    return mixture.components.log_prob(x).T + mixture.log_weights[:, None]
+
+
+def soft_assignment(mixture: Mixture) -> Responsibilities:
+    """The responsibilities of a mixture, as a function of a block of rows."""
+
+    def responsibilities(x: Array, index: Array) -> Array:
+        return jax.nn.softmax(joint_log_prob(mixture, x.T), axis=0)
+
+    return responsibilities
+
+
+def given_assignment(resp: Array, dtype: Any) -> Responsibilities:
+    """Responsibilities (N, K) that are already there, as a function of a block of rows."""
+
+    def responsibilities(x: Array, index: Array) -> Array:
+        return resp[index].T.astype(dtype)
+
+    return responsibilities
+
+
+def _by_rows(mixture: Mixture, x: Any, f: Callable[[Array], Array]) -> Array:
+    x = checks.table(x)
+    checks.width(x, mixture.n_features)
+    return map_rows(f, x, mixture.n_components * mixture.n_features)
+
+
+def log_prob(mixture: Mixture, x: Array) -> Array:
+    r"""Log-density of each row: $\log\sum_k w_k\,p_k(x_n)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N,) in nats.
+
+    Raises:
+      TypeError: x is not floating.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> normal = mixjax.DiagonalGaussian(jnp.zeros((1, 1)), jnp.ones((1, 1)))
+      >>> mixture = mixjax.Mixture(jnp.zeros(1), normal)
+      >>> mixjax.log_prob(mixture, jnp.zeros((1, 1))).round(4).tolist()
+      [-0.9189000129699707]
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
+    """
+    return _by_rows(
+        mixture, x, lambda rows: jax.nn.logsumexp(joint_log_prob(mixture, rows), axis=0)
+    )
+
+
+def energy(mixture: Mixture, x: Array) -> Array:
+    r"""How strange each row is: $E(x_n) = -\log\sum_k w_k\,p_k(x_n)$.
+
+    Differentiable in the rows and in the mixture, so its mean can be a loss term.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N,) in nats; higher is stranger.
+
+    Raises:
+      TypeError: x is not floating.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> normal = mixjax.DiagonalGaussian(jnp.zeros((1, 1)), jnp.ones((1, 1)))
+      >>> mixture = mixjax.Mixture(jnp.zeros(1), normal)
+      >>> mixjax.energy(mixture, jnp.array([[0.0], [3.0]])).round(2).tolist()
+      [0.9200000166893005, 5.420000076293945]
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
+    """
+    return -log_prob(mixture, x)
+
+
+def responsibilities(mixture: Mixture, x: Array) -> Array:
+    r"""Probability of each component given each row: $r_{nk} = w_k p_k(x_n) / p(x_n)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N, K), each row of sum 1.
+
+    Raises:
+      TypeError: x is not floating.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[-1.0], [1.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), pair)
+      >>> mixjax.responsibilities(mixture, jnp.zeros((1, 1))).tolist()
+      [[0.5, 0.5]]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
+    """
+    return _by_rows(
+        mixture, x, lambda rows: jax.nn.softmax(joint_log_prob(mixture, rows), axis=0).T
+    )
+
+
+def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
+    """Draw rows, and the component each came from.
+
+    Args:
+      key: a typed random key.
+      mixture: K components in D dimensions.
+      n: how many rows; a Python int.
+
+    Returns:
+      x (n, D) in the units of the mixture, and labels (n,) from 0 to K - 1.
+
+    Raises:
+      TypeError: an old-style key, or an n that is not an int.
+      ValueError: n is less than 1.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[-9.0], [9.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), pair)
+      >>> x, labels = mixjax.sample(jax.random.key(0), mixture, 100)
+      >>> bool(((x[:, 0] > 0) == (labels == 1)).all())
+      True
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), section 1.4.2.
+    """
+    for_label, for_row = jax.random.split(checks.key(key))
+    n = checks.count(n, "n")
+    labels = jax.random.categorical(for_label, mixture.log_weights, shape=(n,))
+    return mixture.components.sample(for_row, labels), labels
+
+
+def covariance_penalty(mixture: Mixture) -> Array:
+    r"""The DAGMM penalty on collapsing components: $\sum_k\sum_d 1/\Sigma_{kdd}$.
+
+    Args:
+      mixture: a mixture whose family has variances; all built-in ones do.
+
+    Returns:
+      () in 1 / squared units of x.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> round_ = mixjax.SphericalGaussian(jnp.zeros((2, 3)), jnp.array([1.0, 2.0]))
+      >>> mixjax.covariance_penalty(mixjax.Mixture(jnp.zeros(2), round_)).item()
+      3.75
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
+    """
+    return jnp.sum(1 / mixture.components.variances)
+
+
+def log_shares(count: Array) -> Array:
+    """Log-weights (K,) from counts (K,); finite where a count is zero."""
+    total = jnp.sum(count)
+    share = count / jnp.where(total > 0, total, 1)
+    smallest = jnp.finfo(count.dtype).tiny
+    return jnp.log(jnp.where(share > smallest, share, smallest))
+
+
+def ridge(reg_covar: Any, scale: Scale) -> Array:
+    """The (D,) variance to add, in units of the scaled columns."""
+    if reg_covar is None:
+        reg_covar = 1e-6 * scale.variance
+    return (jnp.asarray(reg_covar, scale.scale.dtype) / scale.scale) / scale.scale
+
+
+def rescaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
+    """A mixture of scaled columns as one of the columns themselves."""
+    if scaling is Scaling.NONE:
+        return mixture
+    components = mixture.components.affine(scale.scale, scale.shift)
+    return Mixture(mixture.log_weights, components)
+
+
+def unscaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
+    """The inverse of `rescaled`."""
+    if scaling is Scaling.NONE:
+        return mixture
+    inverse = Scale(-scale.shift / scale.scale, 1 / scale.scale, scale.variance)
+    return rescaled(mixture, inverse, scaling)
+
+
+def first_m_step(
+    family: type[Family], rows: Rows, assignment: Responsibilities, k: int, reg: Array
+) -> Mixture:
+    """The M-step where there are no components yet.
+
+    It is taken twice: once relative to standard components at the origin, and again
+    relative to its own result, which gives back the digits that the distance to the
+    origin cost. Only the second has a gradient; the result does not depend on what it
+    is relative to.
+    """
+
+    def block(x: Array, weights: Array, index: Array) -> Array:
+        return jnp.sum(assignment(x, index) * weights[None], axis=1)
+
+    start = family.reference(k, rows.n_features, rows.x.dtype)
+    rough = lax.stop_gradient(start.maximise(rows, assignment, reg))
+    return Mixture(log_shares(rows.sum(block)), rough.maximise(rows, assignment, reg))
+
+
+def m_step(
+    family: type[Family],
+    x: Array,
+    resp: Array,
+    *,
+    weights: Array | None = None,
+    reg_covar: Array | float | None = None,
+) -> Mixture:
+    r"""The mixture that best explains rows with known responsibilities.
+
+    $w_k = N_k/N$ with $N_k = \sum_n r_{nk}$, and for Gaussians
+    $\mu_k = \tfrac1{N_k}\sum_n r_{nk}x_n$,
+    $\Sigma_k = \tfrac1{N_k}\sum_n r_{nk}(x_n-\mu_k)(x_n-\mu_k)^\top$.
+
+    Differentiable in x and in resp: EM's responsibilities, a hard assignment and the
+    output of a network all go through here. A component without rows becomes the
+    spread of the whole table, and value and gradient stay finite.
+
+    Args:
+      family: the class of the components.
+      x: (N, D) rows, float32 or float64.
+      resp: (N, K) responsibilities, not negative; rows of sum 1 for a mixture.
+      weights: (N,) weight of each row; None for 1 each.
+      reg_covar: None adds 1e-6 of each feature's variance to the diagonal, held
+        constant in the gradient; a number or (D,) is added as it is.
+
+    Returns:
+      The mixture, in the units of x.
+
+    Raises:
+      TypeError: x is not floating, or family is not a family.
+      ValueError: shapes that do not fit, or negative weights.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> x = jnp.array([[0.0], [2.0], [10.0], [14.0]])
+      >>> resp = jnp.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+      >>> mixture = mixjax.m_step(mixjax.Gaussian, x, resp)
+      >>> mixture.components.means.round(4).ravel().tolist()
+      [1.0, 12.0]
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 5.
+    """
+    family = checks.family(family)
+    x = checks.table(x)
+    weights = checks.row_weights(weights, x)
+    resp = checks.responsibilities(resp, x)
+    checks.reg_covar(reg_covar, x.shape[1])
+    k = resp.shape[1]
+    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
+    if family.order_statistics:
+        rows = rows.sorted(x)
+    scale = lax.stop_gradient(column_scale(rows, family.scaling))
+    reg = ridge(reg_covar, scale)
+    assignment = given_assignment(resp, x.dtype)
+    mixture = first_m_step(family, standardized(rows, scale), assignment, k, reg)
+    return rescaled(mixture, scale, family.scaling)

@@ -1,0 +1,236 @@
+"""Where a fit begins: every start gives responsibilities, and no more."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from . import checks
+from .rows import Rows, block_length, in_blocks
+from .scaling import column_scale, standardized
+
+Start = Callable[[Array, Array, int, Array | None], Array]
+
+
+def kmeans_plus_plus(
+    key: Array, x: Array, n_components: int, weights: Array | None = None
+) -> Array:
+    r"""Hard assignment to k-means++ seeds, the best of several candidates a step.
+
+    The next centre is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
+    standardised columns z; of $2 + \lfloor\ln K\rfloor$ candidates the one that leaves
+    the smallest sum stays.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64.
+      n_components: K.
+      weights: (N,) weight of each row; one of weight 0 is never a centre.
+
+    Returns:
+      (N, K) responsibilities, boolean: an eighth of the memory, and nothing is lost.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.fit`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jnp.array([[0.0], [0.1], [9.0], [9.1]])
+      >>> resp = mixjax.kmeans_plus_plus(jax.random.key(0), x, 2)
+      >>> bool((resp[0] == resp[1]).all()), bool((resp[0] == resp[2]).all())
+      (True, False)
+
+    Source: Arthur and Vassilvitskii, k-means++ (2007), section 2.2, with the greedy
+    choice of its section 7.
+    """
+    x, weights, n_components = _checked(key, x, n_components, weights)
+    rows = _standardized_rows(x, weights, n_components)
+    return _hard(_seeds(key, rows, n_components), rows, x.shape[0])
+
+
+def kmeans(
+    key: Array,
+    x: Array,
+    n_components: int,
+    weights: Array | None = None,
+    *,
+    tol: float = 1e-4,
+    max_iter: int = 100,
+) -> Array:
+    r"""Hard assignment to the centres of Lloyd's algorithm, from k-means++ seeds.
+
+    $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardised
+    columns z, until the centres move by less than ``tol`` in mean square.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64.
+      n_components: K.
+      weights: (N,) weight of each row; one of weight 0 counts for nothing.
+      tol: sum of the squared moves of the centres, in standard deviations, to stop at.
+      max_iter: the most iterations.
+
+    Returns:
+      (N, K) responsibilities, boolean.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.fit`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jnp.array([[0.0], [0.1], [9.0], [9.1]])
+      >>> mixjax.kmeans(jax.random.key(0), x, 2).sum(0).tolist()
+      [2, 2]
+
+    Source: Lloyd, Least Squares Quantization in PCM (1982).
+    """
+    x, weights, n_components = _checked(key, x, n_components, weights)
+    rows = _standardized_rows(x, weights, n_components)
+    centres = _lloyd(_seeds(key, rows, n_components), rows, tol, max_iter)
+    return _hard(centres, rows, x.shape[0])
+
+
+def random_responsibilities(
+    key: Array, x: Array, n_components: int, weights: Array | None = None
+) -> Array:
+    """Responsibilities drawn evenly at random, each row of sum 1.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64.
+      n_components: K.
+      weights: (N,) weight of each row; one of weight 0 takes no random numbers.
+
+    Returns:
+      (N, K), each row uniform on the simplex.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.fit`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> resp = mixjax.random_responsibilities(jax.random.key(0), jnp.ones((5, 2)), 3)
+      >>> resp.sum(1).round(4).tolist()
+      [1.0, 1.0, 1.0, 1.0, 1.0]
+
+    Source: Devroye, Non-Uniform Random Variate Generation (1986), section 5.2 (uniform
+    on a simplex by normalised exponentials).
+    """
+    x, weights, n_components = _checked(key, x, n_components, weights)
+    drawn = jax.random.exponential(key, (x.shape[0], n_components), x.dtype)
+    if weights is not None:
+        # The n-th row that counts takes the n-th draw, whatever stands between.
+        drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
+    return drawn / jnp.sum(drawn, axis=1, keepdims=True)
+
+
+def _checked(
+    key: Array, x: Array, n_components: int, weights: Array | None
+) -> tuple[Array, Array | None, int]:
+    checks.key(key)
+    x = checks.table(x)
+    n_components = checks.n_components(n_components, x.shape[0])
+    return x, checks.row_weights(weights, x), n_components
+
+
+def _standardized_rows(x: Array, weights: Array | None, k: int) -> Rows:
+    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
+    return standardized(rows, column_scale(rows))
+
+
+def _squared_distances(x: Array, centres: Array) -> Array:
+    """From a block x (D, C) to centres (K, D): (K, C)."""
+    return jnp.sum((x[None] - centres[:, :, None]) ** 2, axis=1)
+
+
+def _seeds(key: Array, rows: Rows, k: int) -> Array:
+    """k-means++ centres (K, D)."""
+    n_candidates = 2 + int(math.log(k))
+    first, rest = jax.random.split(key)
+    start = rows.columns_at(_draw(first, rows.weights, rows, 1)).T
+    distance = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
+
+    def nearer(distance: Array, centre: Array) -> Array:
+        squares = jnp.sum((rows.x - centre[None, :, None]) ** 2, axis=1)
+        return jnp.minimum(distance, squares)
+
+    def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        centres, distance = carry
+        distance = nearer(distance, centres[i - 1])
+        index = _draw(jax.random.fold_in(rest, i), rows.weights * distance, rows, n_candidates)
+        candidates = rows.columns_at(index).T
+
+        def block(total: Array, values: tuple[Array, ...]) -> tuple[Array, None]:
+            x, weights, distance = values
+            squares = jnp.minimum(_squared_distances(x, candidates), distance[None])
+            return total + jnp.sum(weights[None] * squares, axis=1), None
+
+        none = jnp.zeros((n_candidates,), rows.x.dtype)
+        left, _ = lax.scan(block, none, (rows.x, rows.weights, distance))
+        best = jnp.argmin(left)
+        return centres.at[i].set(candidates[best]), distance
+
+    centres = jnp.zeros((k, rows.n_features), rows.x.dtype).at[0].set(start[0])
+    return lax.fori_loop(1, k, add, (centres, distance))[0]
+
+
+def _draw(key: Array, mass: Array, rows: Rows, n: int) -> Array:
+    """n row indices with probability proportional to ``mass`` (B, C).
+
+    Drawn by inverting the cumulated mass, so rows without any are as if not there. If
+    nothing has mass (only copies of the centres are left), rows are drawn by weight.
+    """
+    anything = jnp.any(mass > 0)
+    mass = jnp.where(anything, mass, rows.weights)
+    totals = jnp.cumsum(jnp.sum(mass, axis=1))
+    target = jax.random.uniform(key, (n,), mass.dtype) * totals[-1]
+    block = _first_above(totals[None], target)
+    before = jnp.where(block > 0, totals[jnp.maximum(block - 1, 0)], 0)
+    place = _first_above(jnp.cumsum(mass[block], axis=1), target - before)
+    return rows.start[block] + place
+
+
+def _first_above(cumulated: Array, target: Array) -> Array:
+    """Along the last axis, the first entry above its target.
+
+    Where rounding puts the target past the end, the last entry that added anything: it
+    is the first to reach the total.
+    """
+    reachable = cumulated[:, -1:]
+    above = (cumulated > target[:, None]) | (cumulated >= reachable)
+    return jnp.argmax(above, axis=1)
+
+
+def _lloyd(centres: Array, rows: Rows, tol: float, max_iter: int) -> Array:
+    k = centres.shape[0]
+
+    def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        centres, _, n_iter = carry
+
+        def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
+            nearest = jnp.argmin(_squared_distances(x, centres), axis=0)
+            member = (nearest[None] == jnp.arange(k)[:, None]) * weights[None]
+            return jnp.sum(member, axis=1), member @ x.T
+
+        count, total = rows.sum(block)
+        filled = (count > 0)[:, None]
+        new = jnp.where(filled, total / jnp.where(filled, count[:, None], 1), centres)
+        return new, jnp.sum((new - centres) ** 2), n_iter + 1
+
+    def moving(carry: tuple[Array, Array, Array]) -> Array:
+        return (carry[1] > tol) & (carry[2] < max_iter)
+
+    far = jnp.array(jnp.inf, centres.dtype)
+    return lax.while_loop(moving, move, (centres, far, jnp.int32(0)))[0]
+
+
+def _hard(centres: Array, rows: Rows, n_rows: int) -> Array:
+    """Each row's nearest centre, as boolean responsibilities (N, K)."""
+
+    def nearest(x: Array) -> Array:
+        return jnp.argmin(_squared_distances(x, centres), axis=0)
+
+    labels = rows.collect(nearest, n_rows)
+    return labels[:, None] == jnp.arange(centres.shape[0])[None]

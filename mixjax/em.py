@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .families.family import Family
-from .mixture import Mixture, joint_log_prob, log_shares, ridge, soft_assignment
+from .mixture import Mixture, log_shares, ridge, soft_assignment
 from .pytree import pytree
 from .rows import Rows
 from .scaling import Scale
@@ -59,14 +59,15 @@ class EM:
 
     def _expect(self, mixture: Mixture, rows: Rows) -> EMState:
         def block(x: Array, weights: Array, index: Array) -> tuple[Array, Any]:
-            joint = joint_log_prob(mixture, x.T)
+            log_prob, statistics = mixture.components.evaluate(x.T)
+            joint = log_prob.T + mixture.log_weights[:, None]
             top = jnp.max(joint, axis=0)
             unnormalised = jnp.exp(joint - top[None])
             total = jnp.sum(unnormalised, axis=0)
             energy = -jnp.sum(weights * (top + jnp.log(total)))
             resp = unnormalised * (weights / total)[None]
             if _in_one_pass(mixture.components):
-                return energy, mixture.components.statistics(x.T, resp.T)
+                return energy, statistics(resp.T)
             return energy, jnp.sum(resp, axis=1)
 
         energy, stats = rows.sum(block)

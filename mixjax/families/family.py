@@ -95,6 +95,13 @@ class Family(abc.ABC):
         The result has an attribute ``count`` (K,), the sum of the responsibilities.
         """
 
+    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
+        """`log_prob`, and `statistics` as a function of resp.
+
+        EM wants both for the same rows: override it where they share work.
+        """
+        return self.log_prob(x), lambda resp: self.statistics(x, resp)
+
     @abc.abstractmethod
     def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """New components from sums taken relative to these.

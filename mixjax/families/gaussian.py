@@ -1,6 +1,7 @@
 """Gaussian components, each with a full covariance of its own."""
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax
@@ -126,31 +127,38 @@ class Gaussian(Family):
         centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
         return centre, linalg.einsum("kij,kj->ki", self.factors, self.means - centre[None])
 
-    def _whitened(self, x: Array) -> Array:
+    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+        """`log_prob` and `statistics`, which share the whitened rows."""
         centre, offset = self._frame()
-        y = linalg.einsum("kij,jn->kin", self.factors, (x - centre[None]).T)
-        return y - offset[:, :, None]
+        # With a row of ones, one product subtracts the means and takes the sums as well.
+        columns = jnp.concatenate([(x - centre[None]).T, jnp.ones((1, x.shape[0]), x.dtype)])
+        maps = jnp.concatenate([self.factors, -offset[:, :, None]], axis=2)
+        y = linalg.einsum("kij,jn->kin", maps, columns)
+        log_det = jnp.sum(jnp.log(diagonal(self.factors)), axis=-1)
+        constant = log_det - 0.5 * self.shape[1] * LOG_2PI
+        log_prob = (constant[:, None] - 0.5 * jnp.sum(y * y, axis=1)).T
+
+        def statistics(resp: Array) -> Moments:
+            # A matrix product sums along the last axis far faster than a reduction.
+            sums = linalg.matmul(resp.T, columns.T)
+            count, total = sums[:, -1], sums[:, :-1]
+            first = linalg.einsum("kij,kj->ki", self.factors, total) - count[:, None] * offset
+            second = linalg.einsum("kin,jn->kij", resp.T[:, None] * y, columns[:-1])
+            return Moments(count, first, second)
+
+        return log_prob, statistics
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
-        log_det = jnp.sum(jnp.log(diagonal(self.factors)), axis=-1)
-        constant = log_det - 0.5 * self.shape[1] * LOG_2PI
-        squares = jnp.sum(self._whitened(x) ** 2, axis=1)
-        return (constant[:, None] - 0.5 * squares).T
+        return self.evaluate(x)[0]
 
     def statistics(self, x: Array, resp: Array) -> Moments:
         """Sums of r, of r y and of r y x^T, with y the whitened rows.
 
-        One matrix product gives them all, and what cancels in ``r y x^T`` grows with
+        One matrix product gives the last, and what cancels in ``r y x^T`` grows with
         |mean| / sigma, not with its square as in ``r x x^T``.
         """
-        centre, _ = self._frame()
-        d = x.shape[1]
-        ry = resp.T[:, None] * self._whitened(x)
-        columns = (x - centre[None]).T
-        features = jnp.concatenate([columns, jnp.ones((1, x.shape[0]), x.dtype)])
-        sums = linalg.einsum("kin,jn->kij", ry, features)
-        return Moments(jnp.sum(resp, axis=0), sums[:, :, d], sums[:, :, :d])
+        return self.evaluate(x)[1](resp)
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""

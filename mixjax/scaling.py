@@ -42,15 +42,17 @@ def column_scale(rows: Rows, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     """
     x, weights = rows.x, rows.weights[:, None]
     total = jnp.where(rows.total > 0, rows.total, 1)
-    low = jnp.min(jnp.where(weights > 0, x, jnp.inf), axis=(0, 2))
-    high = jnp.max(jnp.where(weights > 0, x, -jnp.inf), axis=(0, 2))
+    # Blocks first, then rows: a reduction over a leading axis is the fast one, and a sum
+    # in two parts keeps digits that a single long one loses.
+    low = jnp.min(jnp.min(jnp.where(weights > 0, x, jnp.inf), axis=0), axis=1)
+    high = jnp.max(jnp.max(jnp.where(weights > 0, x, -jnp.inf), axis=0), axis=1)
     low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
     constant = low == high
     middle = jnp.where(constant, low, 0.5 * low + 0.5 * high)
     reach = jnp.where(constant, 1, jnp.maximum(high - middle, middle - low))
 
-    def mean_of(values: Array) -> Array:  # block by block: a long sum loses digits
-        return jnp.sum(jnp.sum(values, axis=2), axis=0) / total
+    def mean_of(values: Array) -> Array:
+        return jnp.sum(jnp.sum(values, axis=0), axis=1) / total
 
     unit = (x - middle[None, :, None]) / reach[None, :, None]
     mean = mean_of(weights * unit)

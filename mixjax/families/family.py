@@ -172,3 +172,18 @@ def per_count(total: Array, count: Array) -> Array:
     """``total / count`` over the leading K axis, 0 for an empty component."""
     count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
     return jnp.where(count > 0, total / jnp.where(count > 0, count, 1), 0)
+
+
+def few_digits_cancel(squares: Array) -> Array:
+    """Whether ``|x|² - 2 x·m + |m|²`` may stand for ``|x - m|²`` in working precision.
+
+    Args:
+      squares: (K,) the size of |x|² for a typical row of each component, in units of
+        the component's spread: what cancels.
+
+    Returns:
+      () true where the rounding error of a log-density stays below 1e-4 in float32 and
+      below 1e-12 in float64.
+    """
+    eps = jnp.finfo(squares.dtype).eps
+    return eps * jnp.max(squares) < (1e-4 if eps > 1e-10 else 1e-12)

@@ -1,15 +1,16 @@
 """Gaussian components that are round: one variance each."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, per_count
+from .family import Family, Moments, few_digits_cancel, per_count
 from .gaussian import LOG_2PI
 
 
@@ -72,24 +73,57 @@ class SphericalGaussian(Family):
         """K D + K."""
         return self.shape[0] * (self.shape[1] + 1)
 
-    def _squares(self, x: Array) -> Array:
+    def _constant(self) -> Array:
+        return -self.shape[1] * (jnp.log(self.scales) + 0.5 * LOG_2PI)[:, None]
+
+    def _squares(self, columns: Array) -> Array:
         """Squared distances in units of each component's scale: (K, N)."""
-        y = (x.T[None] - self.means[:, :, None]) * (1 / self.scales)[:, None, None]
+        y = (columns[None] - self.means[:, :, None]) * (1 / self.scales)[:, None, None]
         return jnp.sum(y * y, axis=1)
+
+    def _log_prob(self, columns: Array) -> Array:
+        return self._constant() - 0.5 * self._squares(columns)
+
+    def _sums(self, columns: Array, resp: Array) -> Moments:
+        count = jnp.sum(resp, axis=1)
+        centre = jnp.mean(self.means, axis=0)
+        total = linalg.matmul(resp, (columns - centre[:, None]).T)
+        first = (total - count[:, None] * (self.means - centre[None])) / self.scales[:, None]
+        return Moments(count, first, jnp.sum(resp * self._squares(columns), axis=1))
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
-        constant = self.shape[1] * (jnp.log(self.scales) + 0.5 * LOG_2PI)
-        return (-0.5 * self._squares(x) - constant[:, None]).T
+        return self._log_prob(x.T).T
 
     def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r (x - mean) and of the squared distances in units of sigma."""
-        count = jnp.sum(resp, axis=0)
-        centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))[None]
-        offset = self.means - centre
-        first = linalg.matmul(resp.T, x - centre) - count[:, None] * offset
-        second = jnp.sum(resp.T * self._squares(x), axis=1)
-        return Moments(count, first / self.scales[:, None], second)
+        """Sums of r, of r (x - mean) / sigma and of the squared distances over sigma²."""
+        return self._sums(x.T, resp.T)
+
+    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+        """`log_prob` and `statistics`, by matrix products where these lose no digits."""
+        centre = jnp.mean(self.means, axis=0)
+        means, precisions = self.means - centre[None], 1 / self.scales**2
+        norms = jnp.sum(means**2, axis=1)
+        safe = few_digits_cancel(self.shape[1] + norms * precisions)
+
+        def product(columns: Array) -> Array:
+            near = columns - centre[:, None]
+            squares = jnp.sum(near**2, axis=0)[None] - 2 * linalg.matmul(means, near)
+            return self._constant() - 0.5 * (squares + norms[:, None]) * precisions[:, None]
+
+        def product_sums(columns: Array, resp: Array) -> Moments:
+            near = columns - centre[:, None]
+            ones = jnp.ones((1, x.shape[0]), x.dtype)
+            features = [near, jnp.sum(near**2, axis=0, keepdims=True), ones]
+            sums = linalg.matmul(resp, jnp.concatenate(features).T)
+            total, squares, count = sums[:, :-2], sums[:, -2], sums[:, -1]
+            first = (total - count[:, None] * means) / self.scales[:, None]
+            second = squares - 2 * jnp.sum(means * total, axis=1) + count * norms
+            return Moments(count, first, second * precisions)
+
+        # Rows last, also through the conditional: a transpose does not cancel across it.
+        log_prob = lax.cond(safe, product, self._log_prob, x.T).T
+        return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with the mean of reg_covar (D,) added."""

@@ -1,15 +1,16 @@
 """Gaussian components that share one full covariance."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, per_count
+from .family import Family, Moments, few_digits_cancel, per_count
 from .gaussian import (
     LOG_2PI,
     covariance_of,
@@ -93,12 +94,16 @@ class TiedGaussian(Family):
         y = linalg.matmul(self.factor, (x - centre).T)
         return y, linalg.matmul(self.means - centre, self.factor.T)
 
+    def _log_prob(self, y: Array, offset: Array) -> Array:
+        squares = jnp.sum((y[None] - offset[:, :, None]) ** 2, axis=1)
+        return self._constant() - 0.5 * squares
+
+    def _constant(self) -> Array:
+        return jnp.sum(jnp.log(diagonal(self.factor))) - 0.5 * self.shape[1] * LOG_2PI
+
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
-        y, offset = self._whitened(x)
-        squares = jnp.sum((y[None] - offset[:, :, None]) ** 2, axis=1)
-        constant = jnp.sum(jnp.log(diagonal(self.factor))) - 0.5 * self.shape[1] * LOG_2PI
-        return (constant - 0.5 * squares).T
+        return self._log_prob(*self._whitened(x)).T
 
     def statistics(self, x: Array, resp: Array) -> Moments:
         """Sums of r, of r (y - m_k), and of the scatter of y about the means m_k.
@@ -106,12 +111,29 @@ class TiedGaussian(Family):
         The scatter is taken as the residual of each row about its mean under the
         responsibilities, times the row: one D × D product whatever K is.
         """
-        y, offset = self._whitened(x)
-        count = jnp.sum(resp, axis=0)
-        first = linalg.matmul(resp.T, y.T) - count[:, None] * offset
+        return self._sums(*self._whitened(x), resp)
+
+    def _sums(self, y: Array, offset: Array, resp: Array) -> Moments:
+        ones = jnp.ones((1, y.shape[1]), y.dtype)
+        sums = linalg.matmul(resp.T, jnp.concatenate([y, ones]).T)
+        count, total = sums[:, -1], sums[:, :-1]
+        first = total - count[:, None] * offset
         residual = y * jnp.sum(resp, axis=1)[None] - linalg.matmul(offset.T, resp.T)
         scatter = linalg.matmul(residual, y.T) - linalg.matmul(first.T, offset)
         return Moments(count, first, scatter)
+
+    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+        """`log_prob`, by a matrix product where it loses no digits, and `statistics`."""
+        y, offset = self._whitened(x)
+        norms = jnp.sum(offset**2, axis=1)
+
+        def product(y: Array) -> Array:
+            squares = jnp.sum(y**2, axis=0)[None] - 2 * linalg.matmul(offset, y)
+            return self._constant() - 0.5 * (squares + norms[:, None])
+
+        safe = few_digits_cancel(self.shape[1] + norms)
+        log_prob = lax.cond(safe, product, lambda y: self._log_prob(y, offset), y).T
+        return log_prob, lambda resp: self._sums(y, offset, resp)
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""

@@ -22,12 +22,16 @@ def einsum(subscripts: str, *operands: Array) -> Array:
     return jnp.einsum(subscripts, *operands, precision=HIGHEST)
 
 
+def eye_like(a: Array) -> Array:
+    """The identity, of the shape (..., D, D) and dtype of ``a``."""
+    return jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
+
+
 def inverse_lower(factor: Array) -> Array:
     """Inverse of lower-triangular matrices (..., D, D)."""
     d = factor.shape[-1]
     if d > UNROLLED:
-        eye = jnp.broadcast_to(jnp.eye(d, dtype=factor.dtype), factor.shape)
-        return lax.linalg.triangular_solve(factor, eye, left_side=True, lower=True)
+        return lax.linalg.triangular_solve(factor, eye_like(factor), left_side=True, lower=True)
     rows: list[list[Array]] = []
     for i in range(d):
         pivot = 1 / factor[..., i, i]
@@ -97,7 +101,7 @@ def cholesky(a: Array) -> Array:
         return jnp.where(bad(factor), mended, factor), attempt + 1
 
     factor, _ = lax.while_loop(unfinished, mend, (_plain_cholesky(a), jnp.int32(0)))
-    alone = jnp.sqrt(positive)[..., None] * jnp.eye(d, dtype=a.dtype)
+    alone = jnp.sqrt(positive)[..., None] * eye_like(a)
     return jnp.where(bad(factor), alone, factor)
 
 
@@ -106,8 +110,7 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     factor = cholesky(primals[0])
     inverse = inverse_lower(factor)
     inner = matmul(matmul(inverse, symmetric(tangents[0])), inverse.mT)
-    d = factor.shape[-1]
-    keep = jnp.tril(jnp.ones((d, d), factor.dtype)) - 0.5 * jnp.eye(d, dtype=factor.dtype)
+    keep = jnp.tril(jnp.ones_like(factor)) - 0.5 * eye_like(factor)
     return factor, matmul(factor, inner * keep)
 
 
@@ -117,9 +120,4 @@ def symmetric(a: Array) -> Array:
 
 
 def _add_diagonal(a: Array, diagonal: Array) -> Array:
-    return a + jnp.eye(a.shape[-1], dtype=a.dtype) * diagonal[..., None]
-
-
-def whitened_diagonal(factor: Array, diagonal: Array) -> Array:
-    """``factor @ diag(diagonal) @ factor.T`` for (..., D, D) and (D,)."""
-    return matmul(factor * diagonal, factor.mT)
+    return a + eye_like(a) * diagonal[..., None]

@@ -1,6 +1,6 @@
 """A mixture, what can be asked of it, and the M-step that makes one."""
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -79,10 +79,26 @@ def given_assignment(resp: Array, dtype: Any) -> Responsibilities:
     return responsibilities
 
 
-def _by_rows(mixture: Mixture, x: Any, f: Callable[[Array], Array]) -> Array:
+def _checked(mixture: Mixture, x: Any) -> Array:
     x = checks.table(x)
     checks.width(x, mixture.n_features)
-    return map_rows(f, x, mixture.n_components * mixture.n_features)
+    return x
+
+
+@jax.jit
+def _log_prob(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return jax.nn.logsumexp(joint_log_prob(mixture, rows), axis=0)
+
+    return map_rows(block, x, mixture.n_components * mixture.n_features)
+
+
+@jax.jit
+def _responsibilities(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return jax.nn.softmax(joint_log_prob(mixture, rows), axis=0).T
+
+    return map_rows(block, x, mixture.n_components * mixture.n_features)
 
 
 def log_prob(mixture: Mixture, x: Array) -> Array:
@@ -108,9 +124,7 @@ def log_prob(mixture: Mixture, x: Array) -> Array:
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
     """
-    return _by_rows(
-        mixture, x, lambda rows: jax.nn.logsumexp(joint_log_prob(mixture, rows), axis=0)
-    )
+    return _log_prob(mixture, _checked(mixture, x))
 
 
 def energy(mixture: Mixture, x: Array) -> Array:
@@ -164,9 +178,7 @@ def responsibilities(mixture: Mixture, x: Array) -> Array:
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
     """
-    return _by_rows(
-        mixture, x, lambda rows: jax.nn.softmax(joint_log_prob(mixture, rows), axis=0).T
-    )
+    return _responsibilities(mixture, _checked(mixture, x))
 
 
 def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
@@ -318,6 +330,13 @@ def m_step(
     weights = checks.row_weights(weights, x)
     resp = checks.responsibilities(resp, x)
     checks.reg_covar(reg_covar, x.shape[1])
+    return _m_step(family, x, resp, weights, reg_covar)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _m_step(
+    family: type[Family], x: Array, resp: Array, weights: Array | None, reg_covar: Any
+) -> Mixture:
     k = resp.shape[1]
     rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
     if family.order_statistics:

@@ -105,10 +105,8 @@ class Rows:
 
     def _locate(self, index: Array) -> tuple[Array, Array]:
         length = self.weights.shape[1]
-        last = self.x.shape[0] - 1
         block = index // length
-        place = index - jnp.where(block == last, self.start[last], block * length)
-        return block, place
+        return block, index - self.start[block].astype(index.dtype)
 
 
 def in_blocks(x: Array, weights: Array | None, length: int) -> Rows:

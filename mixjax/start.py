@@ -1,5 +1,6 @@
 """Where a fit begins: every start gives responsibilities, and no more."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -46,8 +47,7 @@ def kmeans_plus_plus(
     choice of its section 7.
     """
     x, weights, n_components = _checked(key, x, n_components, weights)
-    rows = _standardized_rows(x, weights, n_components)
-    return _hard(_seeds(key, rows, n_components), rows, x.shape[0])
+    return _kmeans_plus_plus(key, x, weights, n_components)
 
 
 def kmeans(
@@ -87,9 +87,7 @@ def kmeans(
     Source: Lloyd, Least Squares Quantization in PCM (1982).
     """
     x, weights, n_components = _checked(key, x, n_components, weights)
-    rows = _standardized_rows(x, weights, n_components)
-    centres = _lloyd(_seeds(key, rows, n_components), rows, tol, max_iter)
-    return _hard(centres, rows, x.shape[0])
+    return _kmeans(key, x, weights, tol, max_iter, n_components)
 
 
 def random_responsibilities(
@@ -124,6 +122,21 @@ def random_responsibilities(
         # The n-th row that counts takes the n-th draw, whatever stands between.
         drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _kmeans_plus_plus(key: Array, x: Array, weights: Array | None, k: int) -> Array:
+    rows = _standardized_rows(x, weights, k)
+    return _hard(_seeds(key, rows, k), rows, x.shape[0])
+
+
+@functools.partial(jax.jit, static_argnums=5)
+def _kmeans(
+    key: Array, x: Array, weights: Array | None, tol: float, max_iter: int, k: int
+) -> Array:
+    rows = _standardized_rows(x, weights, k)
+    centres = _lloyd(_seeds(key, rows, k), rows, tol, max_iter)
+    return _hard(centres, rows, x.shape[0])
 
 
 def _checked(
@@ -203,7 +216,7 @@ def _first_above(cumulated: Array, target: Array) -> Array:
     return jnp.argmax(above, axis=1)
 
 
-def _lloyd(centres: Array, rows: Rows, tol: float, max_iter: int) -> Array:
+def _lloyd(centres: Array, rows: Rows, tol: float | Array, max_iter: int | Array) -> Array:
     k = centres.shape[0]
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

@@ -67,7 +67,8 @@ class DiagonalGaussian(Family):
     @property
     def covariances(self) -> Array:
         """(K, D, D) diagonal matrices, in squared units of x."""
-        return self.variances[..., None] * jnp.eye(self.shape[1], dtype=self.means.dtype)
+        variances = self.variances[..., None]
+        return variances * linalg.eye_like(jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1])))
 
     @property
     def n_parameters(self) -> int:

@@ -41,14 +41,13 @@ def covariance_of(factors: Array) -> Array:
 
 def log_diagonal(factors: Array) -> Array:
     """Triangular factors with the logarithm of their diagonal: any value is allowed."""
-    eye = jnp.eye(factors.shape[-1], dtype=factors.dtype)
-    eye = jnp.broadcast_to(eye, factors.shape)
+    eye = linalg.eye_like(factors)
     return jnp.where(eye > 0, jnp.log(jnp.where(eye > 0, factors, 1)), factors)
 
 
 def exp_diagonal(leaves: Array) -> Array:
     """The inverse of `log_diagonal`; what lies above the diagonal is ignored."""
-    eye = jnp.broadcast_to(jnp.eye(leaves.shape[-1], dtype=leaves.dtype), leaves.shape)
+    eye = linalg.eye_like(leaves)
     return jnp.tril(jnp.where(eye > 0, jnp.exp(jnp.where(eye > 0, leaves, 0)), leaves))
 
 
@@ -139,12 +138,11 @@ class Gaussian(Family):
         log_prob = (constant[:, None] - 0.5 * jnp.sum(y * y, axis=1)).T
 
         def statistics(resp: Array) -> Moments:
-            # A matrix product sums along the last axis far faster than a reduction.
-            sums = linalg.matmul(resp.T, columns.T)
-            count, total = sums[:, -1], sums[:, :-1]
-            first = linalg.einsum("kij,kj->ki", self.factors, total) - count[:, None] * offset
-            second = linalg.einsum("kin,jn->kij", resp.T[:, None] * y, columns[:-1])
-            return Moments(count, first, second)
+            # Count and sums in the same products: from_statistics relies on the sum of
+            # r y being that of the very y in r y x^T, rounding included.
+            count = linalg.matmul(resp.T, columns[-1])
+            sums = linalg.einsum("kin,jn->kij", resp.T[:, None] * y, columns)
+            return Moments(count, sums[:, :, -1], sums[:, :, :-1])
 
         return log_prob, statistics
 
@@ -169,8 +167,8 @@ class Gaussian(Family):
         covariance = linalg.symmetric(second) - mean[:, :, None] * mean[:, None]
         ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
         kept = (stats.count > 0)[:, None, None]
-        eye = jnp.eye(self.shape[1], dtype=self.means.dtype)[None]
-        inner = linalg.cholesky(jnp.where(kept, covariance + ridge, eye))
+        covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))
+        inner = linalg.cholesky(covariance)
         factors = linalg.matmul(linalg.inverse_lower(inner), self.factors)
         step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
         return type(self)(self.means + step, factors)

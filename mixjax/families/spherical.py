@@ -66,7 +66,8 @@ class SphericalGaussian(Family):
     @property
     def covariances(self) -> Array:
         """(K, D, D) multiples of the identity, in squared units of x."""
-        return self.variances[..., None] * jnp.eye(self.shape[1], dtype=self.means.dtype)
+        variances = self.variances[..., None]
+        return variances * linalg.eye_like(jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1])))
 
     @property
     def n_parameters(self) -> int:

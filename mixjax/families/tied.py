@@ -106,34 +106,44 @@ class TiedGaussian(Family):
         return self._log_prob(*self._whitened(x)).T
 
     def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r (y - m_k), and of the scatter of y about the means m_k.
-
-        The scatter is taken as the residual of each row about its mean under the
-        responsibilities, times the row: one D × D product whatever K is.
-        """
-        return self._sums(*self._whitened(x), resp)
+        """Sums of r, of r (y - m_k), and of r (y - m_k)(y - m_k)^T over all components."""
+        return self._sums(*self._whitened(x), resp.T)
 
     def _sums(self, y: Array, offset: Array, resp: Array) -> Moments:
-        ones = jnp.ones((1, y.shape[1]), y.dtype)
-        sums = linalg.matmul(resp.T, jnp.concatenate([y, ones]).T)
-        count, total = sums[:, -1], sums[:, :-1]
-        first = total - count[:, None] * offset
-        residual = y * jnp.sum(resp, axis=1)[None] - linalg.matmul(offset.T, resp.T)
-        scatter = linalg.matmul(residual, y.T) - linalg.matmul(first.T, offset)
-        return Moments(count, first, scatter)
+        z = y[None] - offset[:, :, None]
+        rz = resp[:, None] * z
+        scatter = linalg.einsum("kin,kjn->ij", rz, z)
+        return Moments(jnp.sum(resp, axis=1), jnp.sum(rz, axis=2), scatter)
 
     def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob`, by a matrix product where it loses no digits, and `statistics`."""
+        """`log_prob` and `statistics`, by matrix products where these lose no digits."""
         y, offset = self._whitened(x)
         norms = jnp.sum(offset**2, axis=1)
+        safe = few_digits_cancel(self.shape[1] + norms)
 
         def product(y: Array) -> Array:
             squares = jnp.sum(y**2, axis=0)[None] - 2 * linalg.matmul(offset, y)
             return self._constant() - 0.5 * (squares + norms[:, None])
 
-        safe = few_digits_cancel(self.shape[1] + norms)
-        log_prob = lax.cond(safe, product, lambda y: self._log_prob(y, offset), y).T
-        return log_prob, lambda resp: self._sums(y, offset, resp)
+        def product_sums(y: Array, resp: Array) -> Moments:
+            # The residual of each row about its mean under the responsibilities, times
+            # the row: one D × D product whatever K is.
+            ones = jnp.ones((1, y.shape[1]), y.dtype)
+            sums = linalg.matmul(resp, jnp.concatenate([y, ones]).T)
+            count, total = sums[:, -1], sums[:, :-1]
+            first = total - count[:, None] * offset
+            residual = y * jnp.sum(resp, axis=0)[None] - linalg.matmul(offset.T, resp)
+            scatter = linalg.matmul(residual, y.T) - linalg.matmul(first.T, offset)
+            return Moments(count, first, scatter)
+
+        def exact(y: Array) -> Array:
+            return self._log_prob(y, offset)
+
+        def exact_sums(y: Array, resp: Array) -> Moments:
+            return self._sums(y, offset, resp)
+
+        log_prob = lax.cond(safe, product, exact, y).T
+        return log_prob, lambda resp: lax.cond(safe, product_sums, exact_sums, y, resp.T)
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""

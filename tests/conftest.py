@@ -1,0 +1,52 @@
+"""The tables that the tests are crossed over: families, dtypes and seeds."""
+
+import jax
+import numpy as np
+import pytest
+
+import mixjax
+
+FAMILIES = [
+    mixjax.Gaussian,
+    mixjax.TiedGaussian,
+    mixjax.DiagonalGaussian,
+    mixjax.SphericalGaussian,
+    mixjax.Laplace,
+    mixjax.MeanLaplace,
+]
+# MeanLaplace is no maximum-likelihood family: its M-step may raise the energy.
+MONOTONE = [family for family in FAMILIES if family is not mixjax.MeanLaplace]
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    """No silent promotion of ranks or dtypes anywhere in the package."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    with jax.enable_x64(request.param == "float64"):
+        yield np.dtype(request.param)
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield np.dtype("float64")
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.__name__)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(params=[0, 1, 2])
+def seed(request):
+    return request.param
+
+
+@pytest.fixture
+def rng(seed):
+    return np.random.default_rng(seed)

@@ -13,12 +13,12 @@ from . import checks
 from .em import EM
 from .families.family import Family
 from .families.gaussian import Gaussian
-from .mixture import Mixture, first_m_step, given_assignment, rescaled, ridge, unscaled
+from .mixture import Mixture, first_m_step, rescaled, ridge, unscaled
 from .pytree import pytree
-from .rows import Rows, block_length, in_blocks
-from .scaling import Scale, column_scale, standardized
+from .rows import Table
+from .scaling import Scale, standardized
 from .solver import Solution, Solver, Status, solve
-from .start import Start, kmeans_plus_plus
+from .start import Start, assignment_of, kmeans_plus_plus
 
 
 @pytree
@@ -321,16 +321,6 @@ def _prepared(
     return mixture, x, weights, solver, tol, max_iter
 
 
-def _scaled_rows(
-    x: Array, weights: Array | None, k: int, family: type[Family]
-) -> tuple[Rows, Scale]:
-    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
-    if family.order_statistics:
-        rows = rows.sorted(x)
-    scale = column_scale(rows, family.scaling)
-    return standardized(rows, scale), scale
-
-
 def _in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
     mixture = rescaled(solution.mixture, scale, family.scaling)
     energy = solution.energy + jnp.sum(jnp.log(scale.scale))
@@ -350,13 +340,14 @@ def _fit(
     start: Start,
     n_init: int,
 ) -> Fit:
-    rows, scale = _scaled_rows(x, weights, k, family)
+    table = Table.of(x, weights, k)
+    rows, scale = standardized(table, family.scaling, family.order_statistics)
     reg = ridge(getattr(solver, "reg_covar", None), scale)
     tol = jnp.asarray(tol, x.dtype)
 
     def once(key: Array) -> Fit:
-        resp = start(key, x, k, weights)
-        mixture = first_m_step(family, rows, given_assignment(resp, x.dtype), k, reg)
+        assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
+        mixture = first_m_step(family, rows, assignment, k, reg)
         solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
         return _in_units(solution, scale, family)
 
@@ -376,7 +367,8 @@ def _fit_from(
     n_recorded: int,
 ) -> tuple[Fit, Array]:
     family = type(mixture.components)
-    rows, scale = _scaled_rows(x, weights, mixture.n_components, family)
+    table = Table.of(x, weights, mixture.n_components)
+    rows, scale = standardized(table, family.scaling, family.order_statistics)
     begin = unscaled(mixture, scale, family.scaling)
     tol = jnp.asarray(tol, x.dtype)
     solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from . import checks
-from .families.family import Family, Responsibilities
+from .families.family import Family, Responsibilities, occupied, smallest_share
 from .pytree import pytree
-from .rows import Rows, block_length, in_blocks, map_rows
-from .scaling import Scale, Scaling, column_scale, standardized
+from .rows import Rows, Table, map_rows
+from .scaling import Scale, Scaling, standardized
 
 
 @pytree
@@ -233,11 +233,11 @@ def covariance_penalty(mixture: Mixture) -> Array:
 
 
 def log_shares(count: Array) -> Array:
-    """Log-weights (K,) from counts (K,); finite where a count is zero."""
+    """Log-weights (K,) from counts (K,); finite for an empty component."""
+    kept = occupied(count)
     total = jnp.sum(count)
     share = count / jnp.where(total > 0, total, 1)
-    smallest = jnp.finfo(count.dtype).tiny
-    return jnp.log(jnp.where(share > smallest, share, smallest))
+    return jnp.log(jnp.where(kept, share, smallest_share(count.dtype)))
 
 
 def ridge(reg_covar: Any, scale: Scale) -> Array:
@@ -338,11 +338,8 @@ def _m_step(
     family: type[Family], x: Array, resp: Array, weights: Array | None, reg_covar: Any
 ) -> Mixture:
     k = resp.shape[1]
-    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
-    if family.order_statistics:
-        rows = rows.sorted(x)
-    scale = lax.stop_gradient(column_scale(rows, family.scaling))
+    table = Table.of(x, weights, k)
+    rows, scale = standardized(table, family.scaling, family.order_statistics)
     reg = ridge(reg_covar, scale)
     assignment = given_assignment(resp, x.dtype)
-    mixture = first_m_step(family, standardized(rows, scale), assignment, k, reg)
-    return rescaled(mixture, scale, family.scaling)
+    return rescaled(first_m_step(family, rows, assignment, k, reg), scale, family.scaling)

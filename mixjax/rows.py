@@ -6,14 +6,14 @@ components then runs over a leading axis, which compilers vectorise well.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .pytree import pytree
+from .pytree import pytree, static
 
 
 def block_length(n_rows: int, width: int) -> int:
@@ -95,7 +95,7 @@ class Rows:
         """The weights (n,) of the rows at ``index`` (n,)."""
         return self.weights[self._locate(index)]
 
-    def sorted(self, x: Array) -> "Rows":
+    def sorted(self, x: Array) -> Self:
         """With the order of each column of the table x (N, D), for medians."""
         order = jnp.argsort(lax.stop_gradient(x), axis=0).astype(jnp.int32)
         places = jnp.broadcast_to(jnp.arange(x.shape[0], dtype=jnp.int32)[:, None], x.shape)
@@ -109,32 +109,77 @@ class Rows:
         return block, index - self.start[block].astype(index.dtype)
 
 
-def in_blocks(x: Array, weights: Array | None, length: int) -> Rows:
-    """The table x (N, D) in blocks of ``length`` rows; absent rows read as zero."""
-    n = x.shape[0]
-    fresh = jnp.arange(-(-n // length)) * length
-    start = jnp.minimum(fresh, n - length)
-    heaviest = jnp.ones((), x.dtype)
-    if weights is not None:
-        heaviest = jnp.max(jnp.where(jnp.isfinite(weights), weights, 0)).astype(x.dtype)
-        heaviest = jnp.where(heaviest > 0, heaviest, 1)
+@pytree
+class Table:
+    """A table as it came, read one block at a time, so that no copy of it is made.
 
-    def block(_: None, bounds: tuple[Array, Array]) -> tuple[None, tuple[Array, ...]]:
-        start, fresh = bounds
-        rows = lax.dynamic_slice_in_dim(x, start, length)
-        w = jnp.ones((length,), x.dtype)
+    Attributes:
+      x: (N, D) rows.
+      weights: (N,) or None for 1 each.
+      heaviest: () the largest weight.
+      length: C, rows in a block.
+    """
+
+    x: Array
+    weights: Array | None
+    heaviest: Array
+    length: int = static()
+
+    @classmethod
+    def of(cls, x: Array, weights: Array | None, n_components: int) -> Self:
+        """A table in blocks that suit a mixture of n_components."""
+        heaviest = jnp.ones((), x.dtype)
         if weights is not None:
-            # At most 1, so that neither tiny nor huge weights leave the range of floats.
-            w = lax.dynamic_slice_in_dim(weights, start, length).astype(x.dtype) / heaviest
-        finite = jnp.all(jnp.isfinite(rows), axis=1) & jnp.isfinite(w)
-        new = start + jnp.arange(length) >= fresh
-        present = new & finite & (w > 0)
-        columns = jnp.where(present[:, None], rows, 0).T
-        lost = jnp.any(new & ~finite & (w != 0))
-        return None, (columns, jnp.where(present, w, 0), lost)
+            heaviest = jnp.max(jnp.where(jnp.isfinite(weights), weights, 0))
+            heaviest = jnp.where(heaviest > 0, heaviest, 1)
+        length = block_length(x.shape[0], n_components * x.shape[1])
+        return cls(x, weights, heaviest, length)
 
-    _, (columns, w, lost) = lax.scan(block, None, (start, fresh))
-    return Rows(columns, w, start, jnp.sum(jnp.sum(w, axis=1)), jnp.any(lost))
+    @property
+    def start(self) -> Array:
+        """(B,) the first row of each block."""
+        n = self.x.shape[0]
+        return jnp.minimum(jnp.arange(-(-n // self.length)) * self.length, n - self.length)
+
+    def block(self, i: Array) -> tuple[Array, Array, Array]:
+        """The i-th block (C, D), its weights (C,), and whether a row was not finite.
+
+        Weights are at most 1, so that neither tiny nor huge ones leave the range of
+        floats, and 0 for rows of an earlier block and rows that are not finite, which
+        read as zero.
+        """
+        start = self.start[i]
+        rows = lax.dynamic_slice_in_dim(self.x, start, self.length)
+        w = jnp.ones((self.length,), self.x.dtype)
+        if self.weights is not None:
+            w = lax.dynamic_slice_in_dim(self.weights, start, self.length)
+        w = w / self.heaviest
+        finite = jnp.all(jnp.isfinite(rows), axis=1) & jnp.isfinite(w)
+        new = start + jnp.arange(self.length) >= i * self.length
+        present = new & finite & (w > 0)
+        lost = jnp.any(new & ~finite & (w != 0))
+        return jnp.where(present[:, None], rows, 0), jnp.where(present, w, 0), lost
+
+    def fold(self, f: Callable[[Any, Array, Array], Any], carry: Any) -> Any:
+        """``carry = f(carry, rows (C, D), weights (C,))`` over the blocks."""
+
+        def body(carry: Any, i: Array) -> tuple[Any, None]:
+            rows, weights, _ = self.block(i)
+            return f(carry, rows, weights), None
+
+        return lax.scan(body, carry, jnp.arange(self.start.shape[0]))[0]
+
+    def standardized(self, shift: Array, scale: Array) -> Rows:
+        """The rows ``(x - shift) / scale``; absent rows read as zero."""
+
+        def body(_: None, i: Array) -> tuple[None, tuple[Array, ...]]:
+            rows, weights, lost = self.block(i)
+            z = (rows - shift[None]) / scale[None]
+            return None, (jnp.where(weights[:, None] > 0, z, 0).T, weights, lost)
+
+        _, (x, weights, lost) = lax.scan(body, None, jnp.arange(self.start.shape[0]))
+        total = jnp.sum(jnp.sum(weights, axis=1))
+        return Rows(x, weights, self.start, total, jnp.any(lost))
 
 
 def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:

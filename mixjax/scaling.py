@@ -1,13 +1,13 @@
 """Centre and scale of each column: what makes a fit equivariant to ``a * x + b``."""
 
-import dataclasses
 import enum
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from .rows import Rows
+from .rows import Rows, Table
 
 
 class Scaling(enum.Enum):
@@ -32,7 +32,7 @@ class Scale(NamedTuple):
     variance: Array
 
 
-def column_scale(rows: Rows, scaling: Scaling = Scaling.COLUMNS) -> Scale:
+def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     """Weighted centre, scale and variance of each column.
 
     The spread is divided by the largest deviation before it is squared, so columns of
@@ -40,40 +40,50 @@ def column_scale(rows: Rows, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     told by its extremes, not by a threshold: its centre is that value and both its
     scale and its variance are 1.
     """
-    x, weights = rows.x, rows.weights[:, None]
-    total = jnp.where(rows.total > 0, rows.total, 1)
-    # Blocks first, then rows: a reduction over a leading axis is the fast one, and a sum
-    # in two parts keeps digits that a single long one loses.
-    low = jnp.min(jnp.min(jnp.where(weights > 0, x, jnp.inf), axis=0), axis=1)
-    high = jnp.max(jnp.max(jnp.where(weights > 0, x, -jnp.inf), axis=0), axis=1)
+    zeros = jnp.zeros(table.x.shape[1:], table.x.dtype)
+
+    def extremes(carry: tuple[Array, ...], rows: Array, weights: Array) -> tuple[Array, ...]:
+        low, high, total = carry
+        present = weights[:, None] > 0
+        low = jnp.minimum(low, jnp.min(jnp.where(present, rows, jnp.inf), axis=0))
+        high = jnp.maximum(high, jnp.max(jnp.where(present, rows, -jnp.inf), axis=0))
+        return low, high, total + jnp.sum(weights)
+
+    none = jnp.zeros((), table.x.dtype)
+    low, high, total = table.fold(extremes, (zeros + jnp.inf, zeros - jnp.inf, none))
+    total = jnp.where(total > 0, total, 1)
     low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
     constant = low == high
     middle = jnp.where(constant, low, 0.5 * low + 0.5 * high)
     reach = jnp.where(constant, 1, jnp.maximum(high - middle, middle - low))
 
-    def mean_of(values: Array) -> Array:
-        return jnp.sum(jnp.sum(values, axis=0), axis=1) / total
+    def mean_of(f: Callable[[Array], Array]) -> Array:
+        def add(carry: Array, rows: Array, weights: Array) -> Array:
+            return carry + weights @ f((rows - middle[None]) / reach[None])
 
-    unit = (x - middle[None, :, None]) / reach[None, :, None]
-    mean = mean_of(weights * unit)
-    spread = jnp.sqrt(mean_of(weights * (unit - mean[None, :, None]) ** 2))
-    spread = jnp.where(constant | (spread == 0), 1, reach * spread)
+        return table.fold(add, zeros) / total
+
+    mean = mean_of(lambda unit: unit)
+    spread = reach * jnp.sqrt(mean_of(lambda unit: (unit - mean[None]) ** 2))
+    spread = jnp.where(constant | (spread == 0), 1, spread)
     shift = jnp.where(constant, low, middle + reach * mean)
     match scaling:
         case Scaling.COLUMNS:
             return Scale(shift, spread, spread**2)
         case Scaling.SHARED:
-            varies = jnp.where(constant, 0, spread)
-            widest = jnp.max(varies)
+            widest = jnp.max(jnp.where(constant, 0, spread))
             widest = jnp.where(widest > 0, widest, 1)
             return Scale(shift, jnp.full_like(shift, widest), spread**2)
         case Scaling.NONE:
             return Scale(jnp.zeros_like(shift), jnp.ones_like(shift), spread**2)
 
 
-def standardized(rows: Rows, scale: Scale) -> Rows:
-    """The rows as ``(x - shift) / scale``; absent rows read as zero."""
-    shift, width = scale.shift[None, :, None], scale.scale[None, :, None]
-    present = rows.weights[:, None] > 0
-    x = (jnp.where(present, rows.x, shift) - shift) / width
-    return dataclasses.replace(rows, x=x)
+def standardized(table: Table, scaling: Scaling, sort: bool = False) -> tuple[Rows, Scale]:
+    """The table in blocks of scaled rows, and how it was scaled.
+
+    The scale is held constant in gradients: what is fitted to the scaled rows and
+    mapped back does not depend on it.
+    """
+    scale = lax.stop_gradient(column_scale(table, scaling))
+    rows = table.standardized(scale.shift, scale.scale)
+    return (rows.sorted(table.x) if sort else rows), scale

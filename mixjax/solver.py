@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .families.family import smallest_share
 from .mixture import Mixture
 from .pytree import pytree
 from .rows import Rows
@@ -118,14 +119,14 @@ def solve(
     energies = jnp.full((n_recorded,), state.energy)
     carry = (state, jnp.int32(0), status.astype(jnp.int32), energies)
     state, n_iter, status, energies = lax.while_loop(unfinished, iterate, carry)
-    status = _ended(state, rows, status)
+    status = _ended(state, status)
     return Solution(state.mixture, state.energy, n_iter, status), energies
 
 
-def _ended(state: State, rows: Rows, status: Array) -> Array:
+def _ended(state: State, status: Array) -> Array:
     """The status of a fit that stopped: MAX_ITER, or DEGENERATE with an empty component."""
     status = jnp.where(status < 0, Status.MAX_ITER, status)
     share = jnp.exp(state.mixture.log_weights)
-    empty = jnp.any(share * rows.total < jnp.finfo(share.dtype).eps)
+    empty = jnp.any(share < 2 * smallest_share(share.dtype))
     degenerate = empty & (status != Status.NONFINITE)
     return jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from . import checks
-from .rows import Rows, block_length, in_blocks
-from .scaling import column_scale, standardized
+from .families.family import Responsibilities
+from .mixture import given_assignment
+from .rows import Rows, Table
+from .scaling import Scaling, standardized
 
 Start = Callable[[Array, Array, int, Array | None], Array]
 
@@ -124,9 +126,34 @@ def random_responsibilities(
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 
+def assignment_of(
+    start: Start,
+    key: Array,
+    x: Array,
+    k: int,
+    weights: Array | None,
+    rows: Rows,
+    scaling: Scaling,
+) -> Responsibilities:
+    """What a start gives for a table of which there are scaled rows already.
+
+    The starts of this file work on rows scaled by column: given the same ones, they
+    need no second copy of the table, and give labels instead of an (N, K) array.
+    """
+    centres = {kmeans_plus_plus: _seeds, kmeans: _lloyd_centres}.get(start)
+    if centres is None or scaling is not Scaling.COLUMNS:
+        return given_assignment(start(key, x, k, weights), x.dtype)
+    labels = _labels(centres(key, rows, k), rows, x.shape[0])
+
+    def responsibilities(x: Array, index: Array) -> Array:
+        return (jnp.arange(k)[:, None] == labels[index][None]).astype(x.dtype)
+
+    return responsibilities
+
+
 @functools.partial(jax.jit, static_argnums=3)
 def _kmeans_plus_plus(key: Array, x: Array, weights: Array | None, k: int) -> Array:
-    rows = _standardized_rows(x, weights, k)
+    rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
     return _hard(_seeds(key, rows, k), rows, x.shape[0])
 
 
@@ -134,9 +161,8 @@ def _kmeans_plus_plus(key: Array, x: Array, weights: Array | None, k: int) -> Ar
 def _kmeans(
     key: Array, x: Array, weights: Array | None, tol: float, max_iter: int, k: int
 ) -> Array:
-    rows = _standardized_rows(x, weights, k)
-    centres = _lloyd(_seeds(key, rows, k), rows, tol, max_iter)
-    return _hard(centres, rows, x.shape[0])
+    rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
+    return _hard(_lloyd_centres(key, rows, k, tol, max_iter), rows, x.shape[0])
 
 
 def _checked(
@@ -146,11 +172,6 @@ def _checked(
     x = checks.table(x)
     n_components = checks.n_components(n_components, x.shape[0])
     return x, checks.row_weights(weights, x), n_components
-
-
-def _standardized_rows(x: Array, weights: Array | None, k: int) -> Rows:
-    rows = in_blocks(x, weights, block_length(x.shape[0], k * x.shape[1]))
-    return standardized(rows, column_scale(rows))
 
 
 def _squared_distances(x: Array, centres: Array) -> Array:
@@ -166,8 +187,11 @@ def _seeds(key: Array, rows: Rows, k: int) -> Array:
     distance = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
 
     def nearer(distance: Array, centre: Array) -> Array:
-        squares = jnp.sum((rows.x - centre[None, :, None]) ** 2, axis=1)
-        return jnp.minimum(distance, squares)
+        def block(_: None, values: tuple[Array, Array]) -> tuple[None, Array]:
+            x, distance = values
+            return None, jnp.minimum(distance, _squared_distances(x, centre[None])[0])
+
+        return lax.scan(block, None, (rows.x, distance))[1]
 
     def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centres, distance = carry
@@ -216,8 +240,11 @@ def _first_above(cumulated: Array, target: Array) -> Array:
     return jnp.argmax(above, axis=1)
 
 
-def _lloyd(centres: Array, rows: Rows, tol: float | Array, max_iter: int | Array) -> Array:
-    k = centres.shape[0]
+def _lloyd_centres(
+    key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100
+) -> Array:
+    """Centres (K, D) of Lloyd's algorithm from k-means++ seeds."""
+    centres = _seeds(key, rows, k)
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         centres, _, n_iter = carry
@@ -239,11 +266,16 @@ def _lloyd(centres: Array, rows: Rows, tol: float | Array, max_iter: int | Array
     return lax.while_loop(moving, move, (centres, far, jnp.int32(0)))[0]
 
 
-def _hard(centres: Array, rows: Rows, n_rows: int) -> Array:
-    """Each row's nearest centre, as boolean responsibilities (N, K)."""
+def _labels(centres: Array, rows: Rows, n_rows: int) -> Array:
+    """The number of each row's nearest centre: (N,)."""
 
     def nearest(x: Array) -> Array:
         return jnp.argmin(_squared_distances(x, centres), axis=0)
 
-    labels = rows.collect(nearest, n_rows)
+    return rows.collect(nearest, n_rows)
+
+
+def _hard(centres: Array, rows: Rows, n_rows: int) -> Array:
+    """Each row's nearest centre, as boolean responsibilities (N, K)."""
+    labels = _labels(centres, rows, n_rows)
     return labels[:, None] == jnp.arange(centres.shape[0])[None]

@@ -8,7 +8,7 @@ from problems import clusters, covariances, random_components, weighted_median
 
 import mixjax
 from mixjax.mixture import given_assignment
-from mixjax.rows import in_blocks
+from mixjax.rows import Table
 
 GAUSSIANS = [family for family in FAMILIES if "Gaussian" in family.__name__]
 
@@ -159,7 +159,8 @@ def test_laplace_m_step_is_the_weighted_median(dtype, rng, n, ties):
     resp = rng.dirichlet(np.ones(k), n).astype(dtype)
     weights = rng.uniform(0.1, 1, n).astype(dtype)
     weights[n // 2 + 1 :: 3] = 0
-    rows = in_blocks(jnp.asarray(x), jnp.asarray(weights), min(n, 64)).sorted(jnp.asarray(x))
+    table = Table(jnp.asarray(x), jnp.asarray(weights), jnp.ones((), dtype), min(n, 64))
+    rows = table.standardized(jnp.zeros(d, dtype), jnp.ones(d, dtype)).sorted(table.x)
     start = random_components(mixjax.Laplace, rng, k, d, dtype)
     new = start.maximise(rows, given_assignment(jnp.asarray(resp), dtype), jnp.zeros(d, dtype))
     r = resp.astype("float64") * weights[:, None]

@@ -10,7 +10,7 @@ from jax import Array, lax
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, per_count
+from .family import Family, Moments, few_digits_cancel, occupied, per_count
 from .gaussian import LOG_2PI
 
 
@@ -127,7 +127,7 @@ class DiagonalGaussian(Family):
         mean = per_count(stats.first, stats.count)
         variance = jnp.maximum(per_count(stats.second, stats.count) - mean**2, 0)
         variance = variance + reg_covar[None] / self.variances
-        kept = (stats.count > 0)[:, None] & (variance > 0)
+        kept = occupied(stats.count)[:, None] & (variance > 0)
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales * mean, scales)
 

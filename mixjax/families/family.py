@@ -168,10 +168,25 @@ class Family(abc.ABC):
         return self.from_statistics(rows.sum(block), reg_covar)
 
 
+def smallest_share(dtype: Any) -> float:
+    """The share of the rows below which a component counts as empty.
+
+    Its square is still a normal number, so quotients by it and their gradients are too.
+    """
+    return float(jnp.finfo(dtype).eps) ** 2
+
+
+def occupied(count: Array) -> Array:
+    """Which components (K,) have any rows to speak of."""
+    return count > smallest_share(count.dtype) * jnp.sum(count)
+
+
 def per_count(total: Array, count: Array) -> Array:
     """``total / count`` over the leading K axis, 0 for an empty component."""
-    count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
-    return jnp.where(count > 0, total / jnp.where(count > 0, count, 1), 0)
+    kept = occupied(count)
+    shape = count.shape + (1,) * (total.ndim - count.ndim)
+    divided = total / jnp.where(kept, count, 1).reshape(shape)
+    return jnp.where(kept.reshape(shape), divided, 0)
 
 
 def few_digits_cancel(squares: Array) -> Array:

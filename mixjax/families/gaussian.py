@@ -11,7 +11,7 @@ from jax import Array
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, per_count
+from .family import Family, Moments, occupied, per_count
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -166,7 +166,7 @@ class Gaussian(Family):
         second = linalg.matmul(cross, self.factors.mT) - mean[:, :, None] * offset[:, None]
         covariance = linalg.symmetric(second) - mean[:, :, None] * mean[:, None]
         ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
-        kept = (stats.count > 0)[:, None, None]
+        kept = occupied(stats.count)[:, None, None]
         covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))
         inner = linalg.cholesky(covariance)
         factors = linalg.matmul(linalg.inverse_lower(inner), self.factors)

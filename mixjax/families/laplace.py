@@ -10,7 +10,7 @@ from jax import Array, lax
 from ..pytree import pytree
 from ..rows import Rows
 from ..scaling import Scaling
-from .family import Family, Responsibilities, per_count
+from .family import Family, Responsibilities, occupied, per_count
 
 LOG_2 = math.log(2)
 
@@ -105,7 +105,7 @@ class Laplace(Family):
         self, locations: Array, scales: Array, count: Array, reg_covar: Array
     ) -> Self:
         """Components with variances of at least reg_covar; the empty ones keep theirs."""
-        kept = (count > 0)[:, None]
+        kept = occupied(count)[:, None]
         floor = jnp.sqrt(0.5 * reg_covar)[None]
         scales = jnp.where(kept, jnp.maximum(scales, floor), self.scales)
         scales = jnp.where(scales > 0, scales, self.scales)

@@ -10,7 +10,7 @@ from jax import Array, lax
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, per_count
+from .family import Family, Moments, few_digits_cancel, occupied, per_count
 from .gaussian import LOG_2PI
 
 
@@ -132,7 +132,7 @@ class SphericalGaussian(Family):
         square = per_count(stats.second, stats.count) - jnp.sum(mean**2, axis=1)
         variance = jnp.maximum(square / self.shape[1], 0)
         variance = variance + jnp.mean(reg_covar) / self.scales**2
-        kept = (stats.count > 0) & (variance > 0)
+        kept = occupied(stats.count) & (variance > 0)
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales[:, None] * mean, scales)
 

@@ -1,0 +1,91 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from problems import clusters
+
+import mixjax
+
+ADAM = optax.adam(3e-2)
+LBFGS = optax.lbfgs()
+
+
+def test_full_batch_descends_to_where_em_goes(family, dtype, rng):
+    x = jnp.asarray(clusters(rng, 300, 2, 3), dtype)
+    em = mixjax.fit(jax.random.key(0), x, 3, family=family, tol=1e-7, max_iter=500)
+    near = mixjax.fit(jax.random.key(0), x, 3, family=family, max_iter=1)
+    solver = mixjax.Gradient(ADAM)
+    fit = mixjax.fit_from(near.mixture, x, solver=solver, tol=0.0, max_iter=400)
+    assert fit.energy <= near.energy
+    assert fit.energy <= em.energy + 0.02
+    np.testing.assert_allclose(fit.energy, mixjax.energy(fit.mixture, x).mean(), rtol=1e-4)
+    np.testing.assert_allclose(fit.mixture.weights.sum(), 1, rtol=1e-5)
+
+
+def test_minibatches_go_there_too(rng):
+    x = jnp.asarray(clusters(rng, 1000, 2, 3), "float32")
+    x = x[jnp.argsort(x[:, 0])]  # sorted tables are what strides are for
+    near = mixjax.fit(jax.random.key(0), x, 3, max_iter=0)
+    em = mixjax.fit_from(near.mixture, x, tol=1e-6, max_iter=300)
+    solver = mixjax.Gradient(ADAM, batch_size=96)
+    fit = mixjax.fit_from(near.mixture, x, solver=solver, tol=0.0, max_iter=60)
+    assert int(fit.n_iter) == 60
+    assert fit.energy < near.energy
+    assert fit.energy <= em.energy + 0.05
+
+
+def test_a_pass_of_minibatches_sees_every_row_once(rng):
+    from mixjax.gradient import _minibatch, _n_batches
+    from mixjax.rows import Table
+
+    x = jnp.arange(103.0)[:, None]
+    rows = Table(x, None, jnp.ones(()), 40).standardized(jnp.zeros(1), jnp.ones(1))
+    seen = []
+    for i in range(_n_batches(rows, 25)):
+        batch = _minibatch(rows, 25, jnp.int32(i))
+        assert batch.weights.size <= 25
+        seen += list(np.asarray(batch.x[0, 0])[np.asarray(batch.weights[0]) > 0])
+    assert sorted(seen) == list(range(103))
+
+
+def test_lbfgs_works_and_is_quicker_than_adam(float64, rng):
+    x = jnp.asarray(clusters(rng, 300, 2, 3, spread=1.5))
+    near = mixjax.fit(jax.random.key(0), x, 3, max_iter=1)
+    lbfgs = mixjax.fit_from(near.mixture, x, solver=mixjax.Gradient(LBFGS), tol=1e-8, max_iter=60)
+    adam = mixjax.fit_from(near.mixture, x, solver=mixjax.Gradient(ADAM), tol=0.0, max_iter=60)
+    em = mixjax.fit_from(near.mixture, x, tol=1e-9, max_iter=2000)
+    assert lbfgs.energy <= adam.energy + 1e-6
+    assert lbfgs.energy <= em.energy + 0.01
+
+
+def test_a_learning_rate_that_explodes_is_reported(rng):
+    x = jnp.asarray(clusters(rng, 100, 2, 2), "float32")
+    near = mixjax.fit(jax.random.key(0), x, 2)
+    solver = mixjax.Gradient(optax.sgd(1e6))
+    fit = mixjax.fit_from(near.mixture, x, solver=solver, tol=0.0, max_iter=50)
+    assert int(fit.status) == mixjax.Status.NONFINITE
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit.mixture))
+    with pytest.raises(mixjax.FitError, match="learning rate"):
+        mixjax.check(fit, x)
+
+
+def test_vmap_of_a_gradient_fit(rng):
+    xs = jnp.asarray(np.stack([clusters(rng, 80, 2, 2) for _ in range(3)]), "float32")
+    solver = mixjax.Gradient(ADAM)
+
+    def fit(key, x):
+        return mixjax.fit(key, x, 2, solver=solver, tol=0.0, max_iter=20)
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    together = jax.vmap(fit)(keys, xs)
+    for i in range(3):
+        np.testing.assert_allclose(together.energy[i], fit(keys[i], xs[i]).energy, rtol=1e-3)
+
+
+def test_options_of_the_wrong_kind():
+    x = jnp.zeros((10, 2))
+    mixture = mixjax.fit(jax.random.key(0), jax.random.normal(jax.random.key(1), (10, 2)), 1).mixture
+    for solver in (mixjax.Gradient("adam"), mixjax.Gradient(ADAM, batch_size=0), mixjax.EM):
+        with pytest.raises((TypeError, ValueError), match=r"optimizer|batch_size|solver"):
+            mixjax.fit_from(mixture, x, solver=solver)

@@ -1,0 +1,103 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import clusters
+from sklearn.cluster import KMeans
+
+import mixjax
+
+STARTS = [mixjax.kmeans_plus_plus, mixjax.kmeans, mixjax.random_responsibilities]
+
+
+@pytest.fixture(params=STARTS, ids=lambda start: start.__name__)
+def start(request):
+    return request.param
+
+
+def inertia(x, resp):
+    resp = np.asarray(resp, float)
+    centres = resp.T @ x / resp.sum(0)[:, None]
+    return (resp * ((x[:, None] - centres) ** 2).sum(2)).sum()
+
+
+def test_rows_sum_to_one_and_every_component_has_some(start, dtype, seed, rng):
+    x = jnp.asarray(clusters(rng, 100, 2, 4), dtype)
+    resp = np.asarray(start(jax.random.key(seed), x, 4), float)
+    assert resp.shape == (100, 4)
+    np.testing.assert_allclose(resp.sum(1), 1, rtol=1e-5)
+    assert (resp.sum(0) > 0).all()
+
+
+def test_zero_weight_rows_are_absent_rows(start, dtype, seed, rng):
+    """Wherever they stand and whatever they hold."""
+    x = clusters(rng, 120, 2, 3, dtype=dtype)
+    keep = rng.random(120) < 0.5
+    junk = x.copy()
+    junk[~keep] = rng.choice([np.nan, 1e20, -5.0], size=(~keep).sum())[:, None]
+    key = jax.random.key(seed)
+    resp = start(key, jnp.asarray(junk), 3, jnp.asarray(keep, dtype))
+    alone = start(key, jnp.asarray(x[keep]), 3)
+    np.testing.assert_allclose(np.asarray(resp)[keep], alone, atol=1e-6)
+
+
+def test_duplicated_rows_and_fewer_places_than_components(start, dtype, seed):
+    x = jnp.asarray([[0.0, 1.0]] * 6 + [[5.0, 5.0]] * 2, dtype)
+    resp = np.asarray(start(jax.random.key(seed), x, 4), float)
+    assert np.isfinite(resp).all()
+    np.testing.assert_allclose(resp.sum(1), 1, rtol=1e-5)
+
+
+def test_another_key_is_another_start(start, rng):
+    x = jnp.asarray(rng.normal(size=(200, 2)), "float32")
+    results = [np.asarray(start(jax.random.key(i), x, 5)) for i in range(4)]
+    assert any((results[0] != other).any() for other in results[1:])
+    assert (results[0] == np.asarray(start(jax.random.key(0), x, 5))).all()
+
+
+def test_kmeans_plus_plus_finds_separate_clusters(dtype, seed, rng):
+    labels = rng.integers(6, size=600)
+    x = 100 * np.stack([labels % 3, labels // 3], 1) + rng.normal(size=(600, 2))
+    resp = np.asarray(mixjax.kmeans_plus_plus(jax.random.key(seed), jnp.asarray(x, dtype), 6))
+    found = resp.argmax(1)
+    assert len({(a, b) for a, b in zip(labels, found, strict=True)}) == 6
+
+
+def test_kmeans_is_as_good_as_scikit_learn(rng):
+    x = clusters(rng, 2000, 3, 6, dtype="float32")
+    x = (x - x.mean(0)) / x.std(0)
+    ours = [inertia(x, mixjax.kmeans(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)]
+    theirs = [KMeans(6, n_init=1, random_state=i).fit(x).inertia_ for i in range(8)]
+    assert np.median(ours) <= 1.05 * np.median(theirs)
+    seeds = [inertia(x, mixjax.kmeans_plus_plus(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)]
+    assert np.all(np.asarray(ours) <= np.asarray(seeds) * (1 + 1e-5))
+
+
+def test_starts_do_not_depend_on_units(start, float64, seed, rng):
+    x = clusters(rng, 100, 2, 3)
+    key = jax.random.key(seed)
+    a = np.asarray(start(key, jnp.asarray(x), 3))
+    b = np.asarray(start(key, jnp.asarray(x * np.array([1e-12, 1e9]) + 7e5), 3))
+    assert (abs(a.astype(float) - b) < 1e-9).mean() > 0.99
+
+
+def test_rows_are_drawn_by_weight(seed):
+    """The first centre of k-means++ with one component's worth of two places."""
+    x = jnp.asarray([[0.0], [1.0], [2.0]])
+    weights = jnp.asarray([1.0, 0.0, 3.0])
+    from mixjax.rows import Table
+    from mixjax.start import _draw
+
+    table = Table.of(x, weights, 1)
+    rows = table.standardized(jnp.zeros(1), jnp.ones(1))
+    drawn = _draw(jax.random.key(seed), rows.weights, rows, 4000)
+    share = np.bincount(drawn, minlength=3) / 4000
+    np.testing.assert_allclose(share, [0.25, 0, 0.75], atol=0.04)
+
+
+def test_vmap_is_the_loop(start, rng):
+    xs = jnp.asarray(np.stack([clusters(rng, 50, 2, 3) for _ in range(3)]), "float32")
+    keys = jax.random.split(jax.random.key(0), 3)
+    together = jax.vmap(lambda key, x: start(key, x, 3))(keys, xs)
+    for i in range(3):
+        np.testing.assert_allclose(together[i], start(keys[i], xs[i], 3), atol=1e-6)

@@ -343,7 +343,7 @@ def _fit(
     table = Table.of(x, weights, k)
     rows, scale = standardized(table, family.scaling, family.order_statistics)
     reg = ridge(getattr(solver, "reg_covar", None), scale)
-    tol = jnp.asarray(tol, x.dtype)
+    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
 
     def once(key: Array) -> Fit:
         assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
@@ -370,6 +370,6 @@ def _fit_from(
     table = Table.of(x, weights, mixture.n_components)
     rows, scale = standardized(table, family.scaling, family.order_statistics)
     begin = unscaled(mixture, scale, family.scaling)
-    tol = jnp.asarray(tol, x.dtype)
+    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
     solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)
     return _in_units(solution, scale, family), energies + jnp.sum(jnp.log(scale.scale))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from . import checks
 from .mixture import Mixture, joint_log_prob
 from .pytree import pytree, static
 from .rows import Rows
@@ -54,6 +55,13 @@ class Gradient:
 
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> GradientState:
         """The state before the first pass."""
+        if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):
+            raise TypeError(
+                "optimizer must be an optax.GradientTransformation such as optax.adam(1e-2), "
+                f"got {self.optimizer!r}"
+            )
+        if self.batch_size is not None:
+            checks.count(self.batch_size, "batch_size")
         leaves = (mixture.log_weights, mixture.components.unconstrain())
         with jax.numpy_dtype_promotion("standard"):
             optimizer_state = self.optimizer.init(leaves)

@@ -113,7 +113,7 @@ def solve(
         status = jnp.where(finite, status, Status.NONFINITE)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
         n_iter = n_iter + finite.astype(jnp.int32)
-        reached = jnp.arange(n_recorded) >= n_iter
+        reached = jnp.arange(n_recorded, dtype=jnp.int32) >= n_iter
         return kept, n_iter, status, jnp.where(reached, kept.energy, energies)
 
     energies = jnp.full((n_recorded,), state.energy)

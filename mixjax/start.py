@@ -10,6 +10,7 @@ from jax import Array, lax
 
 from . import checks
 from .families.family import Responsibilities
+from .linalg import matmul
 from .mixture import given_assignment
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
@@ -251,8 +252,8 @@ def _lloyd_centres(
 
         def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
             nearest = jnp.argmin(_squared_distances(x, centres), axis=0)
-            member = (nearest[None] == jnp.arange(k)[:, None]) * weights[None]
-            return jnp.sum(member, axis=1), member @ x.T
+            member = jnp.where(nearest[None] == jnp.arange(k)[:, None], weights[None], 0)
+            return jnp.sum(member, axis=1), matmul(member, x.T)
 
         count, total = rows.sum(block)
         filled = (count > 0)[:, None]

@@ -17,7 +17,7 @@ def test_full_batch_descends_to_where_em_goes(family, dtype, rng):
     near = mixjax.fit(jax.random.key(0), x, 3, family=family, max_iter=1)
     solver = mixjax.Gradient(ADAM)
     fit = mixjax.fit_from(near.mixture, x, solver=solver, tol=0.0, max_iter=400)
-    assert fit.energy <= near.energy
+    assert fit.energy <= near.energy + 1e-3
     assert fit.energy <= em.energy + 0.02
     np.testing.assert_allclose(fit.energy, mixjax.energy(fit.mixture, x).mean(), rtol=1e-4)
     np.testing.assert_allclose(fit.mixture.weights.sum(), 1, rtol=1e-5)

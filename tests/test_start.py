@@ -77,7 +77,7 @@ def test_starts_do_not_depend_on_units(start, float64, seed, rng):
     x = clusters(rng, 100, 2, 3)
     key = jax.random.key(seed)
     a = np.asarray(start(key, jnp.asarray(x), 3))
-    b = np.asarray(start(key, jnp.asarray(x * np.array([1e-12, 1e9]) + 7e5), 3))
+    b = np.asarray(start(key, jnp.asarray((x + 7) * np.array([1e-12, 1e9])), 3))
     assert (abs(a.astype(float) - b) < 1e-9).mean() > 0.99
 
 

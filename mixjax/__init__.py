@@ -23,4 +23,39 @@ from .scaling import Scaling
 from .solver import Solver, Status
 from .start import Start, kmeans, kmeans_plus_plus, random_responsibilities
 
+__all__ = [
+    "EM",
+    "DiagonalGaussian",
+    "Family",
+    "Fit",
+    "FitError",
+    "Gaussian",
+    "Gradient",
+    "Laplace",
+    "MeanLaplace",
+    "Mixture",
+    "Moments",
+    "Scaling",
+    "Solver",
+    "SphericalGaussian",
+    "Start",
+    "Status",
+    "TiedGaussian",
+    "best",
+    "check",
+    "covariance_penalty",
+    "energy",
+    "fit",
+    "fit_from",
+    "fit_history",
+    "kmeans",
+    "kmeans_plus_plus",
+    "log_prob",
+    "m_step",
+    "pytree",
+    "random_responsibilities",
+    "responsibilities",
+    "sample",
+]
+
 __version__ = "0.1.0"

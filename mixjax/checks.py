@@ -52,8 +52,7 @@ def row_weights(weights: Any, x: Array) -> Array | None:
     values = weights if hasattr(weights, "dtype") else np.asarray(weights)
     if np.shape(values) != (x.shape[0],):
         raise ValueError(
-            f"weights must have one entry a row, shape ({x.shape[0]},), "
-            f"got {np.shape(values)}"
+            f"weights must have one entry a row, shape ({x.shape[0]},), got {np.shape(values)}"
         )
     kind = np.dtype(values.dtype).kind
     if kind not in "fiub" and values.dtype != jnp.bfloat16:
@@ -75,8 +74,7 @@ def responsibilities(resp: Any, x: Array) -> Array:
     """One non-negative number a row and component, (N, K)."""
     if np.ndim(resp) != 2 or np.shape(resp)[0] != x.shape[0] or np.shape(resp)[1] == 0:
         raise ValueError(
-            f"resp must have shape (rows, components) = ({x.shape[0]}, K), "
-            f"got {np.shape(resp)}"
+            f"resp must have shape (rows, components) = ({x.shape[0]}, K), got {np.shape(resp)}"
         )
     resp = jnp.asarray(resp)
     if jnp.iscomplexobj(resp):
@@ -90,7 +88,7 @@ def n_components(value: Any, n_rows: int) -> int:
         raise TypeError(
             f"n_components must be a Python int (it sets shapes), got {type(value).__name__}"
         )
-    if not 1 <= value <= n_rows:
+    if not 1 <= int(value) <= n_rows:
         raise ValueError(
             f"n_components must be between 1 and the number of rows ({n_rows}), got {value}"
         )
@@ -101,7 +99,7 @@ def count(value: Any, name: str) -> int:
     """A whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a Python int, got {type(value).__name__}")
-    if value < 1:
+    if int(value) < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return int(value)
 
@@ -126,8 +124,7 @@ def key(value: Any) -> Array:
         )
     if value.ndim != 0:
         raise ValueError(
-            f"key must be a single key, got shape {value.shape}: "
-            "use jax.vmap for several at once"
+            f"key must be a single key, got shape {value.shape}: use jax.vmap for several at once"
         )
     return value
 

@@ -1,5 +1,6 @@
 """The `mixjax` command: fit a mixture to normal rows, find the strange ones."""
 
+import dataclasses
 import enum
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import mixjax
@@ -181,7 +183,9 @@ def _split(table: LabelledTable, normal: str | None, seed: int) -> Split:
     is_normal = table.labels == normal
     if is_normal.sum() < 2:
         found = ", ".join(sorted(set(table.labels))[:10])
-        raise ValueError(f"--normal {normal}: fewer than two rows have that label; there are {found}")
+        raise ValueError(
+            f"--normal {normal}: fewer than two rows have that label; there are {found}"
+        )
     shuffled = np.random.default_rng(seed).permutation(everything[is_normal])
     half = len(shuffled) // 2
     test = np.concatenate([shuffled[half:], everything[~is_normal]])
@@ -234,8 +238,8 @@ def _fit(
                         break
             except KeyboardInterrupt:
                 console.print(f"interrupted after {done} iterations; going on with that mixture")
-            fits.append(mixjax.Fit(fit.mixture, fit.energy, np.int32(done), fit.status))
-    return mixjax.best(jax.tree.map(lambda *leaves: np.stack(leaves), *fits))
+            fits.append(dataclasses.replace(fit, n_iter=jnp.int32(done)))
+    return mixjax.best(jax.tree.map(lambda *leaves: jnp.stack(leaves), *fits))
 
 
 def _quality(energy: np.ndarray, threshold: float, is_anomaly: np.ndarray) -> dict[str, float]:

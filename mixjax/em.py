@@ -77,5 +77,3 @@ class EM:
 def _in_one_pass(components: Family) -> bool:
     """Whether the M-step is its sums, which the E-step can take along the way."""
     return type(components).maximise is Family.maximise
-
-

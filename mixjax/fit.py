@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from . import checks
 from .em import EM
@@ -61,11 +62,11 @@ class FitError(RuntimeError):
 
 def fit(
     key: Array,
-    x: Array,
+    x: ArrayLike,
     n_components: int,
     *,
     family: type[Family] = Gaussian,
-    weights: Array | None = None,
+    weights: ArrayLike | None = None,
     start: Start = kmeans_plus_plus,
     n_init: int = 1,
     solver: Solver = EM(),  # noqa: B008 - frozen
@@ -112,22 +113,23 @@ def fit(
     Mixture Models (2000), section 2.8.
     """
     checks.key(key)
-    x = checks.table(x)
-    n_components = checks.n_components(n_components, x.shape[0])
-    weights = checks.row_weights(weights, x)
+    table = checks.table(x)
+    n_components = checks.n_components(n_components, table.shape[0])
+    row_weights = checks.row_weights(weights, table)
     family = checks.family(family)
     n_init = checks.count(n_init, "n_init")
-    _check_solver(solver, x.shape[1], tol, max_iter)
+    _check_solver(solver, table.shape[1], tol, max_iter)
     if not callable(start):
         raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
-    return _fit(key, x, weights, solver, tol, max_iter, n_components, family, start, n_init)
+    options = (n_components, family, start, n_init)
+    return _fit(key, table, row_weights, solver, tol, max_iter, *options)
 
 
 def fit_from(
     mixture: Mixture,
-    x: Array,
+    x: ArrayLike,
     *,
-    weights: Array | None = None,
+    weights: ArrayLike | None = None,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
@@ -156,14 +158,15 @@ def fit_from(
       >>> bool(fine.energy <= rough.energy)
       True
     """
-    return _fit_from(*_prepared(mixture, x, weights, solver, tol, max_iter), 0)[0]
+    table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    return _fit_from(mixture, table, row_weights, solver, tol, max_iter, 0)[0]
 
 
 def fit_history(
     mixture: Mixture,
-    x: Array,
+    x: ArrayLike,
     *,
-    weights: Array | None = None,
+    weights: ArrayLike | None = None,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
@@ -194,7 +197,8 @@ def fit_history(
       True
     """
     n_recorded = checks.count(max_iter, "max_iter") + 1
-    return _fit_from(*_prepared(mixture, x, weights, solver, tol, max_iter), n_recorded)
+    table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    return _fit_from(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
 
 
 def best(fits: Fit) -> Fit:
@@ -227,7 +231,7 @@ def best(fits: Fit) -> Fit:
     return jax.tree.map(lambda leaf: leaf[chosen], fits)
 
 
-def check(fits: Fit, x: Array | None = None) -> Fit:
+def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
     """Raise on the host if a fit went wrong; warn if it did not converge.
 
     Args:
@@ -307,7 +311,7 @@ def _check_solver(solver: Any, n_features: int, tol: Any, max_iter: Any) -> None
 
 def _prepared(
     mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
-) -> tuple[Any, ...]:
+) -> tuple[Array, Array | None]:
     x = checks.table(x)
     checks.width(x, mixture.n_features)
     weights = checks.row_weights(weights, x)
@@ -318,7 +322,7 @@ def _prepared(
             f"the mixture holds {dtype} numbers and x {x.dtype}: convert one of them, "
             "for example x.astype(mixture.log_weights.dtype)"
         )
-    return mixture, x, weights, solver, tol, max_iter
+    return x, weights
 
 
 def _in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:

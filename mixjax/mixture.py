@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from . import checks
 from .families.family import Family, Responsibilities, occupied, smallest_share
@@ -101,7 +102,7 @@ def _responsibilities(mixture: Mixture, x: Array) -> Array:
     return map_rows(block, x, mixture.n_components * mixture.n_features)
 
 
-def log_prob(mixture: Mixture, x: Array) -> Array:
+def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
     r"""Log-density of each row: $\log\sum_k w_k\,p_k(x_n)$.
 
     Args:
@@ -127,7 +128,7 @@ def log_prob(mixture: Mixture, x: Array) -> Array:
     return _log_prob(mixture, _checked(mixture, x))
 
 
-def energy(mixture: Mixture, x: Array) -> Array:
+def energy(mixture: Mixture, x: ArrayLike) -> Array:
     r"""How strange each row is: $E(x_n) = -\log\sum_k w_k\,p_k(x_n)$.
 
     Differentiable in the rows and in the mixture, so its mean can be a loss term.
@@ -155,7 +156,7 @@ def energy(mixture: Mixture, x: Array) -> Array:
     return -log_prob(mixture, x)
 
 
-def responsibilities(mixture: Mixture, x: Array) -> Array:
+def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
     r"""Probability of each component given each row: $r_{nk} = w_k p_k(x_n) / p(x_n)$.
 
     Args:
@@ -284,11 +285,11 @@ def first_m_step(
 
 def m_step(
     family: type[Family],
-    x: Array,
-    resp: Array,
+    x: ArrayLike,
+    resp: ArrayLike,
     *,
-    weights: Array | None = None,
-    reg_covar: Array | float | None = None,
+    weights: ArrayLike | None = None,
+    reg_covar: ArrayLike | None = None,
 ) -> Mixture:
     r"""The mixture that best explains rows with known responsibilities.
 
@@ -326,11 +327,11 @@ def m_step(
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 5.
     """
     family = checks.family(family)
-    x = checks.table(x)
-    weights = checks.row_weights(weights, x)
-    resp = checks.responsibilities(resp, x)
-    checks.reg_covar(reg_covar, x.shape[1])
-    return _m_step(family, x, resp, weights, reg_covar)
+    table = checks.table(x)
+    row_weights = checks.row_weights(weights, table)
+    checks.reg_covar(reg_covar, table.shape[1])
+    assignment = checks.responsibilities(resp, table)
+    return _m_step(family, table, assignment, row_weights, reg_covar)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -3,10 +3,12 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from . import checks
 from .families.family import Responsibilities
@@ -15,11 +17,11 @@ from .mixture import given_assignment
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
 
-Start = Callable[[Array, Array, int, Array | None], Array]
+Start = Callable[[Array, Any, int, Any], Array]
 
 
 def kmeans_plus_plus(
-    key: Array, x: Array, n_components: int, weights: Array | None = None
+    key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
     r"""Hard assignment to k-means++ seeds, the best of several candidates a step.
 
@@ -49,15 +51,15 @@ def kmeans_plus_plus(
     Source: Arthur and Vassilvitskii, k-means++ (2007), section 2.2, with the greedy
     choice of its section 7.
     """
-    x, weights, n_components = _checked(key, x, n_components, weights)
-    return _kmeans_plus_plus(key, x, weights, n_components)
+    table, row_weights, n_components = _checked(key, x, n_components, weights)
+    return _kmeans_plus_plus(key, table, row_weights, n_components)
 
 
 def kmeans(
     key: Array,
-    x: Array,
+    x: ArrayLike,
     n_components: int,
-    weights: Array | None = None,
+    weights: ArrayLike | None = None,
     *,
     tol: float = 1e-4,
     max_iter: int = 100,
@@ -89,12 +91,12 @@ def kmeans(
 
     Source: Lloyd, Least Squares Quantization in PCM (1982).
     """
-    x, weights, n_components = _checked(key, x, n_components, weights)
-    return _kmeans(key, x, weights, tol, max_iter, n_components)
+    table, row_weights, n_components = _checked(key, x, n_components, weights)
+    return _kmeans(key, table, row_weights, tol, max_iter, n_components)
 
 
 def random_responsibilities(
-    key: Array, x: Array, n_components: int, weights: Array | None = None
+    key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
     """Responsibilities drawn evenly at random, each row of sum 1.
 
@@ -119,11 +121,11 @@ def random_responsibilities(
     Source: Devroye, Non-Uniform Random Variate Generation (1986), section 5.2 (uniform
     on a simplex by normalised exponentials).
     """
-    x, weights, n_components = _checked(key, x, n_components, weights)
-    drawn = jax.random.exponential(key, (x.shape[0], n_components), x.dtype)
-    if weights is not None:
+    table, row_weights, n_components = _checked(key, x, n_components, weights)
+    drawn = jax.random.exponential(key, (table.shape[0], n_components), table.dtype)
+    if row_weights is not None:
         # The n-th row that counts takes the n-th draw, whatever stands between.
-        drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
+        drawn = drawn[jnp.maximum(jnp.cumsum(row_weights > 0) - 1, 0)]
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 
@@ -141,10 +143,11 @@ def assignment_of(
     The starts of this file work on rows scaled by column: given the same ones, they
     need no second copy of the table, and give labels instead of an (N, K) array.
     """
-    centres = {kmeans_plus_plus: _seeds, kmeans: _lloyd_centres}.get(start)
-    if centres is None or scaling is not Scaling.COLUMNS:
+    known: dict[Start, Callable[[Array, Rows, int], Array]]
+    known = {kmeans_plus_plus: _seeds, kmeans: _lloyd_centres}
+    if scaling is not Scaling.COLUMNS or start not in known:
         return given_assignment(start(key, x, k, weights), x.dtype)
-    labels = _labels(centres(key, rows, k), rows, x.shape[0])
+    labels = _labels(known[start](key, rows, k), rows, x.shape[0])
 
     def responsibilities(x: Array, index: Array) -> Array:
         return (jnp.arange(k)[:, None] == labels[index][None]).astype(x.dtype)
@@ -167,12 +170,12 @@ def _kmeans(
 
 
 def _checked(
-    key: Array, x: Array, n_components: int, weights: Array | None
+    key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None
 ) -> tuple[Array, Array | None, int]:
     checks.key(key)
-    x = checks.table(x)
-    n_components = checks.n_components(n_components, x.shape[0])
-    return x, checks.row_weights(weights, x), n_components
+    rows = checks.table(x)
+    n_components = checks.n_components(n_components, rows.shape[0])
+    return rows, checks.row_weights(weights, rows), n_components
 
 
 def _squared_distances(x: Array, centres: Array) -> Array:
@@ -222,28 +225,27 @@ def _draw(key: Array, mass: Array, rows: Rows, n: int) -> Array:
     """
     anything = jnp.any(mass > 0)
     mass = jnp.where(anything, mass, rows.weights)
-    totals = jnp.cumsum(jnp.sum(mass, axis=1))
-    target = jax.random.uniform(key, (n,), mass.dtype) * totals[-1]
-    block = _first_above(totals[None], target)
-    before = jnp.where(block > 0, totals[jnp.maximum(block - 1, 0)], 0)
-    place = _first_above(jnp.cumsum(mass[block], axis=1), target - before)
-    return rows.start[block] + place
+    totals = jnp.sum(mass, axis=1)
+    cumulated = jnp.cumsum(totals)
+    target = jax.random.uniform(key, (n,), mass.dtype) * cumulated[-1]
+    block = _first_above(jnp.broadcast_to(totals[None], (n, totals.shape[0])), target)
+    before = jnp.where(block > 0, cumulated[jnp.maximum(block - 1, 0)], 0)
+    return rows.start[block] + _first_above(mass[block], target - before)
 
 
-def _first_above(cumulated: Array, target: Array) -> Array:
-    """Along the last axis, the first entry above its target.
+def _first_above(mass: Array, target: Array) -> Array:
+    """Where the cumulated mass (n, M) first exceeds each target (n,): always at some mass.
 
-    Where rounding puts the target past the end, the last entry that added anything: it
-    is the first to reach the total.
+    Rounding may put a target at or past the end (then it is the last entry with mass),
+    and makes cumulated sums step a little where there is none.
     """
-    reachable = cumulated[:, -1:]
-    above = (cumulated > target[:, None]) | (cumulated >= reachable)
-    return jnp.argmax(above, axis=1)
+    has_mass = mass > 0
+    above = (jnp.cumsum(mass, axis=1) > target[:, None]) & has_mass
+    last = mass.shape[1] - 1 - jnp.argmax(has_mass[:, ::-1], axis=1)
+    return jnp.where(jnp.any(above, axis=1), jnp.argmax(above, axis=1), last)
 
 
-def _lloyd_centres(
-    key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100
-) -> Array:
+def _lloyd_centres(key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100) -> Array:
     """Centres (K, D) of Lloyd's algorithm from k-means++ seeds."""
     centres = _seeds(key, rows, k)
 

@@ -25,6 +25,19 @@ def strict():
         yield
 
 
+_tests_run = 0
+
+
+@pytest.fixture(autouse=True)
+def few_programs():
+    """Every compiled program holds memory maps, of which a process may have 65,530."""
+    global _tests_run
+    yield
+    _tests_run += 1
+    if _tests_run % 60 == 0:
+        jax.clear_caches()
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     with jax.enable_x64(request.param == "float64"):
@@ -42,7 +55,7 @@ def family(request):
     return request.param
 
 
-@pytest.fixture(params=[0, 1, 2])
+@pytest.fixture(params=[0, 1])
 def seed(request):
     return request.param
 

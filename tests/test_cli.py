@@ -29,7 +29,15 @@ def table():
 def test_the_embedded_default(tmp_path):
     done = run("--output", tmp_path / "figures.json")
     assert done.returncode == 0, done.stderr
-    for words in ("breast cancer", "2 gaussian components", "precision", "recall", "F1", "ROC AUC", "malignant"):
+    for words in (
+        "breast cancer",
+        "2 gaussian components",
+        "precision",
+        "recall",
+        "F1",
+        "ROC AUC",
+        "malignant",
+    ):
         assert words in done.stdout
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["roc_auc"] > 0.9
@@ -79,7 +87,9 @@ def test_families_and_percentile(tmp_path, table, family):
 
 def test_without_labels_every_row_is_scored(tmp_path, table):
     np.save(tmp_path / "t.npy", table[0])
-    done = run(tmp_path / "t.npy", "--components", 1, "--false-alarms", 10, "--output", tmp_path / "o.json")
+    done = run(
+        tmp_path / "t.npy", "--components", 1, "--false-alarms", 10, "--output", tmp_path / "o.json"
+    )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "o.json").read_text())
     assert figures["test_rows"] == 330

@@ -131,7 +131,9 @@ def test_fits_move_with_the_data_in_float32(family, seed, scale, offset):
 def test_scale_of_variance_is_not_lost_far_from_the_origin(rng):
     x = rng.normal(1000, 1, size=(20_000, 1)).astype("float32")
     fit = mixjax.fit(jax.random.key(0), x, 1)
-    np.testing.assert_allclose(fit.mixture.components.covariances[0, 0, 0], x.var(dtype="float64"), rtol=1e-4)
+    np.testing.assert_allclose(
+        fit.mixture.components.covariances[0, 0, 0], x.var(dtype="float64"), rtol=1e-4
+    )
 
 
 def test_reg_covar_is_added_as_it_is(float64, rng):

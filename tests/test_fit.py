@@ -85,10 +85,9 @@ def awkward(dtype):
 
 
 @pytest.mark.parametrize("name", list(awkward("float32")))
-@pytest.mark.parametrize("k", [1, 4])
-def test_awkward_tables_give_finite_parameters_and_energies(family, dtype, name, k):
+def test_awkward_tables_give_finite_parameters_and_energies(family, dtype, name):
     x = awkward(dtype)[name]
-    fit = mixjax.fit(jax.random.key(0), x, k, family=family)
+    fit = mixjax.fit(jax.random.key(0), x, 3, family=family)
     assert leaves_are_finite((fit.mixture, fit.energy)), fit
     assert np.isfinite(mixjax.energy(fit.mixture, x)).all()
     assert int(fit.status) != mixjax.Status.NONFINITE
@@ -152,7 +151,9 @@ def test_status_says_how_it_ended(rng):
     assert (int(stopped.status), int(stopped.n_iter)) == (mixjax.Status.MAX_ITER, 3)
     with pytest.warns(UserWarning, match="raise max_iter"):
         mixjax.check(stopped)
-    far = mixjax.Gaussian.from_covariances(jnp.array([[0.0, 0], [1e6, 0]]), jnp.tile(jnp.eye(2), (2, 1, 1)))
+    far = mixjax.Gaussian.from_covariances(
+        jnp.array([[0.0, 0], [1e6, 0]]), jnp.tile(jnp.eye(2), (2, 1, 1))
+    )
     lost = mixjax.fit_from(mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), far), x)
     assert int(lost.status) == mixjax.Status.DEGENERATE
     assert leaves_are_finite(lost.mixture)

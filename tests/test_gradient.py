@@ -85,7 +85,9 @@ def test_vmap_of_a_gradient_fit(rng):
 
 def test_options_of_the_wrong_kind():
     x = jnp.zeros((10, 2))
-    mixture = mixjax.fit(jax.random.key(0), jax.random.normal(jax.random.key(1), (10, 2)), 1).mixture
+    mixture = mixjax.fit(
+        jax.random.key(0), jax.random.normal(jax.random.key(1), (10, 2)), 1
+    ).mixture
     for solver in (mixjax.Gradient("adam"), mixjax.Gradient(ADAM, batch_size=0), mixjax.EM):
         with pytest.raises((TypeError, ValueError), match=r"optimizer|batch_size|solver"):
             mixjax.fit_from(mixture, x, solver=solver)

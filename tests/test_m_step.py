@@ -64,7 +64,9 @@ def test_zero_weight_rows_are_absent_rows(family, dtype, rng):
     keep = rng.random(60) < 0.6
     junk = x.copy()
     junk[~keep] = rng.choice([np.nan, np.inf, 1e30, 0.0], size=(~keep).sum())[:, None]
-    with_zeros = mixjax.m_step(family, jnp.asarray(junk), jnp.asarray(resp), weights=keep.astype(dtype))
+    with_zeros = mixjax.m_step(
+        family, jnp.asarray(junk), jnp.asarray(resp), weights=keep.astype(dtype)
+    )
     without = mixjax.m_step(family, jnp.asarray(x[keep]), jnp.asarray(resp[keep]))
     tol = 1e-4 if dtype == np.float32 else 1e-10
     for a, b in zip(jax.tree.leaves(with_zeros), jax.tree.leaves(without), strict=True):

@@ -67,9 +67,7 @@ def test_far_from_the_origin_float32_keeps_its_digits(family, rng):
     mixture = random_mixture(family, rng, 3, 2, "float32")
     shift = jnp.full(2, 4096.0)  # a power of two: the rows themselves lose little
     x = jnp.asarray(np.round(rng.normal(size=(50, 2)), 2), "float32")
-    moved = mixjax.Mixture(
-        mixture.log_weights, mixture.components.affine(jnp.ones(2), shift)
-    )
+    moved = mixjax.Mixture(mixture.log_weights, mixture.components.affine(jnp.ones(2), shift))
     difference = mixjax.energy(moved, x + shift[None]) - mixjax.energy(mixture, x)
     assert np.abs(difference).max() < 0.02
 

@@ -69,7 +69,9 @@ def test_kmeans_is_as_good_as_scikit_learn(rng):
     ours = [inertia(x, mixjax.kmeans(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)]
     theirs = [KMeans(6, n_init=1, random_state=i).fit(x).inertia_ for i in range(8)]
     assert np.median(ours) <= 1.05 * np.median(theirs)
-    seeds = [inertia(x, mixjax.kmeans_plus_plus(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)]
+    seeds = [
+        inertia(x, mixjax.kmeans_plus_plus(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)
+    ]
     assert np.all(np.asarray(ours) <= np.asarray(seeds) * (1 + 1e-5))
 
 

@@ -68,7 +68,9 @@ class DiagonalGaussian(Family):
     def covariances(self) -> Array:
         """(K, D, D) diagonal matrices, in squared units of x."""
         variances = self.variances[..., None]
-        return variances * linalg.eye_like(jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1])))
+        return variances * linalg.eye_like(
+            jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1]))
+        )
 
     @property
     def n_parameters(self) -> int:

@@ -1,7 +1,7 @@
 """Laplace components with independent columns, and their two M-steps."""
 
 import math
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,8 @@ from .family import Family, Responsibilities, occupied, per_count
 LOG_2 = math.log(2)
 
 
-class LaplaceSums(NamedTuple):
+@pytree
+class LaplaceSums:
     """Sums over rows of r, r sign(x - μ), r / |x - μ| and r |x - μ|: (K,) and (K, D)."""
 
     count: Array
@@ -101,9 +102,7 @@ class Laplace(Family):
         scales = per_count(stats.deviation - 0.5 * stats.pull * step, stats.count)
         return self._bounded(self.locations + step, scales, stats.count, reg_covar)
 
-    def _bounded(
-        self, locations: Array, scales: Array, count: Array, reg_covar: Array
-    ) -> Self:
+    def _bounded(self, locations: Array, scales: Array, count: Array, reg_covar: Array) -> Self:
         """Components with variances of at least reg_covar; the empty ones keep theirs."""
         kept = occupied(count)[:, None]
         floor = jnp.sqrt(0.5 * reg_covar)[None]
@@ -111,9 +110,7 @@ class Laplace(Family):
         scales = jnp.where(scales > 0, scales, self.scales)
         return type(self)(jnp.where(kept, locations, self.locations), scales)
 
-    def maximise(
-        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
-    ) -> Self:
+    def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """The exact M-step: weighted medians, then mean deviations about them."""
         at = weighted_medians(rows, responsibilities, self.shape[0])
         columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
@@ -189,9 +186,7 @@ class MeanLaplace(Laplace):
         """Sums of r, r (x - m), r sign(x - m) and r |x - m|."""
         y, r = self._deviations(x), resp.T[:, None]
         pull, sign = jnp.sum(r * y, axis=2), jnp.sum(r * jnp.sign(y), axis=2)
-        return LaplaceSums(
-            jnp.sum(resp, axis=0), pull, sign, jnp.sum(r * jnp.abs(y), axis=2)
-        )
+        return LaplaceSums(jnp.sum(resp, axis=0), pull, sign, jnp.sum(r * jnp.abs(y), axis=2))
 
     def from_statistics(self, stats: LaplaceSums, reg_covar: Array) -> Self:
         """Weighted means, and the mean deviations about them to first order."""
@@ -199,9 +194,7 @@ class MeanLaplace(Laplace):
         scales = per_count(stats.deviation - step * stats.stiffness, stats.count)
         return self._bounded(self.locations + step, scales, stats.count, reg_covar)
 
-    def maximise(
-        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
-    ) -> Self:
+    def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """Weighted means, then mean absolute deviations about them."""
 
         def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:

@@ -186,8 +186,9 @@ def _squared_distances(x: Array, centres: Array) -> Array:
 def _seeds(key: Array, rows: Rows, k: int) -> Array:
     """k-means++ centres (K, D)."""
     n_candidates = 2 + int(math.log(k))
-    first, rest = jax.random.split(key)
-    start = rows.columns_at(_draw(first, rows.weights, rows, 1)).T
+    # Drawn at once: the generator is the larger part of the program to compile.
+    uniform = jax.random.uniform(key, (k, n_candidates), rows.x.dtype)
+    start = rows.columns_at(_draw(uniform[0, :1], rows.weights, rows)).T
     distance = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
 
     def nearer(distance: Array, centre: Array) -> Array:
@@ -200,7 +201,7 @@ def _seeds(key: Array, rows: Rows, k: int) -> Array:
     def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centres, distance = carry
         distance = nearer(distance, centres[i - 1])
-        index = _draw(jax.random.fold_in(rest, i), rows.weights * distance, rows, n_candidates)
+        index = _draw(uniform[i], rows.weights * distance, rows)
         candidates = rows.columns_at(index).T
 
         def block(total: Array, values: tuple[Array, ...]) -> tuple[Array, None]:
@@ -217,8 +218,8 @@ def _seeds(key: Array, rows: Rows, k: int) -> Array:
     return lax.fori_loop(1, k, add, (centres, distance))[0]
 
 
-def _draw(key: Array, mass: Array, rows: Rows, n: int) -> Array:
-    """n row indices with probability proportional to ``mass`` (B, C).
+def _draw(uniform: Array, mass: Array, rows: Rows) -> Array:
+    """A row for each uniform number (n,), with probability proportional to ``mass`` (B, C).
 
     Drawn by inverting the cumulated mass, so rows without any are as if not there. If
     nothing has mass (only copies of the centres are left), rows are drawn by weight.
@@ -227,8 +228,9 @@ def _draw(key: Array, mass: Array, rows: Rows, n: int) -> Array:
     mass = jnp.where(anything, mass, rows.weights)
     totals = jnp.sum(mass, axis=1)
     cumulated = jnp.cumsum(totals)
-    target = jax.random.uniform(key, (n,), mass.dtype) * cumulated[-1]
-    block = _first_above(jnp.broadcast_to(totals[None], (n, totals.shape[0])), target)
+    target = uniform * cumulated[-1]
+    repeated = jnp.broadcast_to(totals[None], (uniform.shape[0], totals.shape[0]))
+    block = _first_above(repeated, target)
     before = jnp.where(block > 0, cumulated[jnp.maximum(block - 1, 0)], 0)
     return rows.start[block] + _first_above(mass[block], target - before)
 

@@ -1,5 +1,8 @@
 """The tables that the tests are crossed over: families, dtypes and seeds."""
 
+import os
+import tempfile
+
 import jax
 import numpy as np
 import pytest
@@ -25,6 +28,14 @@ def strict():
         yield
 
 
+# Most of a test is compiling: what one worker has compiled the other one need not. The
+# folder is made by the first process, whose environment the workers inherit.
+if "MIXJAX_TEST_PROGRAMS" not in os.environ:
+    _programs = tempfile.TemporaryDirectory(prefix="mixjax-programs-")
+    os.environ["MIXJAX_TEST_PROGRAMS"] = _programs.name
+jax.config.update("jax_compilation_cache_dir", os.environ["MIXJAX_TEST_PROGRAMS"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
 _tests_run = 0
 
 
@@ -34,7 +45,7 @@ def few_programs():
     global _tests_run
     yield
     _tests_run += 1
-    if _tests_run % 60 == 0:
+    if _tests_run % 100 == 0:
         jax.clear_caches()
 
 

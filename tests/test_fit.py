@@ -14,24 +14,23 @@ def leaves_are_finite(tree):
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
 
 
-def test_vmap_is_the_loop(family, dtype, rng):
-    xs = jnp.asarray(np.stack([clusters(rng, 100, 2, 3) for _ in range(4)]), dtype)
+def test_vmap_is_the_loop(family, rng):
+    xs = jnp.asarray(np.stack([clusters(rng, 80, 2, 2) for _ in range(4)]), "float32")
     keys = jax.random.split(jax.random.key(0), 4)
 
     def fit(key, x):
-        return mixjax.fit(key, x, 3, family=family)
+        return mixjax.fit(key, x, 2, family=family)
 
     together = jax.vmap(fit)(keys, xs)
     assert together.energy.shape == (4,)
-    tol = 2e-3 if dtype == np.float32 else 1e-6
     for i in range(4):
         alone = fit(keys[i], xs[i])
-        np.testing.assert_allclose(together.energy[i], alone.energy, atol=tol)
+        np.testing.assert_allclose(together.energy[i], alone.energy, atol=2e-3)
         assert together.status[i] == alone.status
 
 
 def test_one_bad_lane_leaves_its_neighbours_alone(family, rng):
-    xs = np.stack([clusters(rng, 60, 2, 2) for _ in range(5)]).astype("float32")
+    xs = np.stack([clusters(rng, 80, 2, 2) for _ in range(5)]).astype("float32")
     bad = xs.copy()
     bad[2, 7, 1] = np.nan
     bad[3] = np.inf
@@ -49,8 +48,8 @@ def test_one_bad_lane_leaves_its_neighbours_alone(family, rng):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_rows_that_are_not_finite_are_reported_and_left_out(family, dtype, rng, bad):
-    x = clusters(rng, 80, 2, 2, dtype=dtype)
+def test_rows_that_are_not_finite_are_reported_and_left_out(family, dtype, bad):
+    x = clusters(np.random.default_rng(3), 80, 2, 2, dtype=dtype)
     x[5, 1] = bad
     fit = mixjax.fit(jax.random.key(0), x, 2, family=family)
     assert int(fit.status) == mixjax.Status.NONFINITE
@@ -104,25 +103,26 @@ def test_as_many_components_as_rows(family, dtype, n):
 
 @pytest.mark.parametrize("start", [mixjax.kmeans, mixjax.random_responsibilities])
 def test_zero_weight_rows_are_absent_rows(family, float64, rng, start):
-    x = clusters(rng, 200, 2, 3)
-    keep = rng.random(200) < 0.6
+    x = clusters(rng, 80, 2, 2)
+    keep = rng.permutation(80) < 50
     junk = np.where(keep[:, None], x, 1e9)
     key = jax.random.key(0)
     options = {"family": family, "start": start, "max_iter": 10}
-    weighted = mixjax.fit(key, junk, 3, weights=keep.astype(float), **options)
-    alone = mixjax.fit(key, x[keep], 3, **options)
+    weighted = mixjax.fit(key, junk, 2, weights=keep.astype(float), **options)
+    alone = mixjax.fit(key, x[keep], 2, **options)
     np.testing.assert_allclose(weighted.energy, alone.energy, rtol=1e-7)
 
 
 def test_whole_weights_are_repeated_rows(family, float64, rng):
-    x = clusters(rng, 100, 2, 3)
-    times = rng.integers(1, 4, 100)
-    begin = mixjax.fit(jax.random.key(0), x, 3, family=family, max_iter=0).mixture
+    x = clusters(rng, 80, 2, 2)
+    times = rng.permutation(80) % 3 + 1
+    begin = mixjax.fit(jax.random.key(0), x, 2, family=family, max_iter=0).mixture
     weighted = mixjax.fit_from(begin, x, weights=times, tol=0.0, max_iter=5)
     repeated = mixjax.fit_from(begin, np.repeat(x, times, 0), tol=0.0, max_iter=5)
     np.testing.assert_allclose(weighted.energy, repeated.energy, rtol=1e-8)
 
 
+@pytest.mark.parametrize("family", [mixjax.Gaussian, mixjax.Laplace])
 def test_restarts_keep_the_best(family, seed, rng):
     x = jnp.asarray(clusters(rng, 150, 2, 6, spread=2), "float32")
     key = jax.random.key(seed)
@@ -173,21 +173,21 @@ def test_other_options_do_not_compile_again(rng):
 
 
 def test_works_inside_jit_with_traced_options(family, rng):
-    x = jnp.asarray(clusters(rng, 60, 2, 2), "float32")
+    x = jnp.asarray(clusters(rng, 80, 2, 2), "float32")
 
     @jax.jit
     def fit(key, x, weights, tol, max_iter):
         return mixjax.fit(key, x, 2, family=family, weights=weights, tol=tol, max_iter=max_iter)
 
-    inside = fit(jax.random.key(0), x, jnp.ones(60), 1e-3, 20)
-    outside = mixjax.fit(jax.random.key(0), x, 2, family=family, weights=np.ones(60), max_iter=20)
+    inside = fit(jax.random.key(0), x, jnp.ones(80), 1e-3, 20)
+    outside = mixjax.fit(jax.random.key(0), x, 2, family=family, weights=np.ones(80), max_iter=20)
     np.testing.assert_allclose(inside.energy, outside.energy, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_dtype_in_is_dtype_out_under_x64(family, float64, rng):
+def test_dtype_in_is_dtype_out_under_x64(family, float64):
     for dtype in ("float32", "float64"):
-        x = jnp.asarray(clusters(rng, 60, 2, 2), dtype)
+        x = jnp.asarray(clusters(np.random.default_rng(0), 80, 2, 2), dtype)
         fit = mixjax.fit(jax.random.key(0), x, 2, family=family)
         assert {leaf.dtype for leaf in jax.tree.leaves((fit.mixture, fit.energy))} == {x.dtype}
 

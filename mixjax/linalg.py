@@ -121,3 +121,8 @@ def symmetric(a: Array) -> Array:
 
 def _add_diagonal(a: Array, diagonal: Array) -> Array:
     return a + eye_like(a) * diagonal[..., None]
+
+
+def mirrored(a: Array) -> Array:
+    """The symmetric matrices with the lower triangles of ``a`` (..., D, D)."""
+    return jnp.tril(a) + jnp.tril(a, -1).mT

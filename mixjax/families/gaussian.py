@@ -1,5 +1,6 @@
 """Gaussian components, each with a full covariance of its own."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -14,6 +15,7 @@ from ..scaling import Scaling
 from .family import Family, Moments, occupied, per_count
 
 LOG_2PI = math.log(2 * math.pi)
+STRIP = 32
 
 
 def diagonal(a: Array) -> Array:
@@ -127,31 +129,44 @@ class Gaussian(Family):
         return centre, linalg.einsum("kij,kj->ki", self.factors, self.means - centre[None])
 
     def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, which share the whitened rows."""
+        """`log_prob` and `statistics`, which share the whitened rows.
+
+        The factors are lower-triangular, and so is the half that is wanted of the
+        second moments: wide tables are worked through in strips up to the diagonal.
+        """
         centre, offset = self._frame()
+        d = self.shape[1]
         # With a row of ones, one product subtracts the means and takes the sums as well.
-        columns = jnp.concatenate([(x - centre[None]).T, jnp.ones((1, x.shape[0]), x.dtype)])
-        maps = jnp.concatenate([self.factors, -offset[:, :, None]], axis=2)
-        y = linalg.einsum("kij,jn->kin", maps, columns)
+        columns = jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), (x - centre[None]).T])
+        maps = jnp.concatenate([-offset[:, :, None], self.factors], axis=2)
+        strips = [(top, min(top + STRIP, d)) for top in range(0, d, STRIP)]
+        ys = [
+            linalg.einsum("kij,jn->kin", maps[:, top:end, : end + 1], columns[: end + 1])
+            for top, end in strips
+        ]
+        squares = functools.reduce(jnp.add, [jnp.sum(y * y, axis=1) for y in ys])
         log_det = jnp.sum(jnp.log(diagonal(self.factors)), axis=-1)
-        constant = log_det - 0.5 * self.shape[1] * LOG_2PI
-        log_prob = (constant[:, None] - 0.5 * jnp.sum(y * y, axis=1)).T
+        constant = log_det - 0.5 * d * LOG_2PI
 
         def statistics(resp: Array) -> Moments:
             # Count and sums in the same products: from_statistics relies on the sum of
             # r y being that of the very y in r y x^T, rounding included.
-            count = linalg.matmul(resp.T, columns[-1])
-            sums = linalg.einsum("kin,jn->kij", resp.T[:, None] * y, columns)
-            return Moments(count, sums[:, :, -1], sums[:, :, :-1])
+            count = linalg.matmul(resp.T, columns[0])
+            sums = []
+            for y, (_, end) in zip(ys, strips, strict=True):
+                strip = linalg.einsum("kin,jn->kij", resp.T[:, None] * y, columns[: end + 1])
+                sums.append(jnp.pad(strip, ((0, 0), (0, 0), (0, d - end))))
+            moments = jnp.concatenate(sums, axis=1)
+            return Moments(count, moments[:, :, 0], moments[:, :, 1:])
 
-        return log_prob, statistics
+        return (constant[:, None] - 0.5 * squares).T, statistics
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
         return self.evaluate(x)[0]
 
     def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r y and of r y x^T, with y the whitened rows.
+        """Sums of r, of r y and (below the diagonal) of r y x^T, with y the whitened rows.
 
         One matrix product gives the last, and what cancels in ``r y x^T`` grows with
         |mean| / sigma, not with its square as in ``r x x^T``.
@@ -164,7 +179,7 @@ class Gaussian(Family):
         mean = per_count(stats.first, stats.count)
         cross = per_count(stats.second, stats.count)
         second = linalg.matmul(cross, self.factors.mT) - mean[:, :, None] * offset[:, None]
-        covariance = linalg.symmetric(second) - mean[:, :, None] * mean[:, None]
+        covariance = linalg.mirrored(second) - mean[:, :, None] * mean[:, None]
         ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
         kept = occupied(stats.count)[:, None, None]
         covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))

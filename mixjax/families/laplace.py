@@ -42,8 +42,8 @@ class Laplace(Family):
     Example:
       >>> import jax.numpy as jnp, mixjax
       >>> laplace = mixjax.Laplace(jnp.zeros((1, 1)), jnp.ones((1, 1)))
-      >>> laplace.log_prob(jnp.array([[0.0], [2.0]])).round(3).tolist()
-      [[-0.6930000185966492], [-2.693000078201294]]
+      >>> [round(p.item(), 4) for p in laplace.log_prob(jnp.array([[0.0], [2.0]]))]
+      [-0.6931, -2.6931]
 
     Source: the sums, Lange and Sinsheimer, Normal/Independent Distributions and Their
     Applications in Robust Regression (1993), section 3.

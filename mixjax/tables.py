@@ -59,7 +59,8 @@ def read_table(path: Path, label: str | None = None, drop: tuple[str, ...] = ())
 
 def _array(path: Path) -> np.ndarray:
     try:
-        table = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            table = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path.name} is no NumPy file that can be read: {error}") from error
     if table.ndim != 2:
@@ -69,7 +70,8 @@ def _array(path: Path) -> np.ndarray:
 
 def _archive(path: Path, label: str | None) -> tuple[np.ndarray, np.ndarray | None]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves open what turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # a broken zip raises many things, all meaning the same
         raise ValueError(f"{path.name} is no .npz file that can be read: {error}") from error

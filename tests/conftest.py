@@ -1,7 +1,12 @@
 """The tables that the tests are crossed over: families, dtypes and seeds."""
 
 import os
-import tempfile
+
+# Most of a test is compiling; two workers gain nothing from threads inside the compiler.
+# What is computed stays the same. To be set before JAX is imported.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_parallel_codegen_split_count=1"
+)
 
 import jax
 import numpy as np
@@ -27,14 +32,6 @@ def strict():
     with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         yield
 
-
-# Most of a test is compiling: what one worker has compiled the other one need not. The
-# folder is made by the first process, whose environment the workers inherit.
-if "MIXJAX_TEST_PROGRAMS" not in os.environ:
-    _programs = tempfile.TemporaryDirectory(prefix="mixjax-programs-")
-    os.environ["MIXJAX_TEST_PROGRAMS"] = _programs.name
-jax.config.update("jax_compilation_cache_dir", os.environ["MIXJAX_TEST_PROGRAMS"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 _tests_run = 0
 

@@ -72,7 +72,8 @@ def test_a_learning_rate_that_explodes_is_reported(rng):
 
 def test_vmap_of_a_gradient_fit(rng):
     xs = jnp.asarray(np.stack([clusters(rng, 80, 2, 2) for _ in range(3)]), "float32")
-    solver = mixjax.Gradient(ADAM)
+    # Adam divides a gradient by its size, so that rounding errors of small ones grow.
+    solver = mixjax.Gradient(optax.sgd(1e-2))
 
     def fit(mixture, x):
         return mixjax.fit_from(mixture, x, solver=solver, tol=0.0, max_iter=20)

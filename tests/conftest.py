@@ -42,7 +42,7 @@ def few_programs():
     global _tests_run
     yield
     _tests_run += 1
-    if _tests_run % 100 == 0:
+    if _tests_run % 60 == 0:
         jax.clear_caches()
 
 

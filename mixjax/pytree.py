@@ -1,6 +1,7 @@
 """Frozen dataclasses that JAX can trace through: every parameter here is one."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -36,9 +37,23 @@ def pytree(cls: type[T]) -> type[T]:
     """
     frozen = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(frozen)  # type: ignore[arg-type]
-    is_static = [bool(field.metadata.get("static")) for field in fields]
-    return jax.tree_util.register_dataclass(
-        frozen,
-        data_fields=[f.name for f, fixed in zip(fields, is_static, strict=True) if not fixed],
-        meta_fields=[f.name for f, fixed in zip(fields, is_static, strict=True) if fixed],
-    )
+    leaves = [field.name for field in fields if not field.metadata.get("static")]
+    fixed = [field.name for field in fields if field.metadata.get("static")]
+    keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
+
+    def flatten(tree: T) -> tuple[list[Any], tuple[Any, ...]]:
+        return [getattr(tree, name) for name in leaves], tuple(getattr(tree, n) for n in fixed)
+
+    def flatten_with_keys(tree: T) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        children, aux = flatten(tree)
+        return list(zip(keys, children, strict=True)), aux
+
+    def unflatten(aux: tuple[Any, ...], children: Iterable[Any]) -> T:
+        names = zip(leaves + fixed, (*children, *aux), strict=True)
+        return frozen(**dict(names))
+
+    # Not `register_dataclass`: JAX 0.10 takes the structures of two different dataclasses
+    # with equally many fields for equal, and now and then runs one with the program
+    # that was compiled for the other.
+    jax.tree_util.register_pytree_with_keys(frozen, flatten_with_keys, unflatten, flatten)
+    return frozen

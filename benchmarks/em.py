@@ -47,12 +47,17 @@ def clusters(n: int, d: int, k: int, seed: int = 0, spread: float = 3.0) -> np.n
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turn after one warm-up."""
+    """Median seconds of each, run in turn after one warm-up.
+
+    The threads of a BLAS library go on spinning for some 30 ms after its last call: a
+    pause before each run keeps one from paying for another.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
     for _ in range(repeats):
         for name, run in runs.items():
+            time.sleep(0.1)
             begin = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - begin)

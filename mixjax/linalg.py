@@ -1,12 +1,18 @@
 """Triangular matrices, batched: small ones are unrolled, singular ones are mended."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# XLA's batched Cholesky and triangular solve are one LAPACK call a matrix, which
-# costs more than the arithmetic of a matrix this small.
+# Up to UNROLLED columns every entry has its own expression, up to LEAF a loop clears a
+# column at a time, up to BLOCKED halves meet in matrix products. LAPACK comes last: on
+# a CPU it is one call a matrix, and the threads of OpenBLAS, once woken, keep a core
+# busy for some 30 ms, in which the next pass over the rows takes twice as long.
 UNROLLED = 4
+LEAF = 32
+BLOCKED = 256
 
 # The default of GPUs and TPUs (TF32, bfloat16) ruins a covariance.
 HIGHEST = lax.Precision.HIGHEST
@@ -27,47 +33,26 @@ def eye_like(a: Array) -> Array:
     return jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
 
 
+@jax.custom_jvp
 def inverse_lower(factor: Array) -> Array:
     """Inverse of lower-triangular matrices (..., D, D)."""
     d = factor.shape[-1]
-    if d > UNROLLED:
+    if d <= UNROLLED:
+        return _unrolled_inverse(factor)
+    if d <= LEAF:
+        reduced, pivots = _eliminate(factor)
+        return reduced / pivots[..., None]
+    if d > BLOCKED:
         return lax.linalg.triangular_solve(factor, eye_like(factor), left_side=True, lower=True)
-    rows: list[list[Array]] = []
-    for i in range(d):
-        pivot = 1 / factor[..., i, i]
-        row = []
-        for j in range(i):
-            below = sum(factor[..., i, m] * rows[m][j] for m in range(j, i))
-            row.append(-below * pivot)
-        rows.append([*row, pivot])
-    return _stack_lower(rows)
+    h = d // 2
+    top, low = inverse_lower(factor[..., :h, :h]), inverse_lower(factor[..., h:, h:])
+    return _stacked(top, factor[..., h:, :h], low)
 
 
-def _plain_cholesky(a: Array) -> Array:
-    d = a.shape[-1]
-    if d > UNROLLED:
-        return lax.linalg.cholesky(a, symmetrize_input=False)
-    zero = jnp.zeros((), a.dtype)
-    rows: list[list[Array]] = []
-    for i in range(d):
-        row: list[Array] = []
-        for j in range(i):
-            inner = sum((row[m] * rows[j][m] for m in range(j)), start=zero)
-            row.append((a[..., i, j] - inner) / rows[j][j])
-        squares = sum((entry * entry for entry in row), start=zero)
-        # NaN, as LAPACK has it, where the matrix is not positive definite.
-        pivot = a[..., i, i] - squares
-        safe = jnp.sqrt(jnp.where(pivot > 0, pivot, 1))
-        row.append(jnp.where(pivot > 0, safe, jnp.nan))
-        rows.append(row)
-    return _stack_lower(rows)
-
-
-def _stack_lower(rows: list[list[Array]]) -> Array:
-    d = len(rows)
-    zero = jnp.zeros_like(rows[0][0])
-    padded = [jnp.stack(row + [zero] * (d - len(row)), axis=-1) for row in rows]
-    return jnp.stack(padded, axis=-2)
+@inverse_lower.defjvp
+def _inverse_lower_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    inverse = inverse_lower(primals[0])
+    return inverse, -matmul(matmul(inverse, jnp.tril(tangents[0])), inverse)
 
 
 @jax.custom_jvp
@@ -79,13 +64,53 @@ def cholesky(a: Array) -> Array:
     error; the last resort is its diagonal alone. The derivative is that of the matrix
     which was factored, with the addition held constant, so it is finite as well.
     """
+    return _mended(a, _plain_cholesky, jnp.sqrt)
+
+
+@cholesky.defjvp
+def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    factor = cholesky(primals[0])
+    return factor, matmul(factor, _half_of(inverse_lower(factor), tangents[0]))
+
+
+@jax.custom_jvp
+def whitener(a: Array) -> Array:
+    """The inverse of `cholesky`, lower-triangular as well: W with ``W a W^T`` the identity."""
+    return _mended(a, _plain_whitener, lambda diagonal: 1 / jnp.sqrt(diagonal))
+
+
+@whitener.defjvp
+def _whitener_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    inverse = whitener(primals[0])
+    return inverse, -matmul(_half_of(inverse, tangents[0]), inverse)
+
+
+def symmetric(a: Array) -> Array:
+    """The symmetric part of (..., D, D)."""
+    return 0.5 * (a + jnp.swapaxes(a, -2, -1))
+
+
+def mirrored(a: Array) -> Array:
+    """The symmetric matrices with the lower triangles of ``a`` (..., D, D)."""
+    return jnp.tril(a) + jnp.tril(a, -1).mT
+
+
+def _half_of(inverse: Array, tangent: Array) -> Array:
+    """The lower half of ``W da W^T``, with half of its diagonal."""
+    inner = matmul(matmul(inverse, symmetric(tangent)), inverse.mT)
+    return inner * (jnp.tril(jnp.ones_like(inner)) - 0.5 * eye_like(inner))
+
+
+def _mended(
+    a: Array, factorise: Callable[[Array], Array], of_diagonal: Callable[[Array], Array]
+) -> Array:
     d = a.shape[-1]
     eps = float(jnp.finfo(a.dtype).eps)
     diagonal = jnp.diagonal(a, axis1=-2, axis2=-1)
     largest = jnp.max(jnp.abs(diagonal), axis=-1, keepdims=True)
     floor = 10 * d * eps * jnp.where(largest > 0, largest, 1)
     positive = jnp.maximum(diagonal, floor)
-    shares = jnp.asarray([10 * d * eps, 1e3 * d * eps, 0.1], a.dtype)
+    shares = jnp.asarray([0, 10 * d * eps, 1e3 * d * eps, 0.1], a.dtype)
 
     def bad(factor: Array) -> Array:
         return ~jnp.all(jnp.isfinite(factor), axis=(-2, -1), keepdims=True)
@@ -95,34 +120,89 @@ def cholesky(a: Array) -> Array:
         factor, attempt = carry
         return jnp.any(bad(factor)) & (attempt < shares.shape[0])
 
-    def mend(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        factor, attempt = carry
-        mended = _plain_cholesky(_add_diagonal(a, shares[attempt] * positive))
-        return jnp.where(bad(factor), mended, factor), attempt + 1
+    def attempt(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        factor, i = carry
+        added = a + eye_like(a) * (shares[i] * positive)[..., None]
+        return jnp.where(bad(factor), factorise(added), factor), i + 1
 
-    factor, _ = lax.while_loop(unfinished, mend, (_plain_cholesky(a), jnp.int32(0)))
-    alone = jnp.sqrt(positive)[..., None] * eye_like(a)
+    factor, _ = lax.while_loop(unfinished, attempt, (jnp.full_like(a, jnp.nan), jnp.int32(0)))
+    alone = of_diagonal(positive)[..., None] * eye_like(a)
     return jnp.where(bad(factor), alone, factor)
 
 
-@cholesky.defjvp
-def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    factor = cholesky(primals[0])
-    inverse = inverse_lower(factor)
-    inner = matmul(matmul(inverse, symmetric(tangents[0])), inverse.mT)
-    keep = jnp.tril(jnp.ones_like(factor)) - 0.5 * eye_like(factor)
-    return factor, matmul(factor, inner * keep)
+def _plain_cholesky(a: Array) -> Array:
+    return _unrolled_cholesky(a) if a.shape[-1] <= UNROLLED else lax.linalg.cholesky(a)
 
 
-def symmetric(a: Array) -> Array:
-    """The symmetric part of (..., D, D)."""
-    return 0.5 * (a + jnp.swapaxes(a, -2, -1))
+def _plain_whitener(a: Array) -> Array:
+    d = a.shape[-1]
+    if d <= UNROLLED or d > BLOCKED:
+        return inverse_lower(_plain_cholesky(a))
+    if d <= LEAF:
+        reduced, pivots = _eliminate(a)
+        return reduced / _root(pivots)[..., None]
+    h = d // 2
+    top = _plain_whitener(a[..., :h, :h])
+    side = matmul(a[..., h:, :h], top.mT)
+    return _stacked(top, side, _plain_whitener(a[..., h:, h:] - matmul(side, side.mT)))
 
 
-def _add_diagonal(a: Array, diagonal: Array) -> Array:
-    return a + eye_like(a) * diagonal[..., None]
+def _stacked(top: Array, side: Array, low: Array) -> Array:
+    """The inverse of [[A, 0], [side, B]] from top = inv(A) and low = inv(B)."""
+    corner = jnp.zeros((*top.shape[:-1], low.shape[-1]), top.dtype)
+    left = -matmul(low, matmul(side, top))
+    upper = jnp.concatenate([top, corner], axis=-1)
+    return jnp.concatenate([upper, jnp.concatenate([left, low], axis=-1)], axis=-2)
 
 
-def mirrored(a: Array) -> Array:
-    """The symmetric matrices with the lower triangles of ``a`` (..., D, D)."""
-    return jnp.tril(a) + jnp.tril(a, -1).mT
+def _eliminate(a: Array) -> tuple[Array, Array]:
+    """Gaussian elimination below the diagonal: what it makes of the identity, and the pivots."""
+    d = a.shape[-1]
+    below = jnp.arange(d)[:, None]
+
+    def clear(j: Array, both: Array) -> Array:
+        row = lax.dynamic_index_in_dim(both, j, axis=-2)
+        column = lax.dynamic_index_in_dim(both, j, axis=-1)
+        pivot = lax.dynamic_index_in_dim(row, j, axis=-1)
+        return both - jnp.where(below > j, column / pivot, 0) * row
+
+    both = lax.fori_loop(0, d, clear, jnp.concatenate([a, eye_like(a)], axis=-1))
+    return both[..., d:], jnp.diagonal(both[..., :d], axis1=-2, axis2=-1)
+
+
+def _root(pivot: Array) -> Array:
+    """The root of a pivot; NaN, as LAPACK has it, where it is not positive."""
+    return jnp.where(pivot > 0, jnp.sqrt(jnp.where(pivot > 0, pivot, 1)), jnp.nan)
+
+
+def _unrolled_inverse(factor: Array) -> Array:
+    rows: list[list[Array]] = []
+    for i in range(factor.shape[-1]):
+        pivot = 1 / factor[..., i, i]
+        row = []
+        for j in range(i):
+            below = sum(factor[..., i, m] * rows[m][j] for m in range(j, i))
+            row.append(-below * pivot)
+        rows.append([*row, pivot])
+    return _stack_lower(rows)
+
+
+def _unrolled_cholesky(a: Array) -> Array:
+    zero = jnp.zeros((), a.dtype)
+    rows: list[list[Array]] = []
+    for i in range(a.shape[-1]):
+        row: list[Array] = []
+        for j in range(i):
+            inner = sum((row[m] * rows[j][m] for m in range(j)), start=zero)
+            row.append((a[..., i, j] - inner) / rows[j][j])
+        squares = sum((entry * entry for entry in row), start=zero)
+        row.append(_root(a[..., i, i] - squares))
+        rows.append(row)
+    return _stack_lower(rows)
+
+
+def _stack_lower(rows: list[list[Array]]) -> Array:
+    d = len(rows)
+    zero = jnp.zeros_like(rows[0][0])
+    padded = [jnp.stack(row + [zero] * (d - len(row)), axis=-1) for row in rows]
+    return jnp.stack(padded, axis=-2)

@@ -25,7 +25,7 @@ def diagonal(a: Array) -> Array:
 
 def whitening(covariances: Array) -> Array:
     """Lower-triangular F (..., D, D) with ``F @ covariance @ F.T`` the identity."""
-    return linalg.inverse_lower(linalg.cholesky(linalg.symmetric(covariances)))
+    return linalg.whitener(linalg.symmetric(covariances))
 
 
 def whitening_of_precision(precisions: Array) -> Array:
@@ -183,8 +183,7 @@ class Gaussian(Family):
         ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
         kept = occupied(stats.count)[:, None, None]
         covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))
-        inner = linalg.cholesky(covariance)
-        factors = linalg.matmul(linalg.inverse_lower(inner), self.factors)
+        factors = linalg.matmul(linalg.whitener(covariance), self.factors)
         step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
         return type(self)(self.means + step, factors)
 

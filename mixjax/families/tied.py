@@ -153,8 +153,8 @@ class TiedGaussian(Family):
         within = linalg.symmetric(stats.second - between) / jnp.where(total > 0, total, 1)
         ridge = linalg.matmul(self.factor * reg_covar[None], self.factor.T)
         eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
-        inner = linalg.cholesky(jnp.where(total > 0, within + ridge, eye))
-        factor = linalg.matmul(linalg.inverse_lower(inner), self.factor)
+        inner = linalg.whitener(jnp.where(total > 0, within + ridge, eye))
+        factor = linalg.matmul(inner, self.factor)
         step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
         return type(self)(self.means + step, factor)
 

@@ -19,6 +19,8 @@ from .scaling import Scaling, standardized
 
 Start = Callable[[Array, Any, int, Any], Array]
 
+JURY = 2**13
+
 
 def kmeans_plus_plus(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
@@ -27,7 +29,8 @@ def kmeans_plus_plus(
 
     The next centre is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
     standardised columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one that leaves
-    the smallest sum stays.
+    the smallest sum stays. Any row may be drawn; beyond 8,192 rows the sums that rank the
+    candidates are estimates, from as many rows drawn with the same probabilities.
 
     Args:
       key: a typed random key.
@@ -194,10 +197,8 @@ def _nearest(x: Array, centres: Array) -> Array:
 def _seeds(key: Array, rows: Rows, k: int) -> Array:
     """k-means++ centres (K, D)."""
     n_candidates = 2 * (2 + int(math.log(k)))
-    # Drawn at once: the generator is the larger part of the program to compile.
-    uniform = jax.random.uniform(key, (k, n_candidates), rows.x.dtype)
-    start = rows.columns_at(_draw(uniform[0, :1], rows.weights, rows)).T
-    distance = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
+    # Drawn at once: the generator is a large part of the program to compile.
+    uniform = jax.random.uniform(key, (k, n_candidates + 1), rows.x.dtype)
 
     def nearer(distance: Array, centre: Array) -> Array:
         def block(_: None, values: tuple[Array, Array]) -> tuple[None, Array]:
@@ -208,22 +209,43 @@ def _seeds(key: Array, rows: Rows, k: int) -> Array:
 
     def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centres, distance = carry
-        distance = nearer(distance, centres[i - 1])
-        index = _draw(uniform[i], rows.weights * distance, rows)
-        candidates = rows.columns_at(index).T
+        # Nothing has a distance yet when the first one is drawn.
+        so_far = jnp.where(i == 0, 1, distance)
+        mass = rows.weights * so_far
+        candidates = rows.columns_at(_draw(uniform[i, 1:], mass, rows)).T
+        place, votes = _jury(uniform[i, 0], mass)
+        left = _squared_distances(rows.columns_at(_row_of(place, rows)), candidates)
+        left = jnp.minimum(left, distance.reshape(-1)[place][None])
+        share = so_far.reshape(-1)[place]
+        centre = candidates[jnp.argmin(left @ (votes / jnp.where(share > 0, share, 1)))]
+        return centres.at[i].set(centre), nearer(distance, centre)
 
-        def block(total: Array, values: tuple[Array, ...]) -> tuple[Array, None]:
-            x, weights, distance = values
-            squares = jnp.minimum(_squared_distances(x, candidates), distance[None])
-            return total + jnp.sum(weights[None] * squares, axis=1), None
+    centres = jnp.zeros((k, rows.n_features), rows.x.dtype)
+    far = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
+    return lax.fori_loop(0, k, add, (centres, far))[0]
 
-        none = jnp.zeros((n_candidates,), rows.x.dtype)
-        left, _ = lax.scan(block, none, (rows.x, rows.weights, distance))
-        best = jnp.argmin(left)
-        return centres.at[i].set(candidates[best]), distance
 
-    centres = jnp.zeros((k, rows.n_features), rows.x.dtype).at[0].set(start[0])
-    return lax.fori_loop(1, k, add, (centres, distance))[0]
+def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
+    """The places that candidates are judged on, and the votes of each, from ``mass`` (B, C).
+
+    The sum of mass × f over all rows is about the sum of votes × f over the jury. Short
+    tables vote in full. Of long ones, `JURY` rows are taken at even steps of the
+    cumulated mass, so that the few far rows which make up most of it are all there.
+    """
+    mass = mass.reshape(-1)
+    if mass.shape[0] <= JURY:
+        return jnp.arange(mass.shape[0]), mass
+    cumulated = jnp.cumsum(mass)
+    steps = jnp.arange(JURY).astype(mass.dtype) + uniform
+    place = jnp.searchsorted(cumulated, steps * (cumulated[-1] / JURY), side="right")
+    place = jnp.minimum(place, mass.shape[0] - 1)
+    return place, (mass[place] > 0).astype(mass.dtype)
+
+
+def _row_of(place: Array, rows: Rows) -> Array:
+    """The rows at these places of the blocks laid end to end."""
+    length = rows.weights.shape[1]
+    return rows.start[place // length] + place % length
 
 
 def _draw(uniform: Array, mass: Array, rows: Rows) -> Array:

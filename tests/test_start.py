@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import clusters
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 
 import mixjax
 
@@ -73,6 +73,33 @@ def test_kmeans_is_as_good_as_scikit_learn(rng):
         inertia(x, mixjax.kmeans_plus_plus(jax.random.key(i), jnp.asarray(x), 6)) for i in range(8)
     ]
     assert np.all(np.asarray(ours) <= np.asarray(seeds) * (1 + 1e-5))
+
+
+def test_long_tables_are_seeded_as_well_as_by_scikit_learn(rng):
+    """Where candidates are judged on a part of the rows; a few lie very far out."""
+    x = clusters(rng, 30_000, 3, 8, dtype="float32")
+    x[:5] *= 50
+    x = (x - x.mean(0)) / x.std(0)
+    ours = [
+        inertia(x, mixjax.kmeans_plus_plus(jax.random.key(i), jnp.asarray(x), 8)) for i in range(8)
+    ]
+    theirs = []
+    for i in range(8):
+        centres, _ = kmeans_plusplus(x, 8, random_state=i)
+        nearest = ((x[:, None] - centres) ** 2).sum(2).argmin(1)
+        theirs.append(inertia(x, np.eye(8)[nearest]))
+    assert np.mean(ours) <= 1.05 * np.mean(theirs)
+
+
+def test_a_long_table_with_absent_rows_has_no_centre_there(rng, seed):
+    x = clusters(rng, 20_000, 2, 4, dtype="float32")
+    keep = rng.random(20_000) < 0.5
+    junk = np.where(keep[:, None], x, 1e6).astype("float32")
+    resp = mixjax.kmeans_plus_plus(
+        jax.random.key(seed), jnp.asarray(junk), 4, jnp.asarray(keep, "float32")
+    )
+    found = np.asarray(resp)[keep].sum(0)
+    assert (found > 500).all(), found
 
 
 def test_starts_do_not_depend_on_units(start, float64, seed, rng):

@@ -269,18 +269,19 @@ def first_m_step(
 ) -> Mixture:
     """The M-step where there are no components yet.
 
-    It is taken twice: once relative to standard components at the origin, and again
-    relative to its own result, which gives back the digits that the distance to the
-    origin cost. Only the second has a gradient; the result does not depend on what it
-    is relative to.
+    It is taken twice: over a part of the rows relative to standard components at the
+    origin, and over all of them relative to the result, which gives back the digits
+    that the distance to the origin cost. Only the second has a gradient; the result
+    does not depend on what it is relative to.
     """
 
     def block(x: Array, weights: Array, index: Array) -> Array:
         return jnp.sum(assignment(x, index) * weights[None], axis=1)
 
     start = family.reference(k, rows.n_features, rows.x.dtype)
-    rough = lax.stop_gradient(start.maximise(rows, assignment, reg))
-    return Mixture(log_shares(rows.sum(block)), rough.maximise(rows, assignment, reg))
+    if not family.order_statistics:
+        start = lax.stop_gradient(start.maximise(rows.thinned(), assignment, reg))
+    return Mixture(log_shares(rows.sum(block)), start.maximise(rows, assignment, reg))
 
 
 def m_step(

@@ -15,6 +15,7 @@ import numpy as np
 
 import mixjax
 
+from .start import Start
 from .tables import LabelledTable, read_table
 
 try:
@@ -52,6 +53,21 @@ FAMILIES = {
 }
 
 
+class StartName(enum.StrEnum):
+    """The starts, as words."""
+
+    random = "random"
+    kmeans_plus_plus = "kmeans++"
+    kmeans = "kmeans"
+
+
+STARTS: dict[StartName, Start] = {
+    StartName.random: mixjax.random_responsibilities,
+    StartName.kmeans_plus_plus: mixjax.kmeans_plus_plus,
+    StartName.kmeans: mixjax.kmeans,
+}
+
+
 class Split(NamedTuple):
     """Row numbers of the table to fit on and to judge by; anomalies of the latter."""
 
@@ -83,6 +99,8 @@ def detect(
     false_alarms: Annotated[
         float, typer.Option(min=0, max=100, help="or: % of training rows above the threshold")
     ] = 5.0,
+    # In tables with a few rows far out, k-means++ spends its centres on these.
+    start: Annotated[StartName, typer.Option(help="where a fit begins")] = StartName.random,
     n_init: Annotated[int, typer.Option(min=1, help="starts; the lowest energy is kept")] = 1,
     reg_covar: Annotated[
         float, typer.Option(min=0, help="ridge, as a share of each column's variance")
@@ -112,7 +130,9 @@ def detect(
 
     train = _standardized(table.rows[split.train], table.rows[split.train])
     test = _standardized(table.rows[split.test], table.rows[split.train])
-    fit = _fit(train, components, FAMILIES[family], n_init, reg_covar, tol, max_iter, seed)
+    fit = _fit(
+        train, components, FAMILIES[family], STARTS[start], n_init, reg_covar, tol, max_iter, seed
+    )
     mixjax.check(fit, train)
     trained = np.asarray(mixjax.energy(fit.mixture, train), np.float64)
     energy = np.asarray(mixjax.energy(fit.mixture, test), np.float64)
@@ -203,6 +223,7 @@ def _fit(
     train: np.ndarray,
     components: int,
     family: Any,
+    start: Start,
     n_init: int,
     reg_covar: float,
     tol: float,
@@ -223,8 +244,9 @@ def _fit(
             name = "fitting" if n_init == 1 else f"start {i + 1} of {n_init}"
             task = progress.add_task(name, total=max_iter, energy="compiling")
             fit = mixjax.fit(
-                key, train, components, family=family, solver=solver, tol=tol, max_iter=0
-            )
+                key, train, components, family=family, start=start, solver=solver, tol=tol,
+                max_iter=0,
+            )  # fmt: skip
             done = 0
             try:
                 while done < max_iter:

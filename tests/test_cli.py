@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from mixjax.cli import app
 
 KDD = Path(__file__).parents[2] / "shared" / "data" / "kdd_cup.npz"
 
@@ -17,6 +20,11 @@ def run(*arguments, cwd=None):
         [sys.executable, "-m", "mixjax.cli", "detect", *map(str, arguments)],
         capture_output=True, text=True, cwd=cwd, env={**os.environ, "COLUMNS": "200"}, timeout=500,
     )  # fmt: skip
+
+
+def run_here(*arguments):
+    """In this process: starting JAX and compiling once more would show nothing more."""
+    return CliRunner().invoke(app, ["detect", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +73,8 @@ def test_every_kind_of_file(tmp_path, table, kind):
         label = "kind"
     normal = "fine" if kind == "csv" else "0"
     out = tmp_path / "out.json"
-    done = run(path, "--label", label, "--normal", normal, "--components", 1, "--output", out)
-    assert done.returncode == 0, done.stderr
+    done = run_here(path, "--label", label, "--normal", normal, "--components", 1, "--output", out)
+    assert done.exit_code == 0, done.output
     figures = json.loads(out.read_text())
     assert figures["columns"] == 3
     assert (figures["train_rows"], figures["test_rows"]) == (150, 180)
@@ -76,9 +84,9 @@ def test_every_kind_of_file(tmp_path, table, kind):
 @pytest.mark.parametrize("family", ["tied", "diagonal", "spherical", "laplace"])
 def test_families_and_percentile(tmp_path, table, family):
     np.save(tmp_path / "t.npy", np.c_[table])
-    done = run(tmp_path / "t.npy", "--label", "3", "--normal", "0", "--family", family,
+    done = run_here(tmp_path / "t.npy", "--label", "3", "--normal", "0", "--family", family,
                "--percentile", 90.909, "--n-init", 2, "--output", tmp_path / "o.json")  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     figures = json.loads((tmp_path / "o.json").read_text())
     # 9.1 % of the 330 energies are above, as many as there are anomalies.
     assert abs(figures["flagged"] - 30) <= 2
@@ -87,10 +95,10 @@ def test_families_and_percentile(tmp_path, table, family):
 
 def test_without_labels_every_row_is_scored(tmp_path, table):
     np.save(tmp_path / "t.npy", table[0])
-    done = run(
+    done = run_here(
         tmp_path / "t.npy", "--components", 1, "--false-alarms", 10, "--output", tmp_path / "o.json"
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     figures = json.loads((tmp_path / "o.json").read_text())
     assert figures["test_rows"] == 330
     assert abs(figures["flagged"] - 33) <= 1
@@ -101,9 +109,9 @@ def test_rows_with_holes_are_left_out_aloud(tmp_path, table):
     x = table[0].copy()
     x[4, 1] = np.nan
     np.save(tmp_path / "t.npy", x)
-    done = run(tmp_path / "t.npy")
-    assert done.returncode == 0
-    assert "left out 1 of 330 rows" in done.stdout
+    done = run_here(tmp_path / "t.npy")
+    assert done.exit_code == 0
+    assert "left out 1 of 330 rows" in done.output
 
 
 def test_bad_input_says_what_was_wrong(tmp_path, table):
@@ -128,14 +136,9 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["t.npy", "--components", "331"], "only 330 rows"),
         (["--label", "3", "--normal", "0"], "need a file"),
     ]
-    # In one process: starting JAX a dozen times shows nothing more.
-    from typer.testing import CliRunner
-
-    from mixjax.cli import app
-
     for arguments, text in cases:
         given = [str(tmp_path / a) if "." in a else a for a in arguments]
-        result = CliRunner().invoke(app, ["detect", *given])
+        result = run_here(*given)
         assert result.exit_code == 2, (arguments, result.output)
         assert text in " ".join(result.output.split()), (arguments, result.output)
 

@@ -50,7 +50,7 @@ def test_a_pass_of_minibatches_sees_every_row_once(rng):
 
 
 def test_lbfgs_works_and_is_quicker_than_adam(float64, rng):
-    x = jnp.asarray(clusters(rng, 300, 2, 3, spread=1.5))
+    x = jnp.asarray(clusters(rng, 300, 2, 3, spread=3))
     near = mixjax.fit(jax.random.key(0), x, 3, max_iter=1)
     lbfgs = mixjax.fit_from(near.mixture, x, solver=mixjax.Gradient(LBFGS), tol=1e-8, max_iter=60)
     adam = mixjax.fit_from(near.mixture, x, solver=mixjax.Gradient(ADAM), tol=0.0, max_iter=60)

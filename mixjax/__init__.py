@@ -7,7 +7,7 @@ from .families.gaussian import Gaussian
 from .families.laplace import Laplace, MeanLaplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
-from .fit import Fit, FitError, best, check, fit, fit_from, fit_history
+from .fit import fit, fit_from, fit_history
 from .gradient import Gradient
 from .mixture import (
     Mixture,
@@ -18,6 +18,7 @@ from .mixture import (
     responsibilities,
     sample,
 )
+from .outcome import Fit, FitError, best, check
 from .pytree import pytree
 from .scaling import Scaling
 from .solver import Solver, Status

@@ -1,12 +1,10 @@
 """The front door: start, solve, restart, keep the best."""
 
 import functools
-import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -15,49 +13,11 @@ from .em import EM
 from .families.family import Family
 from .families.gaussian import Gaussian
 from .mixture import Mixture, first_m_step, rescaled, ridge, unscaled
-from .pytree import pytree
+from .outcome import Fit, best
 from .rows import Table
 from .scaling import Scale, standardized
-from .solver import Solution, Solver, Status, solve
+from .solver import Solution, Solver, solve
 from .start import Start, assignment_of, kmeans_plus_plus
-
-
-@pytree
-class Fit:
-    """A fitted mixture and how the fit went; every leaf gains an axis under ``vmap``.
-
-    Attributes:
-      mixture: the mixture, in the units of x.
-      energy: () weighted mean energy of the rows under that mixture, in nats.
-      n_iter: () iterations done.
-      status: () one of the numbers of `Status`.
-
-    Example:
-      >>> import jax, mixjax
-      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
-      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
-      >>> mixjax.Status(int(fit.status)).name
-      'CONVERGED'
-    """
-
-    mixture: Mixture
-    energy: Array
-    n_iter: Array
-    status: Array
-
-
-class FitError(RuntimeError):
-    """A fit went wrong; the text says where and what to do.
-
-    Example:
-      >>> import jax, jax.numpy as jnp, mixjax
-      >>> x = jnp.ones((5, 2)).at[3, 0].set(jnp.nan)
-      >>> try:
-      ...     mixjax.check(mixjax.fit(jax.random.key(0), x, 1), x)
-      ... except mixjax.FitError as error:
-      ...     print(str(error)[:38])
-      NONFINITE: the rows 3 of x hold NaN or
-    """
 
 
 def fit(
@@ -199,105 +159,6 @@ def fit_history(
     n_recorded = checks.count(max_iter, "max_iter") + 1
     table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
     return _fit_from(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
-
-
-def best(fits: Fit) -> Fit:
-    """The fit of lowest energy along the leading axis, leaving out those that failed.
-
-    Args:
-      fits: fits with one leading axis, such as ``vmap`` over keys gives.
-
-    Returns:
-      One of them, without that axis.
-
-    Raises:
-      ValueError: the fits have no leading axis.
-
-    Example:
-      >>> import jax, mixjax
-      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
-      >>> keys = jax.random.split(jax.random.key(1), 4)
-      >>> fits = jax.vmap(lambda key: mixjax.fit(key, x, 3))(keys)
-      >>> bool(mixjax.best(fits).energy == fits.energy.min())
-      True
-    """
-    if fits.energy.ndim != 1:
-        raise ValueError(
-            f"best wants fits with one leading axis, got energies of shape {fits.energy.shape}: "
-            "call it under jax.vmap for more"
-        )
-    failed = (fits.status == Status.NONFINITE) | ~jnp.isfinite(fits.energy)
-    chosen = jnp.argmin(jnp.where(failed, jnp.inf, fits.energy))
-    return jax.tree.map(lambda leaf: leaf[chosen], fits)
-
-
-def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
-    """Raise on the host if a fit went wrong; warn if it did not converge.
-
-    Args:
-      fits: one fit, or fits with leading axes.
-      x: the table of one fit (N, D), or of all of them (..., N, D), to name the rows
-        that are not finite.
-
-    Returns:
-      The same fits.
-
-    Raises:
-      FitError: a fit met numbers that are not finite; the lanes, or with x the rows,
-        are named.
-
-    Warns:
-      UserWarning: a fit stopped at ``max_iter``, or a component was left without rows.
-
-    Example:
-      >>> import jax, mixjax
-      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
-      >>> _ = mixjax.check(mixjax.fit(jax.random.key(1), x, 2))
-    """
-    status = np.asarray(fits.status)
-    if (status == Status.NONFINITE).any():
-        remedy = "drop or fill them, or give them weight 0; the mixture returned is the last good"
-        if x is None:
-            raise FitError(
-                f"NONFINITE: {_lanes(status, Status.NONFINITE)} met NaN or infinity in the "
-                f"rows or in the likelihood ({remedy}); give check the table, check(fit, x), "
-                "to name the rows"
-            )
-        bad = ~np.isfinite(np.asarray(x)).all(axis=-1)
-        where = _listed(np.flatnonzero(bad)) if bad.ndim == 1 else _listed(np.argwhere(bad))
-        if bad.any():
-            raise FitError(f"NONFINITE: the rows {where} of x hold NaN or infinity: {remedy}")
-        raise FitError(
-            f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of numbers although "
-            "every row is finite: raise reg_covar, lower the learning rate, or look for "
-            "values near the largest float"
-        )
-    if (status == Status.MAX_ITER).any():
-        warnings.warn(
-            f"MAX_ITER: {_lanes(status, Status.MAX_ITER)} stopped before the energy settled: "
-            "raise max_iter or tol, or continue with fit_from",
-            stacklevel=2,
-        )
-    if (status == Status.DEGENERATE).any():
-        warnings.warn(
-            f"DEGENERATE: {_lanes(status, Status.DEGENERATE)} ended with a component that has "
-            "no rows: use fewer components, or more starts (n_init)",
-            stacklevel=2,
-        )
-    return fits
-
-
-def _lanes(status: np.ndarray, which: Status) -> str:
-    if status.ndim == 0:
-        return "the fit"
-    hits = np.argwhere(status == which)
-    names = hits[:, 0] if status.ndim == 1 else hits
-    return f"{len(hits)} of {status.size} fits (lanes {_listed(names)})"
-
-
-def _listed(values: np.ndarray, most: int = 10) -> str:
-    shown = ", ".join(str(value.tolist()) for value in values[:most])
-    return shown + (f", ... ({len(values)} in all)" if len(values) > most else "")
 
 
 def _check_solver(solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:

@@ -17,7 +17,7 @@ from .outcome import Fit, best
 from .rows import Table
 from .scaling import Scale, standardized
 from .solver import Solution, Solver, solve
-from .start import Start, assignment_of, kmeans_plus_plus
+from .start import Start, assignment_of, kmeans
 
 
 def fit(
@@ -27,7 +27,7 @@ def fit(
     *,
     family: type[Family] = Gaussian,
     weights: ArrayLike | None = None,
-    start: Start = kmeans_plus_plus,
+    start: Start = kmeans,
     n_init: int = 1,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,

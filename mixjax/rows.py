@@ -22,7 +22,7 @@ def block_length(n_rows: int, width: int) -> int:
     On a CPU a block should stay in the cache; an accelerator wants long ones.
     """
     budget = 2**21 if jax.default_backend() == "cpu" else 2**26
-    longest = 4096 if jax.default_backend() == "cpu" else 2**17
+    longest = 3072 if jax.default_backend() == "cpu" else 2**17
     length = int(np.clip(budget // max(width, 1), 256, longest))
     n_blocks = -(-n_rows // length)
     return min(n_rows, 16 * -(-n_rows // (16 * n_blocks)))

@@ -1,5 +1,6 @@
 """Where a fit begins: every start gives responsibilities, and no more."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from .scaling import Scaling, standardized
 Start = Callable[[Array, Any, int, Any], Array]
 
 JURY = 2**13
+SAMPLE = 2**14
 
 
 def kmeans_plus_plus(
@@ -70,7 +72,9 @@ def kmeans(
     r"""Hard assignment to the centres of Lloyd's algorithm, from k-means++ seeds.
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardised
-    columns z, until the centres move by less than ``tol`` in mean square.
+    columns z, until the centres move by less than ``tol`` in mean square. Of a table
+    several times as long, the centres are those of 16,384 rows (or 128 K) at even steps
+    of the cumulated weight; every row is then assigned.
 
     Args:
       key: a typed random key.
@@ -242,6 +246,23 @@ def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
     return place, (mass[place] > 0).astype(mass.dtype)
 
 
+def _evenly_spaced(rows: Rows, n: int) -> Rows:
+    """The rows, or about n of them at even steps of the cumulated weight."""
+    n_blocks, length = -(-n // rows.weights.shape[1]), rows.weights.shape[1]
+    if rows.weights.size <= 2 * n_blocks * length:
+        return rows
+    cumulated = jnp.cumsum(rows.weights.reshape(-1))
+    steps = jnp.arange(n_blocks * length).astype(cumulated.dtype) + 0.5
+    targets = steps * (cumulated[-1] / (n_blocks * length))
+    place = jnp.searchsorted(cumulated, targets, side="right")
+    index = _row_of(jnp.minimum(place, rows.weights.size - 1), rows)
+    x = jnp.moveaxis(rows.columns_at(index).reshape(-1, n_blocks, length), 0, 1)
+    weights = (rows.weights_at(index) > 0).astype(x.dtype).reshape(n_blocks, length)
+    return dataclasses.replace(
+        rows, x=x, weights=weights, start=jnp.arange(n_blocks) * length, order=None, rank=None
+    )
+
+
 def _row_of(place: Array, rows: Rows) -> Array:
     """The rows at these places of the blocks laid end to end."""
     length = rows.weights.shape[1]
@@ -278,7 +299,8 @@ def _first_above(mass: Array, target: Array) -> Array:
 
 
 def _lloyd_centres(key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100) -> Array:
-    """Centres (K, D) of Lloyd's algorithm from k-means++ seeds."""
+    """Centres (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
+    rows = _evenly_spaced(rows, max(SAMPLE, 128 * k))
     centres = _seeds(key, rows, k)
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

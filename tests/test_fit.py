@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,14 +31,18 @@ def test_vmap_is_the_loop(family, rng):
         assert together.status[i] == alone.status
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def fit_all(family, keys, xs):
+    return jax.vmap(lambda key, x: mixjax.fit(key, x, 2, family=family))(keys, xs)
+
+
 def test_one_bad_lane_leaves_its_neighbours_alone(family, rng):
     xs = np.stack([clusters(rng, 80, 2, 2) for _ in range(5)]).astype("float32")
     bad = xs.copy()
     bad[2, 7, 1] = np.nan
     bad[3] = np.inf
     keys = jax.random.split(jax.random.key(0), 5)
-    fit = jax.jit(jax.vmap(lambda key, x: mixjax.fit(key, x, 2, family=family)))
-    clean, spoilt = fit(keys, jnp.asarray(xs)), fit(keys, jnp.asarray(bad))
+    clean, spoilt = fit_all(family, keys, jnp.asarray(xs)), fit_all(family, keys, jnp.asarray(bad))
     assert np.asarray(spoilt.status)[[2, 3]].tolist() == [mixjax.Status.NONFINITE] * 2
     for a, b in zip(jax.tree.leaves(clean), jax.tree.leaves(spoilt), strict=True):
         assert (np.asarray(a)[[0, 1, 4]] == np.asarray(b)[[0, 1, 4]]).all()
@@ -173,14 +179,14 @@ def test_other_options_do_not_compile_again(rng):
     assert (_fit._cache_size(), _fit_from._cache_size()) == before
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def fit_two(family, key, x, weights, tol, max_iter):
+    return mixjax.fit(key, x, 2, family=family, weights=weights, tol=tol, max_iter=max_iter)
+
+
 def test_works_inside_jit_with_traced_options(family, rng):
     x = jnp.asarray(clusters(rng, 80, 2, 2), "float32")
-
-    @jax.jit
-    def fit(key, x, weights, tol, max_iter):
-        return mixjax.fit(key, x, 2, family=family, weights=weights, tol=tol, max_iter=max_iter)
-
-    inside = fit(jax.random.key(0), x, jnp.ones(80), 1e-3, 20)
+    inside = fit_two(family, jax.random.key(0), x, jnp.ones(80), 1e-3, 20)
     outside = mixjax.fit(jax.random.key(0), x, 2, family=family, weights=np.ones(80), max_iter=20)
     np.testing.assert_allclose(inside.energy, outside.energy, rtol=1e-4)
 

@@ -221,7 +221,8 @@ def _seeds(key: Array, rows: Rows, k: int) -> Array:
         left = _squared_distances(rows.columns_at(_row_of(place, rows)), candidates)
         left = jnp.minimum(left, distance.reshape(-1)[place][None])
         share = so_far.reshape(-1)[place]
-        centre = candidates[jnp.argmin(left @ (votes / jnp.where(share > 0, share, 1)))]
+        potential = matmul(left, votes / jnp.where(share > 0, share, 1))
+        centre = candidates[jnp.argmin(potential)]
         return centres.at[i].set(centre), nearer(distance, centre)
 
     centres = jnp.zeros((k, rows.n_features), rows.x.dtype)

@@ -100,8 +100,7 @@ def test_awkward_tables_give_finite_parameters_and_energies(family, dtype, name)
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_as_many_components_as_rows(family, n):
-    dtype = "float32"
+def test_as_many_components_as_rows(family, dtype, n):
     x = np.random.default_rng(0).normal(size=(n, 2)).astype(dtype)
     fit = mixjax.fit(jax.random.key(0), x, n, family=family)
     assert leaves_are_finite((fit.mixture, fit.energy))

@@ -1,10 +1,9 @@
 """Where a fit begins: every start gives responsibilities, and no more."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +17,31 @@ from .mixture import given_assignment
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
 
-Start = Callable[[Array, Any, int, Any], Array]
-
+# Rows that candidates of k-means++ are judged on, and rows that k-means looks at.
 JURY = 2**13
 SAMPLE = 2**14
+
+
+class Start(Protocol):
+    """What `fit` asks of a start: a function that gives every row its responsibilities.
+
+    ``start(key, x (N, D), n_components, weights (N,) or None)`` gives (N, K), each row of
+    sum 1; rows of weight 0 must not matter.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> def by_first_column(key, x, n_components, weights):
+      ...     rank = jnp.argsort(jnp.argsort(x[:, 0]))
+      ...     return jax.nn.one_hot(rank * n_components // len(x), n_components)
+      >>> x = jnp.concatenate([jnp.linspace(-1, 1, 50), jnp.linspace(9, 11, 150)])[:, None]
+      >>> fit = mixjax.fit(jax.random.key(0), x, 2, start=by_first_column)
+      >>> sorted(fit.mixture.weights.round(2).tolist())
+      [0.25, 0.75]
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), section 2.12.
+    """
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any, /) -> Array: ...
 
 
 def kmeans_plus_plus(
@@ -240,10 +260,7 @@ def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
     mass = mass.reshape(-1)
     if mass.shape[0] <= JURY:
         return jnp.arange(mass.shape[0]), mass
-    cumulated = jnp.cumsum(mass)
-    steps = jnp.arange(JURY).astype(mass.dtype) + uniform
-    place = jnp.searchsorted(cumulated, steps * (cumulated[-1] / JURY), side="right")
-    place = jnp.minimum(place, mass.shape[0] - 1)
+    place = _at_even_steps(mass, JURY, uniform)
     return place, (mass[place] > 0).astype(mass.dtype)
 
 
@@ -252,16 +269,19 @@ def _evenly_spaced(rows: Rows, n: int) -> Rows:
     n_blocks, length = -(-n // rows.weights.shape[1]), rows.weights.shape[1]
     if rows.weights.size <= 2 * n_blocks * length:
         return rows
-    cumulated = jnp.cumsum(rows.weights.reshape(-1))
-    steps = jnp.arange(n_blocks * length).astype(cumulated.dtype) + 0.5
-    targets = steps * (cumulated[-1] / (n_blocks * length))
-    place = jnp.searchsorted(cumulated, targets, side="right")
-    index = _row_of(jnp.minimum(place, rows.weights.size - 1), rows)
+    index = _row_of(_at_even_steps(rows.weights.reshape(-1), n_blocks * length, 0.5), rows)
     x = jnp.moveaxis(rows.columns_at(index).reshape(-1, n_blocks, length), 0, 1)
     weights = (rows.weights_at(index) > 0).astype(x.dtype).reshape(n_blocks, length)
-    return dataclasses.replace(
-        rows, x=x, weights=weights, start=jnp.arange(n_blocks) * length, order=None, rank=None
-    )
+    start = jnp.arange(n_blocks) * length
+    return Rows(x, weights, start, jnp.sum(weights), rows.nonfinite)
+
+
+def _at_even_steps(mass: Array, n: int, offset: Array | float) -> Array:
+    """The n places at which the cumulated mass (M,) passes ``(i + offset) / n`` of all of it."""
+    cumulated = jnp.cumsum(mass)
+    steps = jnp.arange(n).astype(mass.dtype) + offset
+    place = jnp.searchsorted(cumulated, steps * (cumulated[-1] / n), side="right")
+    return jnp.minimum(place, mass.shape[0] - 1)
 
 
 def _row_of(place: Array, rows: Rows) -> Array:

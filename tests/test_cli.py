@@ -93,6 +93,15 @@ def test_families_and_percentile(tmp_path, table, family):
     assert figures["f1"] > 0.85
 
 
+@pytest.mark.parametrize("start", ["random", "kmeans", "kmeans++"])
+def test_starts(tmp_path, table, start):
+    np.save(tmp_path / "t.npy", np.c_[table])
+    done = run_here(tmp_path / "t.npy", "--label", "3", "--normal", "0", "--start", start,
+                    "--output", tmp_path / "o.json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o.json").read_text())["roc_auc"] > 0.99
+
+
 def test_without_labels_every_row_is_scored(tmp_path, table):
     np.save(tmp_path / "t.npy", table[0])
     done = run_here(

@@ -12,7 +12,7 @@ from . import checks
 from .em import EM
 from .families.family import Family
 from .families.gaussian import Gaussian
-from .mixture import Mixture, first_m_step, rescaled, ridge, unscaled
+from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
 from .outcome import Fit, best
 from .rows import Table
 from .scaling import Scale, standardized
@@ -173,6 +173,7 @@ def _check_solver(solver: Any, n_features: int, tol: Any, max_iter: Any) -> None
 def _prepared(
     mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
 ) -> tuple[Array, Array | None]:
+    require(mixture)
     x = checks.table(x)
     checks.width(x, mixture.n_features)
     weights = checks.row_weights(weights, x)

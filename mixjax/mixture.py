@@ -80,7 +80,17 @@ def given_assignment(resp: Array, dtype: Any) -> Responsibilities:
     return responsibilities
 
 
+def require(mixture: Any) -> None:
+    """Raise unless it is a mixture."""
+    if not isinstance(mixture, Mixture):
+        raise TypeError(
+            "mixture must be a mixjax.Mixture such as fit(...).mixture, "
+            f"got {type(mixture).__name__}"
+        )
+
+
 def _checked(mixture: Mixture, x: Any) -> Array:
+    require(mixture)
     x = checks.table(x)
     checks.width(x, mixture.n_features)
     return x
@@ -113,7 +123,7 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
       (N,) in nats.
 
     Raises:
-      TypeError: x is not floating.
+      TypeError: x is not floating, or the mixture is none.
       ValueError: x has another rank or width than the mixture.
 
     Example:
@@ -141,7 +151,7 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
       (N,) in nats; higher is stranger.
 
     Raises:
-      TypeError: x is not floating.
+      TypeError: x is not floating, or the mixture is none.
       ValueError: x has another rank or width than the mixture.
 
     Example:
@@ -167,7 +177,7 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
       (N, K), each row of sum 1.
 
     Raises:
-      TypeError: x is not floating.
+      TypeError: x is not floating, or the mixture is none.
       ValueError: x has another rank or width than the mixture.
 
     Example:
@@ -207,6 +217,7 @@ def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), section 1.4.2.
     """
+    require(mixture)
     for_label, for_row = jax.random.split(checks.key(key))
     n = checks.count(n, "n")
     labels = jax.random.categorical(for_label, mixture.log_weights, shape=(n,))
@@ -222,6 +233,9 @@ def covariance_penalty(mixture: Mixture) -> Array:
     Returns:
       () in 1 / squared units of x.
 
+    Raises:
+      TypeError: the mixture is none.
+
     Example:
       >>> import jax.numpy as jnp, mixjax
       >>> round_ = mixjax.SphericalGaussian(jnp.zeros((2, 3)), jnp.array([1.0, 2.0]))
@@ -230,6 +244,7 @@ def covariance_penalty(mixture: Mixture) -> Array:
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
     """
+    require(mixture)
     return jnp.sum(1 / mixture.components.variances)
 
 

@@ -241,6 +241,14 @@ BAD_CALLS = {
     "resp": (lambda: mixjax.m_step(mixjax.Gaussian, X, np.ones((3, 2))), ValueError, r"resp must have shape .*\(3, 2\)"),
     "sample": (lambda: mixjax.sample(KEY, mixjax.fit(KEY, X, 2).mixture, 0), ValueError, "n must be at least 1"),
     "start key": (lambda: mixjax.kmeans_plus_plus(1, X, 2), TypeError, "key"),
+    "no mixture": (lambda: mixjax.energy(X, X), TypeError, "mixture must be a mixjax.Mixture.*got ndarray"),
+    "fit for a mixture": (lambda: mixjax.covariance_penalty(mixjax.fit(KEY, X, 1)), TypeError, "got Fit"),
+    "sample of a fit": (lambda: mixjax.sample(KEY, mixjax.fit(KEY, X, 1), 3), TypeError, "got Fit"),
+    "fit from a fit": (lambda: mixjax.fit_from(mixjax.fit(KEY, X, 1), X), TypeError, "got Fit"),
+    "one covariance for two": (lambda: mixjax.Gaussian.from_covariances(np.zeros((2, 2)), np.eye(2)), ValueError, r"\(K, D, D\) = \(2, 2, 2\)"),
+    "two covariances for all": (lambda: mixjax.TiedGaussian.from_covariance(np.zeros((2, 2)), np.ones((2, 2, 2))), ValueError, r"\(D, D\)"),
+    "flat means": (lambda: mixjax.DiagonalGaussian.from_variances(np.zeros(2), np.ones(2)), ValueError, "means must have shape"),
+    "variance a column": (lambda: mixjax.SphericalGaussian.from_variances(np.zeros((3, 2)), np.ones((3, 2))), ValueError, r"\(K\) = \(3,\)"),
 }  # fmt: skip
 
 

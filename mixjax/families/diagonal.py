@@ -10,7 +10,7 @@ from jax import Array, lax
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, occupied, per_count
+from .family import Family, Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
 
 
@@ -41,12 +41,14 @@ class DiagonalGaussian(Family):
     @classmethod
     def from_variances(cls, means: Array, variances: Array) -> Self:
         """From means (K, D) and variances (K, D)."""
-        return cls(jnp.asarray(means), jnp.sqrt(jnp.asarray(variances)))
+        means, variances = shaped(means, "KD", variances=variances)
+        return cls(means, jnp.sqrt(variances))
 
     @classmethod
     def from_precisions(cls, means: Array, precisions: Array) -> Self:
         """From means (K, D) and precisions (K, D), the inverses of variances."""
-        return cls(jnp.asarray(means), 1 / jnp.sqrt(jnp.asarray(precisions)))
+        means, precisions = shaped(means, "KD", precisions=precisions)
+        return cls(means, 1 / jnp.sqrt(precisions))
 
     @classmethod
     def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:

@@ -180,6 +180,22 @@ class Family(abc.ABC):
         return self.from_statistics(rows.sum(block), reg_covar)
 
 
+def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:
+    """Means (..., K, D) and the one given array, whose axes are such as "KDD", as arrays."""
+    ((name, value),) = given.items()
+    means, value = jnp.asarray(means), jnp.asarray(value)
+    if means.ndim < 2:
+        raise ValueError(f"means must have shape (K, D), got {means.shape}")
+    sizes = dict(zip("KD", means.shape[-2:], strict=True))
+    expected = means.shape[:-2] + tuple(sizes[axis] for axis in axes)
+    if value.shape != expected:
+        raise ValueError(
+            f"{name} must have shape ({', '.join(axes)}) = {expected} beside means of shape "
+            f"{means.shape}, got {value.shape}"
+        )
+    return means, value
+
+
 def smallest_share(dtype: Any) -> float:
     """The share of the rows below which a component counts as empty.
 

@@ -12,7 +12,7 @@ from jax import Array
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, occupied, per_count
+from .family import Family, Moments, occupied, per_count, shaped
 
 LOG_2PI = math.log(2 * math.pi)
 STRIP = 32
@@ -80,12 +80,14 @@ class Gaussian(Family):
     @classmethod
     def from_covariances(cls, means: Array, covariances: Array) -> Self:
         """From means (K, D) and covariances (K, D, D), symmetric positive definite."""
-        return cls(jnp.asarray(means), whitening(jnp.asarray(covariances)))
+        means, covariances = shaped(means, "KDD", covariances=covariances)
+        return cls(means, whitening(covariances))
 
     @classmethod
     def from_precisions(cls, means: Array, precisions: Array) -> Self:
         """From means (K, D) and precisions (K, D, D), the inverses of covariances."""
-        return cls(jnp.asarray(means), whitening_of_precision(jnp.asarray(precisions)))
+        means, precisions = shaped(means, "KDD", precisions=precisions)
+        return cls(means, whitening_of_precision(precisions))
 
     @classmethod
     def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:

@@ -10,7 +10,7 @@ from jax import Array, lax
 from .. import linalg
 from ..pytree import pytree
 from ..scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, per_count
+from .family import Family, Moments, few_digits_cancel, per_count, shaped
 from .gaussian import (
     LOG_2PI,
     covariance_of,
@@ -48,12 +48,14 @@ class TiedGaussian(Family):
     @classmethod
     def from_covariance(cls, means: Array, covariance: Array) -> Self:
         """From means (K, D) and one covariance (D, D)."""
-        return cls(jnp.asarray(means), whitening(jnp.asarray(covariance)))
+        means, covariance = shaped(means, "DD", covariance=covariance)
+        return cls(means, whitening(covariance))
 
     @classmethod
     def from_precision(cls, means: Array, precision: Array) -> Self:
         """From means (K, D) and one precision (D, D), the inverse of the covariance."""
-        return cls(jnp.asarray(means), whitening_of_precision(jnp.asarray(precision)))
+        means, precision = shaped(means, "DD", precision=precision)
+        return cls(means, whitening_of_precision(precision))
 
     @classmethod
     def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:

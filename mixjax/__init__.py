@@ -1,5 +1,6 @@
 """mixjax: mixture models in JAX; the public names, and nothing else."""
 
+from . import threshold
 from .em import EM
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
@@ -57,6 +58,7 @@ __all__ = [
     "random_responsibilities",
     "responsibilities",
     "sample",
+    "threshold",
 ]
 
 __version__ = "0.1.0"

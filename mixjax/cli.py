@@ -5,7 +5,6 @@ import enum
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 
 import mixjax
 
+from .files import atomically
 from .start import Start
 from .tables import LabelledTable, read_table
 
@@ -162,7 +162,8 @@ def detect(
     _report(figures, rule)
     _strangest(energy, threshold, table, split, top)
     if output is not None:
-        _write_atomically(output, json.dumps(figures, indent=2) + "\n")
+        with atomically(output) as file:
+            file.write(f"{json.dumps(figures, indent=2)}\n".encode())
 
 
 def _load(
@@ -312,17 +313,6 @@ def _strangest(
             cells.append(table.labels[row])
         shown.add_row(*cells)
     console.print(shown)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def main() -> None:

@@ -1,0 +1,73 @@
+"""What the energy of a row labelled as an anomaly costs."""
+
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jax import Array
+
+from ..pytree import pytree
+
+
+@pytree
+class InverseEnergy:
+    r"""The published cost: $1/E$.
+
+    An energy is the logarithm of a density, so it may be zero or negative, where 1/E has
+    a pole and then the wrong sign. Energies below ``floor`` therefore cost $1/$floor,
+    with no gradient: such a row is never pushed away, which is why this form hurts where
+    energies are negative. The labelled rows also stay in the moments and in the
+    reconstruction, as published.
+
+    Attributes:
+      floor: the energy, in nats, below which the cost is constant; positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> cost = dagmm.InverseEnergy()(jnp.array([-5.0, 0.5, 4.0]), jnp.array(0.0))
+      >>> [round(c.item(), 2) for c in cost]
+      [1000.0, 2.0, 0.25]
+
+    Source: the labelled-anomaly variant of DAGMM, after Zong et al. (2018), equation 7.
+    """
+
+    floor: Any = 1e-3
+    keeps_apart: ClassVar[bool] = False
+
+    def __call__(self, energy: Array, typical: Array) -> Array:
+        """The cost (N,) of energies (N,); the typical energy () is not used."""
+        return 1 / jnp.maximum(energy, self.floor)
+
+
+@pytree
+class Repulsion:
+    r"""A sound cost: bounded, falling everywhere, with a gradient of at most one half.
+
+    $\tfrac w2\bigl(1 - \tfrac{u}{1+|u|}\bigr)$ with $u = (E - \bar E - m)/w$ and
+    $\bar E$ the mean energy of the normal rows of the batch: it falls from w to 0 as the
+    energy rises past the typical one by more than m. Its tails are those of 1/u, so that
+    a row on the wrong side is still pushed. The labelled rows take no part in the
+    moments or in the reconstruction.
+
+    Attributes:
+      margin: m, in nats above the mean energy of normal rows.
+      width: w, in nats; positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> cost = dagmm.Repulsion(margin=10.0, width=10.0)
+      >>> [round(c.item(), 2) for c in cost(jnp.array([-1e9, 10.0, 1e9]), jnp.array(0.0))]
+      [10.0, 5.0, 0.0]
+
+    Source: this library; the softsign of Bergstra et al. (2009), equation 2.
+    """
+
+    margin: Any = 20.0
+    width: Any = 20.0
+    keeps_apart: ClassVar[bool] = True
+
+    def __call__(self, energy: Array, typical: Array) -> Array:
+        """The cost (N,) of energies (N,) beside the typical energy () of normal rows."""
+        u = (energy - typical - self.margin) / self.width
+        return 0.5 * self.width * (1 - u / (1 + jnp.abs(u)))

@@ -1,0 +1,1 @@
+"""What compresses rows, a file each."""

@@ -1,0 +1,106 @@
+"""The plain autoencoder, and what the others share with it."""
+
+import dataclasses
+import numbers
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..networks import Layers
+
+
+class Encoded(NamedTuple):
+    """What an autoencoder makes of N rows.
+
+    Attributes:
+      code: (N, L) the latent code.
+      reconstruction: (N, D) the rows it gives back.
+      loss: (N,) what its training minimises.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> autoencoder = dagmm.Autoencoder(hidden=(4,), latent=2)
+      >>> encoded = autoencoder(autoencoder.init(jax.random.key(0), 5), jnp.ones((3, 5)))
+      >>> encoded.code.shape, encoded.reconstruction.shape, encoded.loss.shape
+      ((3, 2), (3, 5), (3,))
+    """
+
+    code: Array
+    reconstruction: Array
+    loss: Array
+
+
+class Coder(eqx.Module):
+    """The parameters of an autoencoder: an encoder and its mirror."""
+
+    encoder: Layers
+    decoder: Layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoencoder:
+    r"""Compresses rows to a code and back; minimises $\|x - x'\|^2$.
+
+    A value, not a network: `init` makes the parameters, calling it applies them. A
+    subclass that overrides both is an autoencoder of your own.
+
+    Attributes:
+      hidden: widths of the encoder's hidden layers (tanh); the decoder mirrors them.
+      latent: L, the width of the code.
+
+    Raises:
+      ValueError: a width that is not a whole number of at least 1.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> autoencoder = dagmm.Autoencoder(hidden=(4,), latent=2)
+      >>> params = autoencoder.init(jax.random.key(0), 5)
+      >>> autoencoder(params, jnp.ones((3, 5))).code.shape
+      (3, 2)
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.2.
+    """
+
+    hidden: tuple[int, ...] = (60, 30, 10)
+    latent: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for name, width in [("latent", self.latent), *(("hidden", w) for w in self.hidden)]:
+            whole_number(name, width)
+
+    def init(self, key: Array, n_features: int, dtype: Any = None) -> Any:
+        """Parameters for tables of n_features columns."""
+        return self._coder(key, n_features, self.latent, dtype)
+
+    def __call__(self, params: Any, x: Array, key: Array | None = None) -> Encoded:
+        """Encode and decode rows (N, D); deterministic without a key."""
+        code = params.encoder(x)
+        reconstruction = params.decoder(code)
+        return Encoded(code, reconstruction, squared_distance(x, reconstruction))
+
+    def revived(self, params: Any, x: Array, key: Array) -> Any:
+        """Parameters in which nothing lies idle for the rows x (N, D); once an epoch."""
+        return params
+
+    def _coder(self, key: Array, n_features: int, n_out: int, dtype: Any) -> Coder:
+        for_encoder, for_decoder = jax.random.split(key)
+        encoder = Layers(for_encoder, (n_features, *self.hidden, n_out), dtype=dtype)
+        mirror = (self.latent, *self.hidden[::-1], n_features)
+        return Coder(encoder, Layers(for_decoder, mirror, dtype=dtype))
+
+
+def whole_number(name: str, value: Any) -> None:
+    """Raise unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be whole numbers of at least 1, got {value!r}")
+
+
+def squared_distance(a: Array, b: Array) -> Array:
+    """Squared Euclidean distance (N,) between rows (N, D)."""
+    return jnp.sum((a - b) ** 2, axis=1)

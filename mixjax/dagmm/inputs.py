@@ -1,0 +1,54 @@
+"""How a table is put before a network: centred, scaled, and bounded."""
+
+from typing import Any, Self
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from ..pytree import pytree
+from ..rows import Table
+from ..scaling import column_scale
+
+
+@pytree
+class Inputs:
+    r"""Columns as a network sees them: $(x - \text{shift})/\text{scale}$, within $\pm$ limit.
+
+    A nearly constant column has rows hundreds of standard deviations out; squared, they
+    are all that a reconstruction looks at. What lies beyond the limit counts as the
+    limit.
+
+    Attributes:
+      shift: (D,) in the units of x.
+      scale: (D,) in the units of x.
+      limit: () in units of the scale.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> inputs = dagmm.Inputs.of(jnp.array([[0.0, 5.0], [2.0, 5.0]]))
+      >>> inputs(jnp.array([[1.0, 5.0], [99.0, 4.0]])).tolist()
+      [[0.0, 0.0], [5.0, -1.0]]
+    """
+
+    shift: Array
+    scale: Array
+    limit: Array
+
+    @classmethod
+    def of(cls, x: Array, weights: Array | None = None, limit: ArrayLike = 5.0) -> Self:
+        """By the mean and standard deviation of each column of x (N, D)."""
+        scale = column_scale(Table.of(x, weights, 1))
+        return cls(scale.shift, scale.scale, jnp.asarray(limit, x.dtype))
+
+    @classmethod
+    def unchanged(cls, n_features: int, dtype: Any = None) -> Self:
+        """The columns as they are."""
+        zeros = jnp.zeros(n_features, dtype)
+        return cls(zeros, jnp.ones_like(zeros), jnp.asarray(jnp.inf, zeros.dtype))
+
+    def __call__(self, x: Array) -> Array:
+        """Rows (N, D) as the network sees them."""
+        scaled = (x - self.shift[None]) / self.scale[None]
+        return jnp.clip(scaled, -self.limit, self.limit)

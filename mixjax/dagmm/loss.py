@@ -1,0 +1,136 @@
+"""What training minimises: nothing of a mixture is computed here but by the core."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ..mixture import covariance_penalty, energy, m_step
+from ..pytree import pytree
+from .anomalies import Repulsion
+from .model import DAGMM
+
+
+@pytree
+class Objective:
+    r"""The weights of the loss; other numbers do not compile again.
+
+    Attributes:
+      energy_weight: $\lambda_1$, of the mean energy. Published: 0.1, which shrinks codes
+        of more than a few columns until little is left in them.
+      covariance_weight: $\lambda_2$, of the covariance penalty. Published: 0.005, which
+        makes the components too wide.
+      reg_covar: as of `mixjax.m_step`.
+      anomaly_weight: of the mean cost of labelled anomalies.
+      anomalies: that cost: `Repulsion` or the published `InverseEnergy`.
+
+    Example:
+      >>> from mixjax import dagmm
+      >>> published = dagmm.Objective(energy_weight=0.1, covariance_weight=0.005)
+      >>> published.anomaly_weight
+      1.0
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
+    """
+
+    energy_weight: Any = 0.01
+    covariance_weight: Any = 1e-4
+    reg_covar: Any = None
+    anomaly_weight: Any = 1.0
+    anomalies: Any = Repulsion()
+
+
+class Terms(NamedTuple):
+    """The loss and its terms, unweighted, each ().
+
+    Attributes:
+      total: what is minimised.
+      reconstruction: mean loss of the autoencoder.
+      energy: mean energy of the normal rows, in nats.
+      covariance: the covariance penalty.
+      anomalies: mean cost of the labelled anomalies.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> model = dagmm.DAGMM(jax.random.key(0), 5)
+      >>> x = jax.random.normal(jax.random.key(1), (64, 5))
+      >>> dagmm.loss(model, x).anomalies.item()
+      0.0
+    """
+
+    total: Array
+    reconstruction: Array
+    energy: Array
+    covariance: Array
+    anomalies: Array
+
+
+def loss(
+    model: DAGMM,
+    x: Array,
+    objective: Objective = Objective(),  # noqa: B008 - frozen
+    *,
+    key: Array | None = None,
+    labels: Array | None = None,
+) -> Terms:
+    r"""The loss of a batch: $\overline{\ell(x)} + \lambda_1\bar E + \lambda_2 P$.
+
+    $\ell$ is the autoencoder's loss, E the energy of the latent rows under the mixture
+    of their own responsibilities, P the covariance penalty; labelled anomalies add the
+    mean of their cost times ``anomaly_weight`` in place of their energy.
+
+    Args:
+      model: the model.
+      x: (N, D) rows as the model is to see them (see `Inputs`), of the model's dtype.
+      objective: the weights of the terms.
+      key: for dropout and drawn codes; None for neither.
+      labels: (N,) 1 for a labelled anomaly, else 0; None for no anomalies.
+
+    Returns:
+      The terms; ``total`` is differentiable in the model and in x.
+
+    Example:
+      >>> import jax
+      >>> from mixjax import dagmm
+      >>> model = dagmm.DAGMM(jax.random.key(0), 5)
+      >>> x = jax.random.normal(jax.random.key(1), (64, 5))
+      >>> gradient = jax.grad(lambda model: dagmm.loss(model, x).total)(model)
+      >>> bool((gradient.estimation.linear[0].weight != 0).all())
+      True
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 7.
+    """
+    latent = model(x, key)
+    zero = jnp.zeros((), latent.z.dtype)
+    anomalous = None if labels is None else jnp.asarray(labels).astype(latent.z.dtype)
+    normal = None if anomalous is None else 1 - anomalous
+    modelled = normal if objective.anomalies.keeps_apart else None
+    mixture = m_step(
+        model.family,
+        latent.z,
+        latent.responsibilities,
+        weights=modelled,
+        reg_covar=objective.reg_covar,
+    )
+    energies = energy(mixture, latent.z)
+    reconstruction = _mean(latent.loss, modelled)
+    normal_energy = _mean(energies, normal)
+    penalty = covariance_penalty(mixture)
+    cost = zero
+    if anomalous is not None:
+        cost = _mean(objective.anomalies(energies, lax.stop_gradient(normal_energy)), anomalous)
+    total = (
+        reconstruction
+        + objective.energy_weight * normal_energy
+        + objective.covariance_weight * penalty
+        + objective.anomaly_weight * cost
+    )
+    return Terms(total, reconstruction, normal_energy, penalty, cost)
+
+
+def _mean(values: Array, weights: Array | None) -> Array:
+    """Weighted mean; 0 where every weight is."""
+    if weights is None:
+        return jnp.mean(values)
+    return jnp.sum(weights * values) / jnp.maximum(jnp.sum(weights), 1)

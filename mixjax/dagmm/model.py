@@ -1,0 +1,152 @@
+"""The model: an autoencoder, the latent rows made of it, a network that assigns them."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .. import checks
+from ..families.family import Family
+from ..families.gaussian import Gaussian
+from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
+from .networks import Layers
+
+# Below it, a row's norm counts as this: relative errors stay in the range of float32.
+SMALLEST_NORM = 1e-6
+
+
+class Latent(NamedTuple):
+    """What a model makes of N rows.
+
+    Attributes:
+      z: (N, L + 2) code, relative Euclidean error and cosine similarity.
+      responsibilities: (N, K) of the estimation network, each row of sum 1.
+      error: (N,) squared Euclidean error of the reconstruction.
+      loss: (N,) what the autoencoder's training minimises.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> latent = dagmm.DAGMM(jax.random.key(0), 5)(jnp.ones((3, 5)))
+      >>> latent.z.shape, latent.responsibilities.shape
+      ((3, 10), (3, 4))
+    """
+
+    z: Array
+    responsibilities: Array
+    error: Array
+    loss: Array
+
+
+class DAGMM(eqx.Module):
+    r"""An autoencoder whose latent space is a mixture, as a pytree of its parameters.
+
+    $z = [\text{code},\ \|x-x'\|/\|x\|,\ x\cdot x'/\|x\|\|x'\|]$ and
+    $\gamma = \mathrm{softmax}(\mathrm{MLP}(z))$, from which `mixjax.m_step` makes the
+    mixture. For a row of zeros the relative error is the error itself and the similarity
+    is 0, with finite gradients.
+
+    Args:
+      key: a typed random key.
+      n_features: D, columns of the tables.
+      autoencoder: `Autoencoder`, `VariationalAutoencoder`, `VectorQuantisedAutoencoder`
+        or one of your own.
+      n_components: K, components of the mixture in the latent space.
+      family: what a component is; `mixjax.Gaussian`, or `mixjax.MeanLaplace` for the
+        published Laplacian form.
+      estimation: widths of the estimation network's hidden layers (tanh).
+      dropout: share of the last hidden layer of that network left out in training.
+      dtype: of the parameters; None for JAX's default float.
+
+    Attributes:
+      coder: the autoencoder's parameters.
+      estimation: the estimation network.
+      n_features, n_components: D and K.
+
+    Raises:
+      TypeError: an old-style key, or a family or autoencoder that is none.
+      ValueError: widths that are not whole numbers of at least 1, or a dropout that is
+        not from 0 to less than 1.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> model = dagmm.DAGMM(jax.random.key(0), 5, n_components=2)
+      >>> model(jnp.zeros((1, 5))).z[0, -2:].tolist()
+      [0.0, 0.0]
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equations 1-4.
+    """
+
+    coder: Any
+    estimation: Layers
+    autoencoder: Autoencoder = eqx.field(static=True)
+    family: type[Family] = eqx.field(static=True)
+    n_features: int = eqx.field(static=True)
+    n_components: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        key: Array,
+        n_features: int,
+        *,
+        autoencoder: Autoencoder = Autoencoder(),  # noqa: B008 - frozen
+        n_components: int = 4,
+        family: type[Family] = Gaussian,
+        estimation: tuple[int, ...] = (10,),
+        dropout: float = 0.5,
+        dtype: Any = None,
+    ):
+        if not isinstance(autoencoder, Autoencoder):
+            raise TypeError(
+                "autoencoder must be a value such as dagmm.Autoencoder(latent=8), "
+                f"got {autoencoder!r}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be from 0 to less than 1, got {dropout!r}")
+        widths = [("n_features", n_features), ("n_components", n_components)]
+        for name, width in widths + [("estimation", width) for width in estimation]:
+            whole_number(name, width)
+        for_coder, for_estimation = jax.random.split(checks.key(key))
+        self.coder = autoencoder.init(for_coder, n_features, dtype)
+        self.estimation = Layers(
+            for_estimation,
+            (autoencoder.latent + 2, *estimation, n_components),
+            dropout=dropout,
+            dtype=dtype,
+        )
+        self.autoencoder = autoencoder
+        self.family = checks.family(family)
+        self.n_features = n_features
+        self.n_components = n_components
+
+    @property
+    def dtype(self) -> Any:
+        """The floating type of the parameters."""
+        return self.estimation.linear[0].weight.dtype
+
+    def __call__(self, x: Array, key: Array | None = None) -> Latent:
+        """The latent rows of x (N, D); without a key nothing is random: no dropout, no draws."""
+        for_code, for_dropout = (None, None) if key is None else jax.random.split(key)
+        encoded = self.autoencoder(self.coder, x, for_code)
+        z = latent_rows(x, encoded.code, encoded.reconstruction)
+        resp = jax.nn.softmax(self.estimation(z, for_dropout), axis=1)
+        return Latent(z, resp, squared_distance(x, encoded.reconstruction), encoded.loss)
+
+
+def latent_rows(x: Array, code: Array, reconstruction: Array) -> Array:
+    """Code, relative Euclidean error and cosine similarity, side by side: (N, L + 2)."""
+    size, size_back = _norm(x), _norm(reconstruction)
+    bounded = jnp.maximum(size, SMALLEST_NORM)
+    relative = _norm(x - reconstruction) / jnp.where(size > 0, bounded, 1)
+    lengths = bounded * jnp.maximum(size_back, SMALLEST_NORM)
+    cosine = jnp.sum(x * reconstruction, axis=1) / lengths
+    return jnp.concatenate([code, relative[:, None], cosine[:, None]], axis=1)
+
+
+def _norm(x: Array) -> Array:
+    """Euclidean norm (N,) of rows; its gradient is zero at zero."""
+    squares = jnp.sum(x * x, axis=1)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)

@@ -1,0 +1,190 @@
+"""A few labelled normal rows and many unlabelled ones: which of these are anomalies."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..mixture import energy
+from ..pytree import pytree
+from ..threshold import ElkanNoto, elkan_noto
+from .inputs import Inputs
+from .networks import Layers
+from .score import latent_rows_and_error, of_model
+from .trained import Trained
+
+HIDDEN = (32, 32)
+ADAM = optax.adam(1e-3)
+BATCH = 1024
+
+
+@pytree
+class PositiveUnlabelled:
+    r"""A classifier of labelled against unlabelled rows, and the threshold that it found.
+
+    Attributes:
+      trained: the DAGMM whose latent rows, energies and errors it looks at.
+      inputs: how these are scaled.
+      network: gives the logit of p(labelled | x).
+      rule: c and the threshold c / 2.
+
+    Example:
+      >>> from mixjax import dagmm
+      >>> [name for name in dir(dagmm.PositiveUnlabelled) if not name.startswith("_")][:3]
+      ['is_anomaly', 'labelled_probability', 'normal_probability']
+
+    Source: Elkan and Noto (2008), section 2.
+    """
+
+    trained: Trained
+    inputs: Inputs
+    network: Layers
+    rule: ElkanNoto
+
+    def labelled_probability(self, x: ArrayLike) -> Array:
+        """p(labelled | x) of rows (N, D): (N,)."""
+        features = self.inputs(features_of(self.trained, of_model(self.trained.model, x)))
+        return jax.nn.sigmoid(self.network(features)[:, 0])
+
+    def normal_probability(self, x: ArrayLike) -> Array:
+        """p(normal | x) = p(labelled | x) / c, at most 1, of rows (N, D): (N,)."""
+        return self.rule.normal_probability(self.labelled_probability(x))
+
+    def is_anomaly(self, x: ArrayLike) -> Array:
+        """Whether p(labelled | x) is below c / 2, of rows (N, D): (N,) bool."""
+        return self.labelled_probability(x) < self.rule.threshold
+
+
+def positive_unlabelled(
+    key: Array,
+    trained: Trained,
+    labelled: ArrayLike,
+    unlabelled: ArrayLike,
+    *,
+    held_out: float = 0.2,
+    epochs: int = 20,
+) -> PositiveUnlabelled:
+    r"""Learn which unlabelled rows are anomalies, with a threshold found from the data.
+
+    A small network predicts p(labelled | x) from what a trained DAGMM computes of a row:
+    latent row, energy and logarithm of the reconstruction error. The mean prediction c
+    for labelled rows that were held out turns it into p(normal | x) = p(labelled | x)/c;
+    below one half a row counts as an anomaly. This is right where the labelled rows are
+    a random part of the normal ones.
+
+    Args:
+      key: a typed random key.
+      trained: a DAGMM trained on normal rows, for example on the labelled ones.
+      labelled: (N, D) rows known to be normal; at least 10.
+      unlabelled: (M, D) rows of both kinds.
+      held_out: share of the labelled rows by which c is estimated.
+      epochs: passes over the rows.
+
+    Returns:
+      The classifier.
+
+    Raises:
+      TypeError: tables that are not floating, an old-style key.
+      ValueError: too few labelled rows, NaN rows, another width than the model's, a
+        ``held_out`` that is not between 0 and 1.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from mixjax import dagmm
+      >>> normal = jax.random.normal(jax.random.key(0), (400, 3))
+      >>> strange = 8 + jax.random.normal(jax.random.key(1), (100, 3))
+      >>> known, mix = normal[:200], jnp.concatenate([normal[200:], strange])
+      >>> model = dagmm.DAGMM(jax.random.key(2), 3, autoencoder=dagmm.Autoencoder((8,), 2))
+      >>> trained = dagmm.train(
+      ...     jax.random.key(3), model, known, epochs=50, batch_size=100, progress=False)
+      >>> found = dagmm.positive_unlabelled(
+      ...     jax.random.key(4), trained, known, mix, epochs=200).is_anomaly(mix)
+      >>> bool(found[:200].mean() < 0.1), bool(found[200:].mean() > 0.9)
+      (True, True)
+
+    Source: Elkan and Noto, Learning Classifiers from Only Positive and Unlabeled Data
+    (2008), section 2.
+    """
+    for_split, for_network, for_training = jax.random.split(checks.key(key), 3)
+    if not isinstance(trained, Trained):
+        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+    known, rest = (
+        _finite(of_model(trained.model, x), name)
+        for x, name in ((labelled, "labelled"), (unlabelled, "unlabelled"))
+    )
+    epochs = checks.count(epochs, "epochs")
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out must be between 0 and 1, got {held_out!r}")
+    n_held = round(held_out * known.shape[0])
+    if known.shape[0] < 10 or not 0 < n_held < known.shape[0]:
+        raise ValueError(
+            f"{known.shape[0]} labelled rows are too few to hold out a share of {held_out}: "
+            "label more rows"
+        )
+    known = known[jax.random.permutation(for_split, known.shape[0])]
+    seen, held = known[n_held:], known[:n_held]
+    features = features_of(trained, jnp.concatenate([seen, rest]))
+    inputs = Inputs.of(features)
+    target = jnp.arange(features.shape[0]) < seen.shape[0]
+    widths = (features.shape[1], *HIDDEN, 1)
+    network = Layers(for_network, widths, dtype=features.dtype)
+    network = _trained_classifier(for_training, network, inputs(features), target, epochs=epochs)
+    found = PositiveUnlabelled(trained, inputs, network, ElkanNoto(jnp.ones((), known.dtype)))
+    rule = elkan_noto(found.labelled_probability(held))
+    return PositiveUnlabelled(trained, inputs, network, rule)
+
+
+@functools.partial(jax.jit, static_argnames="epochs")
+def _trained_classifier(
+    key: Array, network: Layers, x: Array, target: Array, *, epochs: int
+) -> Layers:
+    """Logistic loss, Adam, shuffled batches; all epochs in one compiled call."""
+    size = min(BATCH, x.shape[0])
+    n_batches = x.shape[0] // size
+
+    def update(carry: Any, index: Array) -> tuple[Any, None]:
+        network, state = carry
+
+        def loss(network: Layers) -> Array:
+            logits = network(x[index])[:, 0]
+            truth = target[index].astype(logits.dtype)
+            return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, truth))
+
+        with jax.numpy_dtype_promotion("standard"):
+            step, state = ADAM.update(jax.grad(loss)(network), state, network)
+            return (optax.apply_updates(network, step), state), None
+
+    def epoch(carry: Any, key: Array) -> tuple[Any, None]:
+        order = jax.random.permutation(key, x.shape[0])[: n_batches * size]
+        return lax.scan(update, carry, order.reshape(n_batches, size))
+
+    with jax.numpy_dtype_promotion("standard"):
+        state = ADAM.init(network)
+    (network, _), _ = lax.scan(epoch, (network, state), jax.random.split(key, epochs))
+    return network
+
+
+@jax.jit
+def features_of(trained: Trained, x: Array) -> Array:
+    """Latent row, energy and logarithm of the relative error: (N, L + 4)."""
+    z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
+    typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)
+    strange = energy(trained.mixture, z)
+    extra = jnp.stack([strange, jnp.log(error / typical + 1e-6)], axis=1)
+    return jnp.concatenate([z, extra], axis=1)
+
+
+def _finite(x: Array, name: str) -> Array:
+    finite = np.isfinite(np.asarray(x)).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{name} has {(~finite).sum()} rows with NaN or infinity (the first is row "
+            f"{int(np.argmin(finite))}): drop or fill them"
+        )
+    return x

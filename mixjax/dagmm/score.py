@@ -1,0 +1,149 @@
+"""Scores: energies under the mixture of the whole training set."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..em import EM
+from ..families.family import Family
+from ..families.laplace import Laplace, MeanLaplace
+from ..fit import fit
+from ..mixture import Mixture, energy, m_step
+from ..pytree import pytree, static
+from ..rows import map_rows
+from ..start import random_responsibilities
+from .inputs import Inputs
+from .model import DAGMM
+from .trained import Trained
+
+# Rows that a component of a refitted mixture should at least have on average.
+ROWS_A_COMPONENT = 50
+
+
+@pytree
+class Refit:
+    """Fit the mixture anew to the latent rows once the networks are trained.
+
+    The estimation network assigns rows by a small network, trained on batches; EM on all
+    latent rows explains them better.
+
+    Attributes:
+      ridge: variance added to each latent column, as a share of its variance: latent
+        rows often lie on curves and, quantised, on points.
+      n_components: components of the new mixture; fewer where there are not 50 rows
+        for each.
+
+    Example:
+      >>> from mixjax import dagmm
+      >>> dagmm.Refit(n_components=4).n_components
+      4
+    """
+
+    ridge: Any = 0.05
+    n_components: int = static(default=16)
+
+
+def latent_rows_and_error(model: DAGMM, inputs: Inputs, x: Array) -> tuple[Array, Array, Array]:
+    """z (N, L + 2), responsibilities (N, K) and squared errors (N,), in blocks of rows."""
+    width = model.n_features + model.autoencoder.latent + 2
+    columns = model.autoencoder.latent + 2
+
+    def block(rows: Array) -> Array:
+        latent = model(inputs(rows))
+        parts = [latent.z, latent.responsibilities, latent.error[:, None]]
+        return jnp.concatenate(parts, axis=1)
+
+    together = map_rows(block, x, 2 * width)
+    return together[:, :columns], together[:, columns:-1], together[:, -1]
+
+
+@jax.jit
+def finished(
+    key: Array,
+    model: DAGMM,
+    *,
+    inputs: Inputs,
+    x: Array,
+    weights: Array | None,
+    reg_covar: Any,
+    refit: Refit | None,
+) -> tuple[Mixture, Array]:
+    """The mixture of all rows, in one pass after training, and the mean squared error."""
+    z, resp, error = latent_rows_and_error(model, inputs, x)
+    mean_error = jnp.average(error, weights=weights)
+    if refit is None:
+        mixture = m_step(model.family, z, resp, weights=weights, reg_covar=reg_covar)
+        return mixture, mean_error
+    # The means of MeanLaplace are for gradients; EM wants the maximum of the likelihood.
+    family: type[Family] = Laplace if model.family is MeanLaplace else model.family
+    k = min(refit.n_components, max(1, x.shape[0] // ROWS_A_COMPONENT))
+    ridge = refit.ridge * jnp.cov(z.T, aweights=weights, ddof=0).diagonal()
+    result = fit(
+        key,
+        z,
+        k,
+        family=family,
+        weights=weights,
+        start=random_responsibilities,
+        solver=EM(reg_covar=ridge),
+    )
+    return result.mixture, mean_error
+
+
+@jax.jit
+def _score(trained: Trained, x: Array, reconstruction_weight: Array) -> Array:
+    z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
+    typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)
+    return energy(trained.mixture, z) + reconstruction_weight * error / typical
+
+
+def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 0.0) -> Array:
+    r"""How strange each row is: $E(z_n) + \rho\,\|x_n - x_n'\|^2 / \overline{\|x - x'\|^2}$.
+
+    The energy is that of the latent row under the mixture of the whole training set. No
+    unit drops out and no code is drawn: the same row always has the same score.
+
+    Args:
+      trained: what `train` returned.
+      x: (N, D) rows in the units that it was trained in.
+      reconstruction_weight: $\rho$, of the squared error of reconstruction relative to
+        its mean over the training rows.
+
+    Returns:
+      (N,) in nats; higher is stranger.
+
+    Raises:
+      TypeError: x is not floating.
+      ValueError: x has another rank or width than the model.
+
+    Example:
+      >>> import jax
+      >>> from mixjax import dagmm
+      >>> x = jax.random.normal(jax.random.key(0), (200, 5))
+      >>> model = dagmm.DAGMM(jax.random.key(1), 5)
+      >>> trained = dagmm.train(
+      ...     jax.random.key(2), model, x, epochs=2, batch_size=50, progress=False)
+      >>> dagmm.score(trained, x, reconstruction_weight=1.0).shape
+      (200,)
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
+    """
+    if not isinstance(trained, Trained):
+        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+    table = of_model(trained.model, x)
+    return _score(trained, table, jnp.asarray(reconstruction_weight, table.dtype))
+
+
+def of_model(model: DAGMM, x: Any) -> Array:
+    """A table of the model's width, in its dtype."""
+    table = checks.table(x)
+    if table.shape[1] != model.n_features:
+        raise ValueError(
+            f"x has {table.shape[1]} columns, but the model was made for {model.n_features}: "
+            f"give it those columns, or make the model with n_features={table.shape[1]}"
+        )
+    return table.astype(model.dtype)

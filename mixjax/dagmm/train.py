@@ -1,0 +1,288 @@
+"""Training: epochs as compiled scans, a progress bar, checkpoints, a status."""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..pytree import pytree
+from .files import Checkpoint
+from .inputs import Inputs
+from .loss import Objective, Terms, loss
+from .model import DAGMM
+from .progress import epochs_bar
+from .score import Refit, finished, of_model
+from .trained import Status, Trained
+
+# Rows by which idle codes are told, at the start and after each epoch.
+LOOKED_AT = 4096
+ADAM = optax.adam(1e-3)
+# What a key is folded with: these, then the numbers of the epochs.
+BEFORE, AFTER = 0, 1
+
+
+@pytree
+class Run:
+    """Where a training stands: all that the next epoch needs.
+
+    Attributes:
+      model: the parameters; finite.
+      optimizer_state: the optimiser's own.
+      diverged: () whether the loss has left the range of numbers.
+    """
+
+    model: DAGMM
+    optimizer_state: Any
+    diverged: Array
+
+
+def train(
+    key: Array,
+    model: DAGMM,
+    x: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    epochs: int = 20,
+    batch_size: int = 1024,
+    optimizer: optax.GradientTransformation = ADAM,
+    objective: Objective = Objective(),  # noqa: B008 - frozen
+    inputs: Inputs | None = None,
+    refit: Refit | None = Refit(),  # noqa: B008 - frozen
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 10,
+    progress: bool = True,
+) -> Trained:
+    r"""Train the networks, then take the mixture of all latent rows.
+
+    An epoch is one compiled scan over shuffled batches; rows that do not fill a batch
+    wait for another epoch. The key of an epoch depends on its number alone, so a run
+    that was stopped and resumed ends with the same numbers as one that was not.
+
+    Args:
+      key: a typed random key; or S of them, and a model whose leaves have a leading axis
+        of S (``jax.vmap(lambda key: DAGMM(key, D))(keys)``), to train S seeds at once.
+      model: where to begin.
+      x: (N, D) training rows, in any units; they stay on the device.
+      labels: (N,) 1 for a row labelled as an anomaly, else 0; None: no row is.
+      epochs: passes over the rows.
+      batch_size: rows in a batch, at most N.
+      optimizer: any `optax.GradientTransformation`; build it once, another object is
+        another compilation. None given: Adam with a rate of 1e-3.
+      objective: the weights of the loss.
+      inputs: how rows are put before the network; None: standardised by the normal
+        training rows and bounded at five deviations (see `Inputs`).
+      refit: how a mixture is fitted to the latent rows at the end; None: the moments by
+        the estimation network's responsibilities, pooled over all training rows.
+      checkpoint: a file to write the run to every ``checkpoint_every`` epochs, at the
+        end and on Ctrl-C; where it is there already, the run goes on from it.
+      checkpoint_every: epochs between two writes.
+      progress: whether to show a progress bar.
+
+    Returns:
+      What was trained. Ctrl-C ends with `Status.INTERRUPTED` and what there is; a loss
+      that is not finite with `Status.DIVERGED`, a warning and the last good parameters.
+
+    Raises:
+      TypeError: a table that is not floating, an old-style key, an optimizer that is none.
+      ValueError: NaN rows, another width than the model's, a batch larger than the data,
+        labels of another length or other values than 0 and 1, no normal rows, a
+        checkpoint of another run.
+
+    Example:
+      >>> import jax
+      >>> from mixjax import dagmm
+      >>> x = jax.random.normal(jax.random.key(0), (200, 5))
+      >>> model = dagmm.DAGMM(jax.random.key(1), 5)
+      >>> trained = dagmm.train(
+      ...     jax.random.key(2), model, x, epochs=3, batch_size=50, progress=False)
+      >>> bool(trained.history.total[-1] < trained.history.total[0])
+      True
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.
+    """
+    lanes = _lanes(key, model)
+    table, flags = _checked(model, x, labels, batch_size, optimizer)
+    epochs = checks.count(epochs, "epochs")
+    checkpoint_every = checks.count(checkpoint_every, "checkpoint_every")
+    normal = None if flags is None else 1 - flags.astype(table.dtype)
+    inputs = Inputs.of(table, normal) if inputs is None else inputs
+
+    begin = functools.partial(_begin, x=table, inputs=inputs, optimizer=optimizer)
+    step = functools.partial(
+        _epoch, x=table, labels=flags, inputs=inputs, objective=objective,
+        optimizer=optimizer, batch_size=batch_size,
+    )  # fmt: skip
+    end = functools.partial(
+        finished, inputs=inputs, x=table, weights=normal, reg_covar=objective.reg_covar,
+        refit=refit,
+    )  # fmt: skip
+    run: Run = _mapped(lanes, begin, 2)(key, model)
+    done: tuple[Terms, ...] = ()
+    file = None
+    if checkpoint is not None:
+        file = Checkpoint.of(checkpoint, (key, model, table, flags, objective, inputs, batch_size))
+        run, done = file.read(run)
+
+    interrupted = False
+    with epochs_bar(epochs, len(done), progress) as show:
+        try:
+            while len(done) < epochs and not np.all(run.diverged):
+                number = jnp.full(lanes, len(done), jnp.int32)
+                after, terms = _mapped(lanes, step, 3)(key, run, number)
+                run, done = jax.block_until_ready((after, (*done, terms)))
+                show(len(done), float(np.mean(terms.total)))
+                if file is not None and len(done) % checkpoint_every == 0:
+                    file.write(run, done)
+        except KeyboardInterrupt:
+            interrupted = len(done) < epochs
+    if file is not None:
+        file.write(run, done)
+
+    for_end = _mapped(lanes, lambda key: jax.random.fold_in(key, AFTER), 1)(key)
+    mixture, mean_error = _mapped(lanes, end, 2)(for_end, run.model)
+    ended = Status.INTERRUPTED if interrupted else Status.COMPLETED
+    status = jnp.where(run.diverged, Status.DIVERGED, ended)
+    if np.any(run.diverged):
+        warnings.warn(f"DIVERGED: {Status.DIVERGED.meaning}", stacklevel=2)
+    history = Terms(*(jnp.stack(leaves, axis=-1) for leaves in zip(*done, strict=True)))
+    over_seeds = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, lanes + leaf.shape), inputs)
+    return Trained(run.model, over_seeds, mixture, mean_error, history, status)
+
+
+def _mapped(lanes: tuple[int, ...], f: Callable[..., Any], n_arguments: int) -> Callable[..., Any]:
+    """``f`` of its first arguments, or of S of each at once."""
+    return jax.vmap(f, in_axes=(0,) * n_arguments) if lanes else f
+
+
+@functools.partial(jax.jit, static_argnames="optimizer")
+def _begin(
+    key: Array, model: DAGMM, *, x: Array, inputs: Inputs, optimizer: optax.GradientTransformation
+) -> Run:
+    """The model with the codes that no row would choose moved, before the first epoch."""
+    for_rows, for_codes = jax.random.split(jax.random.fold_in(key, BEFORE))
+    model = _revived(model, for_rows, for_codes, x, inputs)
+    with jax.numpy_dtype_promotion("standard"):
+        optimizer_state = optimizer.init(model)
+    return Run(model, optimizer_state, jnp.zeros((), bool))
+
+
+@functools.partial(jax.jit, static_argnames=("optimizer", "batch_size"))
+def _epoch(
+    key: Array,
+    run: Run,
+    number: Array,
+    *,
+    x: Array,
+    labels: Array | None,
+    inputs: Inputs,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    batch_size: int,
+) -> tuple[Run, Terms]:
+    """One pass over shuffled batches, and the means of the terms over them."""
+    key = jax.random.fold_in(key, AFTER + 1 + number)
+    for_order, for_noise, for_rows, for_codes = jax.random.split(key, 4)
+    order = jax.random.permutation(for_order, x.shape[0])
+
+    def update(carry: tuple[Run, DAGMM], i: Array) -> tuple[tuple[Run, DAGMM], Terms]:
+        run, good = carry
+        index = lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
+        rows = inputs(x[index])
+        flags = None if labels is None else labels[index]
+        noise = jax.random.fold_in(for_noise, i)
+
+        def total(model: DAGMM) -> tuple[Array, Terms]:
+            terms = loss(model, rows, objective, key=noise, labels=flags)
+            return terms.total, terms
+
+        (value, terms), gradient = jax.value_and_grad(total, has_aux=True)(run.model)
+        with jax.numpy_dtype_promotion("standard"):
+            step, optimizer_state = optimizer.update(gradient, run.optimizer_state, run.model)
+            model = optax.apply_updates(run.model, step)
+        sound = jnp.isfinite(value) & _all_finite(gradient) & ~run.diverged
+        stay = Run(good, run.optimizer_state, jnp.ones((), bool))
+        go = Run(model, optimizer_state, jnp.zeros((), bool))
+        return (_where(sound, go, stay), _where(sound, run.model, good)), terms
+
+    n_batches = x.shape[0] // batch_size
+    (run, good), terms = lax.scan(update, (run, run.model), jnp.arange(n_batches))
+    model = _revived(run.model, for_rows, for_codes, x, inputs)
+    sound = _all_finite(model) & ~run.diverged
+    run = Run(_where(sound, model, good), run.optimizer_state, ~sound)
+    return run, jax.tree.map(jnp.mean, terms)
+
+
+def _revived(model: DAGMM, for_rows: Array, for_codes: Array, x: Array, inputs: Inputs) -> DAGMM:
+    some = jax.random.randint(for_rows, (min(LOOKED_AT, x.shape[0]),), 0, x.shape[0])
+    coder = model.autoencoder.revived(model.coder, inputs(x[some]), for_codes)
+    return eqx.tree_at(lambda model: model.coder, model, coder)
+
+
+def _all_finite(tree: Any) -> Array:
+    finite = jax.tree.map(lambda leaf: jnp.all(jnp.isfinite(leaf)), tree)
+    return functools.reduce(jnp.logical_and, jax.tree.leaves(finite))
+
+
+def _where(condition: Array, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
+
+
+def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
+    """The leading axis of key and model: () or (S,)."""
+    if not isinstance(model, DAGMM):
+        raise TypeError(f"model must be a dagmm.DAGMM, got {type(model).__name__}")
+    lanes = tuple(model.estimation.linear[-1].weight.shape[:-2])
+    if getattr(key, "shape", ()) != lanes:
+        raise ValueError(
+            f"key has shape {getattr(key, 'shape', ())}, but the leaves of the model have leading "
+            f"axes {lanes}: give a single key and model, or S keys and "
+            "jax.vmap(lambda key: dagmm.DAGMM(key, n_features))(keys)"
+        )
+    checks.key(key[0] if len(lanes) == 1 else key)
+    return lanes
+
+
+def _checked(
+    model: DAGMM, x: Any, labels: Any, batch_size: Any, optimizer: Any
+) -> tuple[Array, Array | None]:
+    """The table in the model's dtype, and which rows are labelled as anomalies."""
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "optimizer must be an optax.GradientTransformation such as optax.adam(1e-3), "
+            f"got {optimizer!r}"
+        )
+    table = of_model(model, x)
+    finite = np.isfinite(np.asarray(table)).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"x has {(~finite).sum()} rows with NaN or infinity (the first is row "
+            f"{int(np.argmin(finite))}): drop or fill them"
+        )
+    if checks.count(batch_size, "batch_size") > table.shape[0]:
+        raise ValueError(
+            f"batch_size {batch_size} is larger than the data ({table.shape[0]} rows): "
+            f"pass batch_size={table.shape[0]} or less"
+        )
+    if labels is None:
+        return table, None
+    flags = np.asarray(labels)
+    if flags.shape != (table.shape[0],):
+        raise ValueError(
+            f"labels must have one entry a row, shape ({table.shape[0]},), got {flags.shape}"
+        )
+    if not np.isin(flags, (0, 1)).all():
+        other = flags[~np.isin(flags, (0, 1))][0]
+        raise ValueError(f"labels must be 1 (an anomaly) or 0, got {other!r}")
+    if flags.all():
+        raise ValueError("labels name every row an anomaly: there are no normal rows to learn from")
+    return table, jnp.asarray(flags.astype(np.int8))

@@ -1,0 +1,68 @@
+"""What training returns."""
+
+import enum
+
+from jax import Array
+
+from ..mixture import Mixture
+from ..pytree import pytree
+from .inputs import Inputs
+from .loss import Terms
+from .model import DAGMM
+
+
+class Status(enum.IntEnum):
+    """How a training ended.
+
+    Example:
+      >>> from mixjax import dagmm
+      >>> dagmm.Status.DIVERGED.meaning
+      'the loss left the range of numbers: lower the learning rate; the model is the last good one'
+    """
+
+    COMPLETED = 0
+    INTERRUPTED = 1
+    DIVERGED = 2
+
+    @property
+    def meaning(self) -> str:
+        """What happened, and what to do."""
+        return {
+            Status.COMPLETED: "all epochs were trained",
+            Status.INTERRUPTED: "stopped from the keyboard: train again with the same "
+            "checkpoint to go on",
+            Status.DIVERGED: "the loss left the range of numbers: lower the learning rate; "
+            "the model is the last good one",
+        }[self]
+
+
+@pytree
+class Trained:
+    """A trained model, and the mixture of all training rows; after ``vmap`` every leaf has
+    the extra axis.
+
+    Attributes:
+      model: the model.
+      inputs: how rows are put before it.
+      mixture: of the latent rows of the whole training set, (K', L + 2).
+      mean_error: () mean squared error of reconstruction over the normal training rows.
+      history: the terms of the loss, each (epochs,), means over the epoch's batches.
+      status: () one of the numbers of `Status`.
+
+    Example:
+      >>> import jax
+      >>> from mixjax import dagmm
+      >>> x = jax.random.normal(jax.random.key(0), (100, 5))
+      >>> model = dagmm.DAGMM(jax.random.key(1), 5)
+      >>> trained = dagmm.train(
+      ...     jax.random.key(2), model, x, epochs=2, batch_size=50, progress=False)
+      >>> trained.history.total.shape, dagmm.Status(int(trained.status)).name
+      ((2,), 'COMPLETED')
+    """
+
+    model: DAGMM
+    inputs: Inputs
+    mixture: Mixture
+    mean_error: Array
+    history: Terms
+    status: Array

@@ -1,0 +1,75 @@
+"""From scores to decisions."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from . import checks
+from .pytree import pytree
+
+
+@pytree
+class ElkanNoto:
+    r"""What makes predictions of "labelled" into predictions of "normal".
+
+    Attributes:
+      c: () $p(\text{labelled} \mid \text{normal})$.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> rule = mixjax.threshold.elkan_noto(jnp.array([0.2, 0.3]))
+      >>> rule.normal_probability(jnp.array([0.125, 0.25, 0.5])).round(2).tolist()
+      [0.5, 1.0, 1.0]
+
+    Source: Elkan and Noto, Learning Classifiers from Only Positive and Unlabeled Data
+    (2008), lemma 1.
+    """
+
+    c: Array
+
+    @property
+    def threshold(self) -> Array:
+        """() the prediction below which a row is more likely an anomaly: c / 2."""
+        return 0.5 * self.c
+
+    def normal_probability(self, predictions: ArrayLike) -> Array:
+        """p(normal | x) from predictions of p(labelled | x), of any shape."""
+        return jnp.minimum(jnp.asarray(predictions) / self.c, 1)
+
+
+def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
+    r"""The threshold of a positive-unlabelled classifier: $c/2$, $c = \overline{p}$.
+
+    Where the labelled rows are drawn at random from the normal ones,
+    $p(\text{normal}\mid x) = p(\text{labelled}\mid x)/c$, and c is the mean prediction
+    for labelled rows that the classifier has not seen.
+
+    Args:
+      labelled_predictions: (N,) p(labelled | x) of held-out labelled rows.
+
+    Returns:
+      c, the threshold c / 2 and the corrected probabilities.
+
+    Raises:
+      ValueError: no predictions, other axes, or values outside of 0 to 1.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> mixjax.threshold.elkan_noto(jnp.array([0.2, 0.3])).threshold.round(3).item()
+      0.125
+
+    Source: Elkan and Noto (2008), section 2, the estimator e1.
+    """
+    predictions = jnp.asarray(labelled_predictions)
+    if predictions.ndim != 1 or predictions.size == 0:
+        raise ValueError(
+            f"labelled_predictions must have shape (rows,) with a row, got {predictions.shape}"
+        )
+    if not jnp.issubdtype(predictions.dtype, jnp.floating):
+        raise ValueError(f"labelled_predictions must be probabilities, got {predictions.dtype}")
+    if checks.is_concrete(predictions):
+        host = np.asarray(predictions)
+        if not ((host >= 0) & (host <= 1)).all():
+            raise ValueError("labelled_predictions must be probabilities, from 0 to 1")
+    return ElkanNoto(jnp.mean(predictions))

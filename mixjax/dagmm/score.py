@@ -15,7 +15,6 @@ from ..fit import fit
 from ..mixture import Mixture, energy, m_step
 from ..pytree import pytree, static
 from ..rows import map_rows
-from ..start import random_responsibilities
 from .inputs import Inputs
 from .model import DAGMM
 from .trained import Trained
@@ -43,8 +42,8 @@ class Refit:
       4
     """
 
-    ridge: Any = 0.05
-    n_components: int = static(default=16)
+    ridge: Any = 0.02
+    n_components: int = static(default=32)
 
 
 def latent_rows_and_error(model: DAGMM, inputs: Inputs, x: Array) -> tuple[Array, Array, Array]:
@@ -88,7 +87,6 @@ def finished(
         k,
         family=family,
         weights=weights,
-        start=random_responsibilities,
         solver=EM(reg_covar=ridge),
     )
     return result.mixture, mean_error

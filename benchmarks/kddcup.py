@@ -107,6 +107,16 @@ def table_of_loader() -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def made_up_table() -> tuple[np.ndarray, np.ndarray]:
+    """Two kinds of rows in a dozen columns: to see that everything runs."""
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(5_000, 4)) @ rng.normal(size=(4, 12)) + 0.1 * rng.normal(
+        size=(5_000, 12)
+    )
+    x = np.concatenate([normal, rng.normal(size=(1_000, 12)) * 2]).astype(np.float32)
+    return x, np.repeat([0, 1], [5_000, 1_000])
+
+
 def split(x: np.ndarray, y: np.ndarray, seed: int) -> Split:
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
     half = len(normal) // 2
@@ -334,14 +344,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--smoke", action="store_true", help="a made-up table, one seed")
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one seed")
     parser.add_argument("--parts", nargs="*", default=["default", "published recipe", "controls"])
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--published-epochs", type=int, default=200)
     args = parser.parse_args()
-    x, y = table_of_file(args.data) if args.data else table_of_loader()
+    if args.smoke:
+        x, y = made_up_table()
+    else:
+        x, y = table_of_file(args.data) if args.data else table_of_loader()
     epochs, seeds = 20, range(args.first_seed, args.first_seed + args.seeds)
-    if args.quick:
+    if args.smoke:
+        args.quick, seeds = True, range(1)
+        args.parts = [part for part in args.parts if part != "published recipe"]
+    elif args.quick:
         some = np.random.default_rng(0).permutation(len(x))[: len(x) // 10]
         x, y, seeds = x[some], y[some], range(1)
         args.parts = [part for part in args.parts if part != "published recipe"]

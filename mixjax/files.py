@@ -46,7 +46,8 @@ def read_arrays(
     """The header and the arrays of a file of this form and version; `ValueError` if it is not."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: NumPy leaves a file open that turns out not to be one of its own.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(HEADER).tobytes())
         found, found_version = header["format"], header["version"]

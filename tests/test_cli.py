@@ -18,7 +18,7 @@ KDD = Path(__file__).parents[2] / "shared" / "data" / "kdd_cup.npz"
 def run(*arguments, cwd=None):
     return subprocess.run(
         [sys.executable, "-m", "mixjax.cli", "detect", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env={**os.environ, "COLUMNS": "200"}, timeout=500,
+        capture_output=True, text=True, cwd=cwd, env={**os.environ, "XLA_FLAGS": os.environ["USERS_XLA_FLAGS"], "COLUMNS": "200"}, timeout=500,
     )  # fmt: skip
 
 

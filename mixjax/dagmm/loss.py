@@ -28,7 +28,7 @@ class Objective:
       >>> from mixjax import dagmm
       >>> published = dagmm.Objective(energy_weight=0.1, covariance_weight=0.005)
       >>> published.anomaly_weight
-      1.0
+      10.0
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
     """
@@ -36,7 +36,7 @@ class Objective:
     energy_weight: Any = 0.01
     covariance_weight: Any = 1e-4
     reg_covar: Any = None
-    anomaly_weight: Any = 1.0
+    anomaly_weight: Any = 10.0
     anomalies: Any = Repulsion()
 
 

@@ -1,0 +1,137 @@
+"""Trained models as files: back bit for bit, or refused with a word."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dagmm_problems import AUTOENCODERS, model_of, quick_train, trained
+
+import mixjax
+from mixjax import dagmm
+from mixjax.files import read_arrays, write_arrays
+
+
+@pytest.mark.parametrize("autoencoder", AUTOENCODERS, ids=lambda a: type(a).__name__)
+def test_what_is_loaded_is_what_was_saved(autoencoder, tmp_path):
+    result, x = trained(autoencoder)
+    dagmm.save(tmp_path / "model.npz", result)
+    again = dagmm.load(tmp_path / "model.npz")
+    assert jax.tree.structure(again) == jax.tree.structure(result)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(result), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(dagmm.score(again, x), dagmm.score(result, x))
+    assert list(tmp_path.iterdir()) == [tmp_path / "model.npz"]
+
+
+def test_many_seeds_travel_in_one_file(tmp_path):
+    x = trained(AUTOENCODERS[0])[1]
+    keys = jax.random.split(jax.random.key(4), 3)
+    models = jax.vmap(lambda key: model_of(AUTOENCODERS[0], key))(keys)
+    result = quick_train(models, x, key=keys)
+    dagmm.save(tmp_path / "models.npz", result)
+    again = dagmm.load(tmp_path / "models.npz")
+    assert again.status.shape == (3,)
+    np.testing.assert_array_equal(again.mixture.log_weights, result.mixture.log_weights)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "model.npz"
+    dagmm.save(path, trained(AUTOENCODERS[0])[0])
+    return path
+
+
+def rewritten(path, header=None, arrays=None):
+    old_header, old_arrays = read_arrays(path, "mixjax.dagmm", 1)
+    write_arrays(path, {**old_header, **(header or {})}, {**old_arrays, **(arrays or {})})
+
+
+def test_there_is_no_pickle_in_it(saved):
+    with np.load(saved, allow_pickle=False) as file:
+        assert all(file[name].dtype != object for name in file.files)
+        assert json.loads(file["header"].tobytes())["format"] == "mixjax.dagmm"
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, -1])
+def test_a_file_cut_short_is_refused(saved, keep):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match="not a whole"):
+        dagmm.load(saved)
+
+
+def test_other_files_and_versions_are_refused(saved, tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.ones(3))
+    with pytest.raises(ValueError, match="not a whole"):
+        dagmm.load(tmp_path / "other.npz")
+    np.save(tmp_path / "one.npy", np.ones(3))
+    with pytest.raises(ValueError, match="not a whole"):
+        dagmm.load(tmp_path / "one.npy")
+    with pytest.raises(FileNotFoundError):
+        dagmm.load(tmp_path / "none.npz")
+    rewritten(saved, {"version": 99})
+    with pytest.raises(ValueError, match="version 99"):
+        dagmm.load(saved)
+
+
+def test_a_file_of_another_kind_is_refused(saved):
+    rewritten(saved, {"format": "something.else"})
+    with pytest.raises(ValueError, match=r"something\.else"):
+        dagmm.load(saved)
+
+
+def test_arrays_of_other_shapes_or_names_are_refused(saved):
+    rewritten(saved, arrays={".mean_error": np.zeros(3, "float32")})
+    with pytest.raises(ValueError, match="mean_error has shape"):
+        dagmm.load(saved)
+    rewritten(saved, arrays={".mean_error": np.zeros((), "float32"), ".more": np.zeros(1)})
+    with pytest.raises(ValueError, match="not those of the model"):
+        dagmm.load(saved)
+
+
+def test_a_header_that_tells_no_model_is_refused(saved):
+    rewritten(saved, {"autoencoder": {"kind": "Unheard", "options": {}}})
+    with pytest.raises(ValueError, match="does not tell a model"):
+        dagmm.load(saved)
+
+
+def test_code_of_ones_own_cannot_be_saved(tmp_path):
+    class Mine(dagmm.Autoencoder):
+        pass
+
+    x = trained(AUTOENCODERS[0])[1]
+    result = quick_train(model_of(Mine(hidden=(5,), latent=2)), x)
+    with pytest.raises(TypeError, match="Mine"):
+        dagmm.save(tmp_path / "model.npz", result)
+    with pytest.raises(TypeError, match="what dagmm"):
+        dagmm.save(tmp_path / "model.npz", mixjax)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_write_that_fails_leaves_the_old_file(saved):
+    before = saved.read_bytes()
+    with pytest.raises(ValueError, match="cannot"):
+        write_arrays(saved, {}, {"a": Unwritable()})
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+class Unwritable:
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("cannot be written")
+
+
+def test_positive_unlabelled_names_bad_input():
+    result, x = trained(AUTOENCODERS[0])
+    x = jnp.asarray(x)
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="too few"):
+        dagmm.positive_unlabelled(key, result, x[:5], x)
+    with pytest.raises(ValueError, match="held_out"):
+        dagmm.positive_unlabelled(key, result, x, x, held_out=1.0)
+    with pytest.raises(ValueError, match="unlabelled has 1 rows"):
+        dagmm.positive_unlabelled(key, result, x, x.at[0, 0].set(jnp.nan))
+    with pytest.raises(TypeError, match="trained"):
+        dagmm.positive_unlabelled(key, result.model, x, x)

@@ -10,7 +10,6 @@ with dropout, batch 1,024, Adam), in one process, in turn, where torch is instal
 
 import argparse
 import functools
-import importlib
 import importlib.util
 import itertools
 import json
@@ -28,6 +27,7 @@ import optax
 
 import mixjax
 from mixjax import dagmm
+from mixjax.dagmm.epoch import batches_of, begun, epoch
 
 BATCH, D = 1024, 118
 ADAM = optax.adam(1e-4)
@@ -36,14 +36,13 @@ FAST = optax.adam(1e-3)
 
 def jax_steps(n: int) -> Callable[[], Any]:
     """An epoch of n steps, as `dagmm.train` runs it: shuffling, gathering and scaling included."""
-    training = importlib.import_module("mixjax.dagmm.train")
     key = jax.random.key(0)
     x = jax.random.normal(key, (n * BATCH, D))
     model = dagmm.DAGMM(key, D, autoencoder=dagmm.Autoencoder(latent=1))
     inputs = dagmm.Inputs.of(x)
-    begun = training._begin(key, model, x=x, inputs=inputs, optimizer=ADAM)
-    epoch = functools.partial(
-        training._epoch,
+    start = begun(key, model, x=x, inputs=inputs, optimizer=ADAM)
+    step = functools.partial(
+        epoch,
         x=x,
         labels=None,
         inputs=inputs,
@@ -53,8 +52,8 @@ def jax_steps(n: int) -> Callable[[], Any]:
     zero = jnp.zeros((), jnp.int32)
 
     def run() -> None:
-        order = training._order(key, 0, n * BATCH, BATCH)
-        jax.block_until_ready(epoch(key, begun, zero, order))
+        order = batches_of(key, 0, n * BATCH, BATCH)
+        jax.block_until_ready(step(key, start, zero, order))
 
     return run
 

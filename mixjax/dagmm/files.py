@@ -57,7 +57,7 @@ def save(path: str | os.PathLike[str], trained: Trained) -> None:
     Example:
       >>> import jax, tempfile, pathlib
       >>> from mixjax import dagmm
-      >>> x = jax.random.normal(jax.random.key(0), (100, 5))
+      >>> x = jax.random.normal(jax.random.key(0), (200, 5))
       >>> model = dagmm.DAGMM(jax.random.key(1), 5)
       >>> trained = dagmm.train(
       ...     jax.random.key(2), model, x, epochs=1, batch_size=50, progress=False)

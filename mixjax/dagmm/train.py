@@ -1,4 +1,4 @@
-"""Training: epochs as compiled scans, a progress bar, checkpoints, a status."""
+"""The front door of training: a progress bar, checkpoints, seeds at once, a status."""
 
 import functools
 import os
@@ -6,44 +6,24 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..pytree import pytree
+from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
 from .inputs import Inputs
-from .loss import Objective, Terms, loss
+from .loss import Objective, Terms
 from .model import DAGMM
 from .progress import epochs_bar
 from .score import Refit, finished, of_model
 from .trained import Status, Trained
 
-# Rows by which idle codes are told, at the start and after each epoch.
-LOOKED_AT = 4096
 ADAM = optax.adam(1e-3)
-# What a key is folded with: these, then the numbers of the epochs.
-BEFORE, AFTER = 0, 1
-
-
-@pytree
-class Run:
-    """Where a training stands: all that the next epoch needs.
-
-    Attributes:
-      model: the parameters; finite.
-      optimizer_state: the optimiser's own.
-      diverged: () whether the loss has left the range of numbers.
-    """
-
-    model: DAGMM
-    optimizer_state: Any
-    diverged: Array
 
 
 def train(
@@ -117,9 +97,9 @@ def train(
     normal = None if flags is None else 1 - flags.astype(table.dtype)
     inputs = Inputs.of(table, normal) if inputs is None else inputs
 
-    begin = functools.partial(_begin, x=table, inputs=inputs, optimizer=optimizer)
+    begin = functools.partial(begun, x=table, inputs=inputs, optimizer=optimizer)
     step = functools.partial(
-        _epoch, x=table, labels=flags, inputs=inputs, objective=objective,
+        epoch, x=table, labels=flags, inputs=inputs, objective=objective,
         optimizer=optimizer,
     )  # fmt: skip
     end = functools.partial(
@@ -137,7 +117,7 @@ def train(
     with epochs_bar(epochs, len(done), progress) as show:
         try:
             while len(done) < epochs and not np.all(run.diverged):
-                order = _order(key, len(done), len(table), batch_size)
+                order = batches_of(key, len(done), len(table), batch_size)
                 number = jnp.full(lanes, len(done), jnp.int32)
                 after, terms = _mapped(lanes, step, 4)(key, run, number, order)
                 run, done = jax.block_until_ready((after, (*done, terms)))
@@ -155,103 +135,18 @@ def train(
     status = jnp.where(run.diverged, Status.DIVERGED, ended)
     if np.any(run.diverged):
         warnings.warn(f"DIVERGED: {Status.DIVERGED.meaning}", stacklevel=2)
-    history = Terms(*(jnp.stack(leaves, axis=-1) for leaves in zip(*done, strict=True)))
+    none = jnp.zeros((*lanes, 0), model.dtype)
+    history = Terms(*(
+        jnp.concatenate([none, *(terms[i][..., None] for terms in done)], axis=-1)
+        for i in range(len(Terms._fields))
+    ))  # fmt: skip
     over_seeds = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, lanes + leaf.shape), inputs)
     return Trained(run.model, over_seeds, mixture, mean_error, history, status)
-
-
-def _order(key: Array, epoch: int, n_rows: int, batch_size: int) -> Array:
-    """The rows of each batch, (B, batch size), for one key or (S, B, batch size) for S.
-
-    Drawn by NumPy: to sort 200,000 random numbers takes JAX a third of an epoch.
-    """
-    n_batches = n_rows // batch_size
-
-    def one(words: np.ndarray) -> np.ndarray:
-        shuffled = np.random.default_rng([*words.tolist(), epoch]).permutation(n_rows)
-        return shuffled[: n_batches * batch_size].reshape(n_batches, batch_size).astype(np.int32)
-
-    words = np.asarray(jax.random.key_data(key))
-    return jnp.asarray(one(words) if words.ndim == 1 else np.stack([one(row) for row in words]))
 
 
 def _mapped(lanes: tuple[int, ...], f: Callable[..., Any], n_arguments: int) -> Callable[..., Any]:
     """``f`` of its first arguments, or of S of each at once."""
     return jax.vmap(f, in_axes=(0,) * n_arguments) if lanes else f
-
-
-@functools.partial(jax.jit, static_argnames="optimizer")
-def _begin(
-    key: Array, model: DAGMM, *, x: Array, inputs: Inputs, optimizer: optax.GradientTransformation
-) -> Run:
-    """The model with the codes that no row would choose moved, before the first epoch."""
-    for_rows, for_codes = jax.random.split(jax.random.fold_in(key, BEFORE))
-    model = _revived(model, for_rows, for_codes, x, inputs)
-    with jax.numpy_dtype_promotion("standard"):
-        optimizer_state = optimizer.init(model)
-    return Run(model, optimizer_state, jnp.zeros((), bool))
-
-
-@functools.partial(jax.jit, static_argnames="optimizer")
-def _epoch(
-    key: Array,
-    run: Run,
-    number: Array,
-    order: Array,
-    *,
-    x: Array,
-    labels: Array | None,
-    inputs: Inputs,
-    objective: Objective,
-    optimizer: optax.GradientTransformation,
-) -> tuple[Run, Terms]:
-    """One pass over batches (B, batch size) of rows, and the means of the terms over them."""
-    key = jax.random.fold_in(key, AFTER + 1 + number)
-    for_noise, for_rows, for_codes = jax.random.split(key, 3)
-
-    def update(
-        carry: tuple[Run, DAGMM], batch: tuple[Array, Array]
-    ) -> tuple[tuple[Run, DAGMM], Terms]:
-        run, good = carry
-        i, index = batch
-        rows = inputs(x[index])
-        flags = None if labels is None else labels[index]
-        noise = jax.random.fold_in(for_noise, i)
-
-        def total(model: DAGMM) -> tuple[Array, Terms]:
-            terms = loss(model, rows, objective, key=noise, labels=flags)
-            return terms.total, terms
-
-        (value, terms), gradient = jax.value_and_grad(total, has_aux=True)(run.model)
-        with jax.numpy_dtype_promotion("standard"):
-            step, optimizer_state = optimizer.update(gradient, run.optimizer_state, run.model)
-            model = optax.apply_updates(run.model, step)
-        sound = jnp.isfinite(value) & _all_finite(gradient) & ~run.diverged
-        stay = Run(good, run.optimizer_state, jnp.ones((), bool))
-        go = Run(model, optimizer_state, jnp.zeros((), bool))
-        return (_where(sound, go, stay), _where(sound, run.model, good)), terms
-
-    batches = (jnp.arange(order.shape[0]), order)
-    (run, good), terms = lax.scan(update, (run, run.model), batches)
-    model = _revived(run.model, for_rows, for_codes, x, inputs)
-    sound = _all_finite(model) & ~run.diverged
-    run = Run(_where(sound, model, good), run.optimizer_state, ~sound)
-    return run, jax.tree.map(jnp.mean, terms)
-
-
-def _revived(model: DAGMM, for_rows: Array, for_codes: Array, x: Array, inputs: Inputs) -> DAGMM:
-    some = jax.random.randint(for_rows, (min(LOOKED_AT, x.shape[0]),), 0, x.shape[0])
-    coder = model.autoencoder.revived(model.coder, inputs(x[some]), for_codes)
-    return eqx.tree_at(lambda model: model.coder, model, coder)
-
-
-def _all_finite(tree: Any) -> Array:
-    finite = jax.tree.map(lambda leaf: jnp.all(jnp.isfinite(leaf)), tree)
-    return functools.reduce(jnp.logical_and, jax.tree.leaves(finite))
-
-
-def _where(condition: Array, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
 
 
 def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:

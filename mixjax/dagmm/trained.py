@@ -52,7 +52,7 @@ class Trained:
     Example:
       >>> import jax
       >>> from mixjax import dagmm
-      >>> x = jax.random.normal(jax.random.key(0), (100, 5))
+      >>> x = jax.random.normal(jax.random.key(0), (200, 5))
       >>> model = dagmm.DAGMM(jax.random.key(1), 5)
       >>> trained = dagmm.train(
       ...     jax.random.key(2), model, x, epochs=2, batch_size=50, progress=False)

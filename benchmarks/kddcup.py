@@ -125,8 +125,13 @@ def split(x: np.ndarray, y: np.ndarray, seed: int) -> Split:
     return Split(x[normal[:half]], x[test], np.arange(len(test)) >= len(normal) - half)
 
 
-def quality(trained: np.ndarray, tested: np.ndarray, is_anomaly: np.ndarray) -> dict[str, Any]:
-    """Precision, recall and F1 at each share of flagged rows; AUC on the test and on all rows."""
+def quality(
+    trained: np.ndarray, tested: np.ndarray, is_anomaly: np.ndarray, n_labelled: int = 0
+) -> dict[str, Any]:
+    """Precision, recall and F1 at each share of flagged rows; AUC on the test and on all rows.
+
+    The last ``n_labelled`` of the training rows are anomalies.
+    """
     everything = np.concatenate([trained, tested])
     row: dict[str, Any] = {"at": {}}
     for share in SHARES:
@@ -137,7 +142,8 @@ def quality(trained: np.ndarray, tested: np.ndarray, is_anomaly: np.ndarray) -> 
         row["at"][share] = {"precision": float(p), "recall": float(r), "f1": float(f1)}
     row |= row["at"][20]
     row["auc"] = float(roc_auc_score(is_anomaly, tested))
-    truth = np.concatenate([np.zeros(len(trained), bool), is_anomaly])
+    known = np.arange(len(trained)) >= len(trained) - n_labelled
+    truth = np.concatenate([known, is_anomaly])
     row["auc_train_and_test"] = float(roc_auc_score(truth, everything))
     return row
 
@@ -166,9 +172,12 @@ def trained_by(
     return result, time.perf_counter() - begin
 
 
-def scored(trained: dagmm.Trained, data: Split, weight: float = 0.0) -> dict[str, Any]:
+def scored(
+    trained: dagmm.Trained, data: Split, weight: float = 0.0, n_labelled: int = 0
+) -> dict[str, Any]:
     score = functools.partial(dagmm.score, trained, reconstruction_weight=weight)
-    return quality(np.asarray(score(data.train)), np.asarray(score(data.test)), data.is_anomaly)
+    scores = np.asarray(score(data.train)), np.asarray(score(data.test))
+    return quality(*scores, data.is_anomaly, n_labelled)
 
 
 def one_class(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dict[str, Any]]:
@@ -192,7 +201,8 @@ def labelled(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dic
     rule = dagmm.InverseEnergy() if "1/E" in kind else dagmm.Repulsion()
     objective = mixjax.dagmm.Objective(**{**vars(recipe.objective), "anomalies": rule})
     trained, seconds = trained_by(seed, train, recipe, kind, labels=labels, objective=objective)
-    row = scored(trained, Split(train, data.test[rest], data.is_anomaly[rest]))
+    known_too = Split(train, data.test[rest], data.is_anomaly[rest])
+    row = scored(trained, known_too, n_labelled=len(known))
     return {kind: row | {"seconds": seconds, "status": dagmm.Status(int(trained.status)).name}}
 
 

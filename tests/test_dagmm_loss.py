@@ -71,6 +71,20 @@ def test_repelled_rows_take_no_part_in_the_mixture_or_the_reconstruction(rng):
     assert one.reconstruction != two.reconstruction
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"x": jnp.ones((3, D + 1))}, ValueError, "columns"),
+        ({"x": jnp.ones((3, D), int)}, TypeError, "float"),
+        ({"labels": jnp.ones(4)}, ValueError, "one entry a row"),
+        ({"objective": 0.1}, TypeError, "objective"),
+    ],
+)
+def test_bad_input_is_named(change, error, says):
+    with pytest.raises(error, match=says):
+        dagmm.loss(**{"model": model_of(AUTOENCODERS[0]), "x": jnp.ones((3, D)), **change})
+
+
 @pytest.mark.parametrize("rule", [dagmm.Repulsion(), dagmm.InverseEnergy()])
 @pytest.mark.parametrize("share", [0, 1])
 def test_a_batch_of_one_kind_alone_is_finite(rule, share, rng):

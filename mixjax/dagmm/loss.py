@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from ..mixture import covariance_penalty, energy, m_step
 from ..pytree import pytree
 from .anomalies import Repulsion
-from .model import DAGMM
+from .model import DAGMM, of_model
 
 
 @pytree
@@ -68,7 +69,7 @@ class Terms(NamedTuple):
 
 def loss(
     model: DAGMM,
-    x: Array,
+    x: ArrayLike,
     objective: Objective = Objective(),  # noqa: B008 - frozen
     *,
     key: Array | None = None,
@@ -90,6 +91,10 @@ def loss(
     Returns:
       The terms; ``total`` is differentiable in the model and in x.
 
+    Raises:
+      TypeError: x is not floating, or the objective is none.
+      ValueError: x of another width than the model, labels of another length than x.
+
     Example:
       >>> import jax
       >>> from mixjax import dagmm
@@ -101,6 +106,13 @@ def loss(
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 7.
     """
+    x = of_model(model, x)
+    if not isinstance(objective, Objective):
+        raise TypeError(f"objective must be a dagmm.Objective, got {type(objective).__name__}")
+    if labels is not None and jnp.shape(labels) != x.shape[:1]:
+        raise ValueError(
+            f"labels must have one entry a row, shape {x.shape[:1]}, got {jnp.shape(labels)}"
+        )
     latent = model(x, key)
     zero = jnp.zeros((), latent.z.dtype)
     anomalous = None if labels is None else jnp.asarray(labels).astype(latent.z.dtype)

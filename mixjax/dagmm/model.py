@@ -150,3 +150,14 @@ def _norm(x: Array) -> Array:
     """Euclidean norm (N,) of rows; its gradient is zero at zero."""
     squares = jnp.sum(x * x, axis=1)
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
+def of_model(model: DAGMM, x: Any) -> Array:
+    """A table of the model's width, in its dtype."""
+    table = checks.table(x)
+    if table.shape[1] != model.n_features:
+        raise ValueError(
+            f"x has {table.shape[1]} columns, but the model was made for {model.n_features}: "
+            f"give it those columns, or make the model with n_features={table.shape[1]}"
+        )
+    return table.astype(model.dtype)

@@ -15,8 +15,9 @@ from ..mixture import energy
 from ..pytree import pytree
 from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
+from .model import of_model
 from .networks import Layers
-from .score import latent_rows_and_error, of_model
+from .score import latent_rows_and_error
 from .trained import Trained
 
 HIDDEN = (32, 32)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from .. import checks
 from ..em import EM
 from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
@@ -16,7 +15,7 @@ from ..mixture import Mixture, energy, m_step
 from ..pytree import pytree, static
 from ..rows import map_rows
 from .inputs import Inputs
-from .model import DAGMM
+from .model import DAGMM, of_model
 from .trained import Trained
 
 # Rows that a component of a refitted mixture should at least have on average.
@@ -27,8 +26,9 @@ ROWS_A_COMPONENT = 50
 class Refit:
     """Fit the mixture anew to the latent rows once the networks are trained.
 
-    The estimation network assigns rows by a small network, trained on batches; EM on all
-    latent rows explains them better.
+    The estimation network is small and saw batches; EM on all latent rows explains them
+    better. The family is the model's, with `Laplace` in place of `MeanLaplace`, whose
+    update is for gradients.
 
     Attributes:
       ridge: variance added to each latent column, as a share of its variance: latent
@@ -77,7 +77,6 @@ def finished(
     if refit is None:
         mixture = m_step(model.family, z, resp, weights=weights, reg_covar=reg_covar)
         return mixture, mean_error
-    # The means of MeanLaplace are for gradients; EM wants the maximum of the likelihood.
     family: type[Family] = Laplace if model.family is MeanLaplace else model.family
     k = min(refit.n_components, max(1, x.shape[0] // ROWS_A_COMPONENT))
     ridge = refit.ridge * jnp.cov(z.T, aweights=weights, ddof=0).diagonal()
@@ -134,14 +133,3 @@ def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 
         raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
     table = of_model(trained.model, x)
     return _score(trained, table, jnp.asarray(reconstruction_weight, table.dtype))
-
-
-def of_model(model: DAGMM, x: Any) -> Array:
-    """A table of the model's width, in its dtype."""
-    table = checks.table(x)
-    if table.shape[1] != model.n_features:
-        raise ValueError(
-            f"x has {table.shape[1]} columns, but the model was made for {model.n_features}: "
-            f"give it those columns, or make the model with n_features={table.shape[1]}"
-        )
-    return table.astype(model.dtype)

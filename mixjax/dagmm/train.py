@@ -18,9 +18,9 @@ from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
 from .inputs import Inputs
 from .loss import Objective, Terms
-from .model import DAGMM
+from .model import DAGMM, of_model
 from .progress import epochs_bar
-from .score import Refit, finished, of_model
+from .score import Refit, finished
 from .trained import Status, Trained
 
 ADAM = optax.adam(1e-3)
@@ -73,7 +73,8 @@ def train(
       that is not finite with `Status.DIVERGED`, a warning and the last good parameters.
 
     Raises:
-      TypeError: a table that is not floating, an old-style key, an optimizer that is none.
+      TypeError: a table that is not floating, an old-style key, an optimizer, objective, inputs
+        or refit that is none.
       ValueError: NaN rows, another width than the model's, a batch larger than the data,
         labels of another length or other values than 0 and 1, no normal rows, a
         checkpoint of another run.
@@ -96,6 +97,7 @@ def train(
     checkpoint_every = checks.count(checkpoint_every, "checkpoint_every")
     normal = None if flags is None else 1 - flags.astype(table.dtype)
     inputs = Inputs.of(table, normal) if inputs is None else inputs
+    _check_options(objective, inputs, refit, model.n_features)
 
     begin = functools.partial(begun, x=table, inputs=inputs, optimizer=optimizer)
     step = functools.partial(
@@ -162,6 +164,19 @@ def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
         )
     checks.key(key[0] if len(lanes) == 1 else key)
     return lanes
+
+
+def _check_options(objective: Any, inputs: Any, refit: Any, n_features: int) -> None:
+    for name, value, kind in (("objective", objective, Objective), ("inputs", inputs, Inputs)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a dagmm.{kind.__name__}, got {value!r}")
+    if refit is not None and not isinstance(refit, Refit):
+        raise TypeError(f"refit must be a dagmm.Refit or None, got {refit!r}")
+    if np.shape(inputs.shift) != (n_features,):
+        raise ValueError(
+            f"inputs are of shape {np.shape(inputs.shift)}, but the model was made for "
+            f"{n_features} columns"
+        )
 
 
 def _checked(

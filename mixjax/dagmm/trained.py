@@ -38,8 +38,9 @@ class Status(enum.IntEnum):
 
 @pytree
 class Trained:
-    """A trained model, and the mixture of all training rows; after ``vmap`` every leaf has
-    the extra axis.
+    """A trained model, and the mixture of the latent rows of its whole training set.
+
+    Trained with S keys, every leaf has a leading axis of S.
 
     Attributes:
       model: the model.

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,16 +15,26 @@ import numpy as np
 HEADER = "header"
 
 
+def require_folder(path: Path) -> None:
+    """Raise unless a file could be put there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
+
+
 @contextlib.contextmanager
 def atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of ``path`` once all of it is on disk."""
     path = Path(path)
+    require_folder(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # as any new file; a temporary one is its owner's alone
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
@@ -51,7 +62,15 @@ def read_arrays(
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(HEADER).tobytes())
         found, found_version = header["format"], header["version"]
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, TypeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+    ) as error:
         raise ValueError(
             f"{path.name} is not a whole {form} file (cut short, or something else): {error}"
         ) from error

@@ -43,7 +43,8 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
 
     Where the labelled rows are drawn at random from the normal ones,
     $p(\text{normal}\mid x) = p(\text{labelled}\mid x)/c$, and c is the mean prediction
-    for labelled rows that the classifier has not seen.
+    for labelled rows that the classifier has not seen. The probability is that of a row
+    drawn from labelled and unlabelled ones together, as the classifier's was.
 
     Args:
       labelled_predictions: (N,) p(labelled | x) of held-out labelled rows.
@@ -52,7 +53,8 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
       c, the threshold c / 2 and the corrected probabilities.
 
     Raises:
-      ValueError: no predictions, other axes, or values outside of 0 to 1.
+      ValueError: no predictions, other axes, no floats, values outside of 0 to 1, or
+        only zeros.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -72,4 +74,6 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
         host = np.asarray(predictions)
         if not ((host >= 0) & (host <= 1)).all():
             raise ValueError("labelled_predictions must be probabilities, from 0 to 1")
+        if not host.any():
+            raise ValueError("labelled_predictions are all 0: the classifier knows no normal row")
     return ElkanNoto(jnp.mean(predictions))

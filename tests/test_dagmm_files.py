@@ -36,6 +36,23 @@ def test_many_seeds_travel_in_one_file(tmp_path):
     np.testing.assert_array_equal(again.mixture.log_weights, result.mixture.log_weights)
 
 
+def test_it_travels_under_x64_and_with_widths_from_numpy(float64, tmp_path):
+    x = trained(AUTOENCODERS[0])[1]
+    kind = dagmm.Autoencoder(hidden=(np.int64(5),), latent=np.int64(2))
+    result = quick_train(model_of(kind, dtype="float32"), x)
+    dagmm.save(tmp_path / "model.npz", result)
+    again = dagmm.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(dagmm.score(again, x), dagmm.score(result, x))
+
+
+def test_a_file_is_as_readable_as_any_other(tmp_path):
+    dagmm.save(tmp_path / "model.npz", trained(AUTOENCODERS[0])[0])
+    (tmp_path / "other").write_text("")
+    assert (tmp_path / "model.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        dagmm.save(tmp_path / "none" / "model.npz", trained(AUTOENCODERS[0])[0])
+
+
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "model.npz"

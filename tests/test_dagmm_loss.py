@@ -77,6 +77,7 @@ def test_repelled_rows_take_no_part_in_the_mixture_or_the_reconstruction(rng):
         ({"x": jnp.ones((3, D + 1))}, ValueError, "columns"),
         ({"x": jnp.ones((3, D), int)}, TypeError, "float"),
         ({"labels": jnp.ones(4)}, ValueError, "one entry a row"),
+        ({"labels": jnp.arange(3)}, ValueError, "labels must be 1"),
         ({"objective": 0.1}, TypeError, "objective"),
     ],
 )
@@ -96,7 +97,7 @@ def test_a_batch_of_one_kind_alone_is_finite(rule, share, rng):
         terms = dagmm.loss(model, x, objective, labels=labels)
         return terms.total, terms
 
-    gradient, terms = jax.jit(jax.grad(total, has_aux=True))(model, jnp.full(80, share))
+    gradient, terms = jax.grad(total, has_aux=True)(model, jnp.full(80, share))
     assert leaves_finite((gradient, terms))
 
 

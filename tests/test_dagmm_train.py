@@ -250,6 +250,49 @@ def resumed(path, epochs):
     )  # fmt: skip
 
 
+def test_after_a_divergence_a_lower_rate_goes_on_from_the_checkpoint(tmp_path):
+    x = trained(AUTOENCODERS[0])[1]
+    path = tmp_path / "run.npz"
+    quick_train(MODEL, x, checkpoint=path, optimizer=FAST)
+    with pytest.warns(UserWarning, match="DIVERGED"):
+        quick_train(MODEL, x, checkpoint=path, optimizer=optax.adam(1e30), epochs=6)
+    result = quick_train(MODEL, x, checkpoint=path, optimizer=FAST, epochs=4)
+    assert same(result, quick_train(MODEL, x, optimizer=FAST, epochs=4))
+    with pytest.raises(ValueError, match="holds 4 epochs"):
+        quick_train(MODEL, x, checkpoint=path, optimizer=FAST, epochs=3)
+    with pytest.raises(ValueError, match="another training"):
+        quick_train(MODEL, x, checkpoint=path, optimizer=optax.sgd(1e-3), epochs=4)
+
+
+def test_line_searches_work_too():
+    x = trained(AUTOENCODERS[0])[1]
+    result = quick_train(MODEL, x, optimizer=optax.lbfgs(), batch_size=N)
+    assert result.history.total[-1] < result.history.total[0]
+
+
+def test_a_common_row_near_the_mean_is_not_strange():
+    """Its relative error has a small denominator."""
+    result, x = trained(AUTOENCODERS[0])
+    scores = dagmm.score(result, x)
+    for step in (0.0, 1e-6, 1e-3):
+        row = (x.mean(0) + step * x.std(0)).astype("float32")[None]
+        gradient = jax.grad(lambda row: dagmm.score(result, row).sum())(jnp.asarray(row))
+        assert dagmm.score(result, row)[0] < scores.max() + 10
+        assert leaves_finite((gradient,))
+
+
+def test_the_refit_has_no_more_components_than_normal_rows_afford():
+    labels = np.arange(N) >= 120
+    assert quick_train(MODEL, X, labels=labels).mixture.n_components == 120 // 50
+
+
+def test_rows_that_are_not_finite_have_no_score():
+    result, x = trained(AUTOENCODERS[0])
+    odd = x[:4].copy()
+    odd[1, 0], odd[2, 1] = np.nan, np.inf
+    assert np.isnan(dagmm.score(result, odd)).tolist() == [False, True, True, False]
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_process_goes_on_as_if_it_had_not_been_stopped(how, tmp_path):
     """A real process, killed or interrupted while it trains."""
@@ -313,6 +356,11 @@ X = rows(np.random.default_rng(0))
         ({"inputs": 5.0}, TypeError, "inputs"),
         ({"inputs": dagmm.Inputs.unchanged(3)}, ValueError, "inputs are of"),
         ({"refit": 16}, TypeError, "refit"),
+        ({"refit": dagmm.Refit(n_components=0)}, ValueError, "n_components"),
+        ({"refit": dagmm.Refit(ridge=-1.0)}, ValueError, "negative"),
+        ({"objective": dagmm.Objective(anomalies=None)}, TypeError, "anomalies"),
+        ({"checkpoint": "no-such-folder/run.npz"}, FileNotFoundError, "no folder"),
+        ({"key": jax.random.PRNGKey(0)}, TypeError, "typed random key"),
         ({"model": AUTOENCODERS[0]}, TypeError, "model"),
         ({"key": 0}, TypeError, "key"),
     ],
@@ -328,6 +376,9 @@ def test_bad_input_to_score_is_named():
         dagmm.score(result, x[:, :2])
     with pytest.raises(TypeError, match="trained"):
         dagmm.score(MODEL, x)
+    seeds = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), result)
+    with pytest.raises(ValueError, match="2 seeds"):
+        dagmm.score(seeds, x)
 
 
 def test_the_bar_shows_epochs_and_loss(capsys):

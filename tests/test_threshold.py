@@ -30,7 +30,7 @@ def test_elkan_noto_works_under_jit_and_vmap():
     np.testing.assert_allclose(rules.threshold, [0.15, 0.3], rtol=1e-6)
 
 
-@pytest.mark.parametrize("bad", [[], [[0.5]], [1.5], [-0.1], [float("nan")], [1]])
+@pytest.mark.parametrize("bad", [[], [0.0, 0.0], [[0.5]], [1.5], [-0.1], [float("nan")], [1]])
 def test_what_are_no_probabilities_is_refused(bad):
     with pytest.raises(ValueError, match="labelled_predictions"):
         mixjax.threshold.elkan_noto(jnp.asarray(bad))

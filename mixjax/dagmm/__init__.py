@@ -2,6 +2,7 @@
 
 try:
     import equinox  # noqa: F401
+    import rich  # noqa: F401
 except ImportError as error:
     raise ImportError(
         f"mixjax.dagmm needs its extra ({error.name} is missing): pip install 'mixjax[dagmm]'"

@@ -79,6 +79,7 @@ def epoch(
     """One pass over batches (B, batch size) of rows, and the means of the terms over them."""
     key = jax.random.fold_in(key, AFTER + 1 + number)
     for_noise, for_rows, for_codes = jax.random.split(key, 3)
+    with_extra = optax.with_extra_args_support(optimizer)
 
     def update(
         carry: tuple[Run, DAGMM], batch: tuple[Array, Array]
@@ -95,7 +96,10 @@ def epoch(
 
         (value, terms), gradient = jax.value_and_grad(total, has_aux=True)(run.model)
         with jax.numpy_dtype_promotion("standard"):
-            step, optimizer_state = optimizer.update(gradient, run.optimizer_state, run.model)
+            step, optimizer_state = with_extra.update(
+                gradient, run.optimizer_state, run.model,
+                value=value, grad=gradient, value_fn=lambda model: total(model)[0],
+            )  # fmt: skip
             model = optax.apply_updates(run.model, step)
         sound = jnp.isfinite(value) & _all_finite(gradient) & ~run.diverged
         stay = Run(good, run.optimizer_state, jnp.ones((), bool))

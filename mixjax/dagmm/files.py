@@ -16,7 +16,7 @@ from ..families.gaussian import Gaussian
 from ..families.laplace import Laplace, MeanLaplace
 from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
-from ..files import read_arrays, write_arrays
+from ..files import read_arrays, require_folder, write_arrays
 from ..mixture import Mixture
 from .autoencoders.autoencoder import Autoencoder
 from .autoencoders.quantised import VectorQuantisedAutoencoder
@@ -53,6 +53,7 @@ def save(path: str | os.PathLike[str], trained: Trained) -> None:
 
     Raises:
       TypeError: something else, or a family or autoencoder of your own.
+      FileNotFoundError: the folder does not exist.
 
     Example:
       >>> import jax, tempfile, pathlib
@@ -199,6 +200,7 @@ class Checkpoint:
     @classmethod
     def of(cls, path: str | os.PathLike[str], identity: Any) -> Self:
         """For a training told by these leaves: key, model, data and options."""
+        require_folder(Path(path))
         digest = hashlib.sha256(str(jax.tree.structure(identity)).encode())
         for leaf in jax.tree.leaves(identity):
             if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -221,8 +223,8 @@ class Checkpoint:
         if header["digest"] != self.digest:
             raise ValueError(
                 f"{self.path.name} is the checkpoint of another training (another key, model, "
-                "table, labels, objective, inputs or batch_size): give this one a file of its "
-                "own, or delete that one"
+                "table, labels, objective, inputs, batch_size or form of the optimizer's state): "
+                "give this one a file of its own, or delete that one"
             )
         terms = Terms(*(begun.diverged.astype(begun.model.dtype) for _ in Terms._fields))
         return filled((begun, (terms,) * header["epochs"]), arrays, self.path.name)

@@ -2,10 +2,13 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from .. import checks
 from ..mixture import covariance_penalty, energy, m_step
 from ..pytree import pytree
 from .anomalies import Repulsion
@@ -93,7 +96,8 @@ def loss(
 
     Raises:
       TypeError: x is not floating, or the objective is none.
-      ValueError: x of another width than the model, labels of another length than x.
+      ValueError: x of another width than the model, labels of another length than x
+        or other values than 0 and 1.
 
     Example:
       >>> import jax
@@ -113,6 +117,14 @@ def loss(
         raise ValueError(
             f"labels must have one entry a row, shape {x.shape[:1]}, got {jnp.shape(labels)}"
         )
+    check_cost(objective)
+    if labels is not None and checks.is_concrete(labels) and not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 1 (an anomaly) or 0")
+    return _loss(model, x, objective, key, labels)
+
+
+@jax.jit
+def _loss(model: DAGMM, x: Array, objective: Objective, key: Array | None, labels: Any) -> Terms:
     latent = model(x, key)
     zero = jnp.zeros((), latent.z.dtype)
     anomalous = None if labels is None else jnp.asarray(labels).astype(latent.z.dtype)
@@ -139,6 +151,15 @@ def loss(
         + objective.anomaly_weight * cost
     )
     return Terms(total, reconstruction, normal_energy, penalty, cost)
+
+
+def check_cost(objective: Objective) -> None:
+    """Raise unless its cost of anomalies is one."""
+    if not (callable(objective.anomalies) and hasattr(objective.anomalies, "keeps_apart")):
+        raise TypeError(
+            "objective.anomalies must be dagmm.Repulsion(), dagmm.InverseEnergy() or one like "
+            f"them, got {objective.anomalies!r}"
+        )
 
 
 def _mean(values: Array, weights: Array | None) -> Array:

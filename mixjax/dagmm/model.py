@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .. import checks
@@ -13,8 +14,9 @@ from ..families.gaussian import Gaussian
 from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
 from .networks import Layers
 
-# Below it, a row's norm counts as this: relative errors stay in the range of float32.
-SMALLEST_NORM = 1e-6
+# A row shorter than this, a column, counts as this long. Standardised rows near the mean
+# are short, and a relative error would call the commonest of all rows the strangest.
+SMALLEST_NORM = 0.01
 
 
 class Latent(NamedTuple):
@@ -45,8 +47,8 @@ class DAGMM(eqx.Module):
 
     $z = [\text{code},\ \|x-x'\|/\|x\|,\ x\cdot x'/\|x\|\|x'\|]$ and
     $\gamma = \mathrm{softmax}(\mathrm{MLP}(z))$, from which `mixjax.m_step` makes the
-    mixture. For a row of zeros the relative error is the error itself and the similarity
-    is 0, with finite gradients.
+    mixture. Norms below 0.01 √D count as 0.01 √D, so that rows of zeros or nearly so are
+    nothing special, in value and in gradient.
 
     Args:
       key: a typed random key.
@@ -68,7 +70,7 @@ class DAGMM(eqx.Module):
     Raises:
       TypeError: an old-style key, or a family or autoencoder that is none.
       ValueError: widths that are not whole numbers of at least 1, or a dropout that is
-        not from 0 to less than 1.
+        not from 0 to less than 1; another dtype than float32 and float64.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -106,15 +108,17 @@ class DAGMM(eqx.Module):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be from 0 to less than 1, got {dropout!r}")
-        widths = [("n_features", n_features), ("n_components", n_components)]
-        for name, width in widths + [("estimation", width) for width in estimation]:
-            whole_number(name, width)
+        if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32, float64 or None, got {dtype!r}")
+        n_features = whole_number("n_features", n_features)
+        n_components = whole_number("n_components", n_components)
+        hidden = [whole_number("estimation", width) for width in estimation]
         for_coder, for_estimation = jax.random.split(checks.key(key))
         self.coder = autoencoder.init(for_coder, n_features, dtype)
         self.estimation = Layers(
             for_estimation,
-            (autoencoder.latent + 2, *estimation, n_components),
-            dropout=dropout,
+            (autoencoder.latent + 2, *hidden, n_components),
+            dropout=float(dropout),
             dtype=dtype,
         )
         self.autoencoder = autoencoder
@@ -138,11 +142,11 @@ class DAGMM(eqx.Module):
 
 def latent_rows(x: Array, code: Array, reconstruction: Array) -> Array:
     """Code, relative Euclidean error and cosine similarity, side by side: (N, L + 2)."""
-    size, size_back = _norm(x), _norm(reconstruction)
-    bounded = jnp.maximum(size, SMALLEST_NORM)
-    relative = _norm(x - reconstruction) / jnp.where(size > 0, bounded, 1)
-    lengths = bounded * jnp.maximum(size_back, SMALLEST_NORM)
-    cosine = jnp.sum(x * reconstruction, axis=1) / lengths
+    shortest = SMALLEST_NORM * x.shape[1] ** 0.5
+    size = jnp.maximum(_norm(x), shortest)
+    size_back = jnp.maximum(_norm(reconstruction), shortest)
+    relative = _norm(x - reconstruction) / size
+    cosine = jnp.sum(x * reconstruction, axis=1) / (size * size_back)
     return jnp.concatenate([code, relative[:, None], cosine[:, None]], axis=1)
 
 

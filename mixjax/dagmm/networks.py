@@ -35,7 +35,7 @@ class Layers(eqx.Module):
         """From (N, first width) to (N, last width); units drop out only with a key."""
         for layer in self.linear[:-1]:
             x = jnp.tanh(jax.vmap(layer)(x))
-        if key is not None and self.dropout > 0:
+        if key is not None and self.dropout > 0 and len(self.linear) > 1:
             x = eqx.nn.Dropout(self.dropout)(x, key=key)
         return jax.vmap(self.linear[-1])(x)
 

@@ -18,7 +18,7 @@ from .inputs import Inputs
 from .model import of_model
 from .networks import Layers
 from .score import latent_rows_and_error
-from .trained import Trained
+from .trained import Trained, require_one
 
 HIDDEN = (32, 32)
 ADAM = optax.adam(1e-3)
@@ -77,7 +77,8 @@ def positive_unlabelled(
     latent row, energy and logarithm of the reconstruction error. The mean prediction c
     for labelled rows that were held out turns it into p(normal | x) = p(labelled | x)/c;
     below one half a row counts as an anomaly. This is right where the labelled rows are
-    a random part of the normal ones.
+    a random part of the normal ones, and p(normal | x) is that of a row drawn from both
+    tables together.
 
     Args:
       key: a typed random key.
@@ -113,8 +114,7 @@ def positive_unlabelled(
     (2008), section 2.
     """
     for_split, for_network, for_training = jax.random.split(checks.key(key), 3)
-    if not isinstance(trained, Trained):
-        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+    require_one(trained)
     known, rest = (
         _finite(of_model(trained.model, x), name)
         for x, name in ((labelled, "labelled"), (unlabelled, "unlabelled"))

@@ -16,7 +16,7 @@ from ..pytree import pytree, static
 from ..rows import map_rows
 from .inputs import Inputs
 from .model import DAGMM, of_model
-from .trained import Trained
+from .trained import Trained, require_one
 
 # Rows that a component of a refitted mixture should at least have on average.
 ROWS_A_COMPONENT = 50
@@ -78,12 +78,11 @@ def finished(
         mixture = m_step(model.family, z, resp, weights=weights, reg_covar=reg_covar)
         return mixture, mean_error
     family: type[Family] = Laplace if model.family is MeanLaplace else model.family
-    k = min(refit.n_components, max(1, x.shape[0] // ROWS_A_COMPONENT))
     ridge = refit.ridge * jnp.cov(z.T, aweights=weights, ddof=0).diagonal()
     result = fit(
         key,
         z,
-        k,
+        refit.n_components,
         family=family,
         weights=weights,
         solver=EM(reg_covar=ridge),
@@ -95,14 +94,16 @@ def finished(
 def _score(trained: Trained, x: Array, reconstruction_weight: Array) -> Array:
     z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
     typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)
-    return energy(trained.mixture, z) + reconstruction_weight * error / typical
+    scores = energy(trained.mixture, z) + reconstruction_weight * error / typical
+    # Bounding the inputs would make infinity look like any large number.
+    return jnp.where(jnp.all(jnp.isfinite(x), axis=1), scores, jnp.nan)
 
 
 def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 0.0) -> Array:
     r"""How strange each row is: $E(z_n) + \rho\,\|x_n - x_n'\|^2 / \overline{\|x - x'\|^2}$.
 
-    The energy is that of the latent row under the mixture of the whole training set. No
-    unit drops out and no code is drawn: the same row always has the same score.
+    The energy is that of the latent row under the mixture of the whole training set.
+    Nothing is random: no unit drops out and no code is drawn.
 
     Args:
       trained: what `train` returned.
@@ -111,11 +112,11 @@ def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 
         its mean over the training rows.
 
     Returns:
-      (N,) in nats; higher is stranger.
+      (N,) in nats; higher is stranger, and NaN for rows that hold NaN or infinity.
 
     Raises:
-      TypeError: x is not floating.
-      ValueError: x has another rank or width than the model.
+      TypeError: x is not floating, or trained is nothing that `train` returned.
+      ValueError: x has another rank or width than the model; several seeds at once.
 
     Example:
       >>> import jax
@@ -129,7 +130,6 @@ def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
     """
-    if not isinstance(trained, Trained):
-        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+    require_one(trained)
     table = of_model(trained.model, x)
     return _score(trained, table, jnp.asarray(reconstruction_weight, table.dtype))

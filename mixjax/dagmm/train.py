@@ -1,5 +1,6 @@
 """The front door of training: a progress bar, checkpoints, seeds at once, a status."""
 
+import dataclasses
 import functools
 import os
 import warnings
@@ -17,10 +18,10 @@ from .. import checks
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
 from .inputs import Inputs
-from .loss import Objective, Terms
+from .loss import Objective, Terms, check_cost
 from .model import DAGMM, of_model
 from .progress import epochs_bar
-from .score import Refit, finished
+from .score import ROWS_A_COMPONENT, Refit, finished
 from .trained import Status, Trained
 
 ADAM = optax.adam(1e-3)
@@ -64,7 +65,9 @@ def train(
       refit: how a mixture is fitted to the latent rows at the end; None: the moments by
         the estimation network's responsibilities, pooled over all training rows.
       checkpoint: a file to write the run to every ``checkpoint_every`` epochs, at the
-        end and on Ctrl-C; where it is there already, the run goes on from it.
+        end and on Ctrl-C, as long as it has not diverged; where it is there already, the
+        run goes on from it. Only the optimizer may be another one then, with a state of
+        the same form: a lower rate after a divergence, for instance.
       checkpoint_every: epochs between two writes.
       progress: whether to show a progress bar.
 
@@ -75,6 +78,7 @@ def train(
     Raises:
       TypeError: a table that is not floating, an old-style key, an optimizer, objective, inputs
         or refit that is none.
+      FileNotFoundError: the checkpoint's folder does not exist.
       ValueError: NaN rows, another width than the model's, a batch larger than the data,
         labels of another length or other values than 0 and 1, no normal rows, a
         checkpoint of another run.
@@ -97,7 +101,8 @@ def train(
     checkpoint_every = checks.count(checkpoint_every, "checkpoint_every")
     normal = None if flags is None else 1 - flags.astype(table.dtype)
     inputs = Inputs.of(table, normal) if inputs is None else inputs
-    _check_options(objective, inputs, refit, model.n_features)
+    refit = _checked_options(objective, inputs, refit, model.n_features, flags, len(table))
+    inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, model.dtype), inputs)
 
     begin = functools.partial(begun, x=table, inputs=inputs, optimizer=optimizer)
     step = functools.partial(
@@ -112,8 +117,13 @@ def train(
     done: tuple[Terms, ...] = ()
     file = None
     if checkpoint is not None:
-        file = Checkpoint.of(checkpoint, (key, model, table, flags, objective, inputs, batch_size))
+        file = Checkpoint.of(checkpoint, (key, run, table, flags, objective, inputs, batch_size))
         run, done = file.read(run)
+        if len(done) > epochs:
+            raise ValueError(
+                f"{checkpoint} holds {len(done)} epochs, more than epochs={epochs}: ask for at "
+                "least as many, or give a file of its own"
+            )
 
     interrupted = False
     with epochs_bar(epochs, len(done), progress) as show:
@@ -124,17 +134,18 @@ def train(
                 after, terms = _mapped(lanes, step, 4)(key, run, number, order)
                 run, done = jax.block_until_ready((after, (*done, terms)))
                 show(len(done), float(np.mean(terms.total)))
-                if file is not None and len(done) % checkpoint_every == 0:
+                due = len(done) % checkpoint_every == 0
+                if file is not None and due and not np.any(run.diverged):
                     file.write(run, done)
         except KeyboardInterrupt:
             interrupted = len(done) < epochs
-    if file is not None:
+    if file is not None and not np.any(run.diverged):
         file.write(run, done)
 
     for_end = _mapped(lanes, lambda key: jax.random.fold_in(key, AFTER), 1)(key)
     mixture, mean_error = _mapped(lanes, end, 2)(for_end, run.model)
     ended = Status.INTERRUPTED if interrupted else Status.COMPLETED
-    status = jnp.where(run.diverged, Status.DIVERGED, ended)
+    status = jnp.where(run.diverged, Status.DIVERGED, ended).astype(jnp.int32)
     if np.any(run.diverged):
         warnings.warn(f"DIVERGED: {Status.DIVERGED.meaning}", stacklevel=2)
     none = jnp.zeros((*lanes, 0), model.dtype)
@@ -155,6 +166,7 @@ def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
     """The leading axis of key and model: () or (S,)."""
     if not isinstance(model, DAGMM):
         raise TypeError(f"model must be a dagmm.DAGMM, got {type(model).__name__}")
+    checks.key(key if getattr(key, "ndim", 0) == 0 else key[0])
     lanes = tuple(model.estimation.linear[-1].weight.shape[:-2])
     if getattr(key, "shape", ()) != lanes:
         raise ValueError(
@@ -162,21 +174,31 @@ def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
             f"axes {lanes}: give a single key and model, or S keys and "
             "jax.vmap(lambda key: dagmm.DAGMM(key, n_features))(keys)"
         )
-    checks.key(key[0] if len(lanes) == 1 else key)
     return lanes
 
 
-def _check_options(objective: Any, inputs: Any, refit: Any, n_features: int) -> None:
+def _checked_options(
+    objective: Any, inputs: Any, refit: Any, n_features: int, flags: Array | None, n_rows: int
+) -> Refit | None:
+    """The refit with no more components than the normal rows afford."""
     for name, value, kind in (("objective", objective, Objective), ("inputs", inputs, Inputs)):
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be a dagmm.{kind.__name__}, got {value!r}")
-    if refit is not None and not isinstance(refit, Refit):
-        raise TypeError(f"refit must be a dagmm.Refit or None, got {refit!r}")
-    if np.shape(inputs.shift) != (n_features,):
+    check_cost(objective)
+    if np.shape(inputs.shift) != (n_features,) or np.shape(inputs.scale) != (n_features,):
         raise ValueError(
             f"inputs are of shape {np.shape(inputs.shift)}, but the model was made for "
             f"{n_features} columns"
         )
+    if refit is None:
+        return None
+    if not isinstance(refit, Refit):
+        raise TypeError(f"refit must be a dagmm.Refit or None, got {refit!r}")
+    checks.count(refit.n_components, "refit.n_components")
+    checks.reg_covar(refit.ridge, n_features)
+    n_normal = n_rows if flags is None else n_rows - int(np.sum(flags))
+    affordable = max(1, n_normal // ROWS_A_COMPONENT)
+    return dataclasses.replace(refit, n_components=min(refit.n_components, affordable))
 
 
 def _checked(

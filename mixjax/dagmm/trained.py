@@ -1,7 +1,9 @@
 """What training returns."""
 
 import enum
+from typing import Any
 
+import jax.numpy as jnp
 from jax import Array
 
 from ..mixture import Mixture
@@ -67,3 +69,14 @@ class Trained:
     mean_error: Array
     history: Terms
     status: Array
+
+
+def require_one(trained: Any) -> None:
+    """Raise unless it is what `train` returned for a single seed."""
+    if not isinstance(trained, Trained):
+        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+    if jnp.ndim(trained.status) != 0:
+        raise ValueError(
+            f"trained holds {jnp.shape(trained.status)[0]} seeds: use "
+            "jax.vmap(lambda one: dagmm.score(one, x))(trained)"
+        )

@@ -70,9 +70,10 @@ class Autoencoder:
     latent: int = 8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name, width in [("latent", self.latent), *(("hidden", w) for w in self.hidden)]:
-            whole_number(name, width)
+        # Plain Python numbers: they are compared, hashed and written to files.
+        hidden = tuple(whole_number("hidden", width) for width in self.hidden)
+        object.__setattr__(self, "hidden", hidden)
+        object.__setattr__(self, "latent", whole_number("latent", self.latent))
 
     def init(self, key: Array, n_features: int, dtype: Any = None) -> Any:
         """Parameters for tables of n_features columns."""
@@ -95,10 +96,11 @@ class Autoencoder:
         return Coder(encoder, Layers(for_decoder, mirror, dtype=dtype))
 
 
-def whole_number(name: str, value: Any) -> None:
-    """Raise unless it is a whole number of at least 1."""
+def whole_number(name: str, value: Any) -> int:
+    """The value as a Python int; `ValueError` unless it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"{name} must be whole numbers of at least 1, got {value!r}")
+    return int(value)
 
 
 def squared_distance(a: Array, b: Array) -> Array:

@@ -53,9 +53,10 @@ class VectorQuantisedAutoencoder(Autoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole_number("n_codes", self.n_codes)
+        object.__setattr__(self, "n_codes", whole_number("n_codes", self.n_codes))
         if not self.commitment >= 0:
             raise ValueError(f"commitment must not be negative, got {self.commitment!r}")
+        object.__setattr__(self, "commitment", float(self.commitment))
 
     def init(self, key: Array, n_features: int, dtype: Any = None) -> Any:
         """Parameters for tables of n_features columns."""

@@ -48,6 +48,7 @@ class VariationalAutoencoder(Autoencoder):
         super().__post_init__()
         if not self.noise > 0:
             raise ValueError(f"noise must be a positive number, got {self.noise!r}")
+        object.__setattr__(self, "noise", float(self.noise))
 
     def init(self, key: Array, n_features: int, dtype: Any = None) -> Any:
         """Parameters for tables of n_features columns."""

@@ -135,11 +135,11 @@ def train(
                 run, done = jax.block_until_ready((after, (*done, terms)))
                 show(len(done), float(np.mean(terms.total)))
                 due = len(done) % checkpoint_every == 0
-                if file is not None and due and not np.any(run.diverged):
+                if file is not None and due and not np.all(run.diverged):
                     file.write(run, done)
         except KeyboardInterrupt:
             interrupted = len(done) < epochs
-    if file is not None and not np.any(run.diverged):
+    if file is not None and not np.all(run.diverged):
         file.write(run, done)
 
     for_end = _mapped(lanes, lambda key: jax.random.fold_in(key, AFTER), 1)(key)

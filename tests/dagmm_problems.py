@@ -31,17 +31,16 @@ def model_of(autoencoder, key=KEY, family=mixjax.Gaussian, dtype=None):
 
 
 def quick_train(model, x, key=KEY, **options):
-    """Two epochs of four batches, without a bar."""
-    return dagmm.train(
-        key, model, x, **{"epochs": 2, "batch_size": BATCH, "progress": False, **options}
-    )
+    """Two epochs of four batches, without a bar or a refit."""
+    quick = {"epochs": 2, "batch_size": BATCH, "progress": False, "refit": None}
+    return dagmm.train(key, model, x, **{**quick, **options})
 
 
 @functools.cache
 def trained(autoencoder):
     """One trained model of each autoencoder and the rows it saw, shared by the tests."""
     x = rows(np.random.default_rng(5))
-    return quick_train(model_of(autoencoder), x), x
+    return quick_train(model_of(autoencoder), x, refit=dagmm.Refit()), x
 
 
 def leaves_finite(tree):

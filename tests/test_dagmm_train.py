@@ -59,7 +59,7 @@ def test_the_loss_falls_and_every_parameter_moves(autoencoder):
 def test_the_mixture_is_of_all_rows_and_the_energy_scipys(autoencoder):
     """Pooled over the training set, not of the last batch, nor an average of batches."""
     _, x = trained(autoencoder)
-    result = quick_train(model_of(autoencoder), x, refit=None)
+    result = quick_train(model_of(autoencoder), x)
     latent = scaled_latents(result, x)
     expected = mixjax.m_step(mixjax.Gaussian, latent.z, latent.responsibilities)
     np.testing.assert_allclose(result.mixture.weights, latent.responsibilities.mean(0), rtol=1e-4)
@@ -113,7 +113,7 @@ def test_the_published_penalty_makes_wider_components():
     assert dagmm.Objective().covariance_weight == 1e-4
     spread = [
         quick_train(
-            MODEL, x, epochs=30, optimizer=FAST, refit=None,
+            MODEL, x, epochs=30, optimizer=FAST,
             objective=dagmm.Objective(energy_weight=0.1, covariance_weight=weight),
         ).mixture.components.variances.min()
         for weight in (1e-4, 0.05)
@@ -123,7 +123,7 @@ def test_the_published_penalty_makes_wider_components():
 
 def test_the_same_key_gives_the_same_and_another_key_another():
     result, x = trained(AUTOENCODERS[0])
-    assert same(quick_train(MODEL, x), result)
+    assert same(quick_train(MODEL, x, refit=dagmm.Refit()), result)
     assert not same(quick_train(MODEL, x, key=jax.random.key(9)).model, result.model)
 
 
@@ -194,7 +194,8 @@ def test_labels_help_where_the_published_inverse_does_not(seed):
     model = model_of(dagmm.Autoencoder(hidden=(20,), latent=2))
 
     def separation(**options):
-        result = quick_train(model, x, epochs=60, optimizer=FAST, **options)
+        options = {"epochs": 60, "optimizer": FAST, "refit": dagmm.Refit(), **options}
+        result = quick_train(model, x, **options)
         energies = np.asarray(dagmm.score(result, x))
         return (energies[:360, None] < energies[None, 360:]).mean()  # the ROC AUC
 
@@ -225,7 +226,7 @@ def test_nothing_becomes_nan(autoencoder, latent, k):
     models = jax.vmap(
         lambda key: dagmm.DAGMM(key, x.shape[1], autoencoder=kind, n_components=k)
     )(keys)  # fmt: skip
-    result = quick_train(models, x, key=keys, epochs=1, optimizer=FAST, refit=None)
+    result = quick_train(models, x, key=keys, epochs=1, optimizer=FAST)
     assert result.status.tolist() == [0] * 4
     assert leaves_finite(result)
     assert jnp.isfinite(jax.vmap(dagmm.score, in_axes=(0, None))(result, jnp.asarray(x))).all()
@@ -283,7 +284,8 @@ def test_a_common_row_near_the_mean_is_not_strange():
 
 def test_the_refit_has_no_more_components_than_normal_rows_afford():
     labels = np.arange(N) >= 120
-    assert quick_train(MODEL, X, labels=labels).mixture.n_components == 120 // 50
+    result = quick_train(MODEL, X, labels=labels, refit=dagmm.Refit())
+    assert result.mixture.n_components == 120 // 50
 
 
 def test_rows_that_are_not_finite_have_no_score():
@@ -324,8 +326,8 @@ def test_a_stopped_process_goes_on_as_if_it_had_not_been_stopped(how, tmp_path):
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     path = tmp_path / "run.npz"
     x = trained(AUTOENCODERS[0])[1]
-    quick_train(MODEL, x, checkpoint=path)
-    assert same(quick_train(MODEL, x, checkpoint=path), trained(AUTOENCODERS[0])[0])
+    first = quick_train(MODEL, x, checkpoint=path)
+    assert same(quick_train(MODEL, x, checkpoint=path), first)
     for change in ({"key": jax.random.key(8)}, {"x": x[::-1]}, {"batch_size": 50}):
         with pytest.raises(ValueError, match="another training"):
             quick_train(**{"model": MODEL, "x": x, **change, "checkpoint": path})

@@ -36,6 +36,26 @@ def table(x: Any, name: str = "x") -> Array:
     return jnp.asarray(x)
 
 
+def finite_rows(x: Array, name: str = "x") -> Array:
+    """The table, in which every number is finite; for what runs on the host."""
+    finite = np.isfinite(np.asarray(x)).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{name} has {(~finite).sum()} rows with NaN or infinity (the first is row "
+            f"{int(np.argmin(finite))}): drop or fill them"
+        )
+    return x
+
+
+def optimizer(value: Any) -> None:
+    """An optax optimiser, built and not only named."""
+    if not (hasattr(value, "init") and hasattr(value, "update")):
+        raise TypeError(
+            "optimizer must be an optax.GradientTransformation such as optax.adam(1e-3), "
+            f"got {value!r}"
+        )
+
+
 def width(x: Array, n_features: int) -> None:
     """The table has the columns that the mixture has."""
     if x.shape[1] != n_features:

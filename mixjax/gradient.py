@@ -55,11 +55,7 @@ class Gradient:
 
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> GradientState:
         """The state before the first pass."""
-        if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):
-            raise TypeError(
-                "optimizer must be an optax.GradientTransformation such as optax.adam(1e-2), "
-                f"got {self.optimizer!r}"
-            )
+        checks.optimizer(self.optimizer)
         if self.batch_size is not None:
             checks.count(self.batch_size, "batch_size")
         leaves = (mixture.log_weights, mixture.components.unconstrain())

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -116,7 +115,7 @@ def positive_unlabelled(
     for_split, for_network, for_training = jax.random.split(checks.key(key), 3)
     require_one(trained)
     known, rest = (
-        _finite(of_model(trained.model, x), name)
+        checks.finite_rows(of_model(trained.model, x), name)
         for x, name in ((labelled, "labelled"), (unlabelled, "unlabelled"))
     )
     epochs = checks.count(epochs, "epochs")
@@ -179,13 +178,3 @@ def features_of(trained: Trained, x: Array) -> Array:
     strange = energy(trained.mixture, z)
     extra = jnp.stack([strange, jnp.log(error / typical + 1e-6)], axis=1)
     return jnp.concatenate([z, extra], axis=1)
-
-
-def _finite(x: Array, name: str) -> Array:
-    finite = np.isfinite(np.asarray(x)).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{name} has {(~finite).sum()} rows with NaN or infinity (the first is row "
-            f"{int(np.argmin(finite))}): drop or fill them"
-        )
-    return x

@@ -205,18 +205,8 @@ def _checked(
     model: DAGMM, x: Any, labels: Any, batch_size: Any, optimizer: Any
 ) -> tuple[Array, Array | None]:
     """The table in the model's dtype, and which rows are labelled as anomalies."""
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        raise TypeError(
-            "optimizer must be an optax.GradientTransformation such as optax.adam(1e-3), "
-            f"got {optimizer!r}"
-        )
-    table = of_model(model, x)
-    finite = np.isfinite(np.asarray(table)).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"x has {(~finite).sum()} rows with NaN or infinity (the first is row "
-            f"{int(np.argmin(finite))}): drop or fill them"
-        )
+    checks.optimizer(optimizer)
+    table = checks.finite_rows(of_model(model, x))
     if checks.count(batch_size, "batch_size") > table.shape[0]:
         raise ValueError(
             f"batch_size {batch_size} is larger than the data ({table.shape[0]} rows): "

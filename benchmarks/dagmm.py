@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,7 +154,7 @@ def finite(
         def make(key: Any, kind: Any = kind, latent: int = latent, k: int = k) -> dagmm.DAGMM:
             return dagmm.DAGMM(key, D, autoencoder=kind(latent=latent), n_components=k)
 
-        models = jax.vmap(make)(keys)
+        models = eqx.filter_jit(eqx.filter_vmap(make))(keys)
         for name, x in chosen.items():
             result = dagmm.train(
                 keys,
@@ -172,7 +173,8 @@ def finite(
             count += n_seeds
             if not bool(sound.all()):
                 bad.append([kind.__name__, latent, k, name, np.flatnonzero(~sound).tolist()])
-        jax.clear_caches()
+        if count % (8 * n_seeds) == 0:
+            jax.clear_caches()  # compiled programs hold memory maps
         print(
             kind.__name__, latent, k, f"{count} models, {len(bad)} bad", file=sys.stderr, flush=True
         )

@@ -1,6 +1,7 @@
 """mixjax: mixture models in JAX; the public names, and nothing else."""
 
 from . import threshold
+from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
 from .em import EM
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
@@ -24,6 +25,8 @@ from .pytree import pytree
 from .scaling import Scaling
 from .solver import Solver, Status
 from .start import Start, kmeans, kmeans_plus_plus, random_responsibilities
+from .stepwise import Stepwise, update
+from .stream import fit_stream
 
 __all__ = [
     "EM",
@@ -42,14 +45,19 @@ __all__ = [
     "SphericalGaussian",
     "Start",
     "Status",
+    "Stepwise",
     "TiedGaussian",
     "best",
     "check",
     "covariance_penalty",
     "energy",
+    "energy_batch",
     "fit",
+    "fit_batch",
     "fit_from",
+    "fit_groups",
     "fit_history",
+    "fit_stream",
     "kmeans",
     "kmeans_plus_plus",
     "log_prob",
@@ -57,8 +65,10 @@ __all__ = [
     "pytree",
     "random_responsibilities",
     "responsibilities",
+    "responsibilities_batch",
     "sample",
     "threshold",
+    "update",
 ]
 
 __version__ = "0.1.0"

@@ -10,6 +10,8 @@ from jax import Array
 
 from .families.family import Family
 
+HOST_ONLY = "{} runs on the host, not under jit or vmap: there, use {}"
+
 
 def is_concrete(value: Any) -> bool:
     """Whether the numbers are there to be looked at (not under ``jit`` or ``vmap``)."""
@@ -65,7 +67,7 @@ def width(x: Array, n_features: int) -> None:
         )
 
 
-def row_weights(weights: Any, x: Array) -> Array | None:
+def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array | None:
     """None or one non-negative floating weight a row."""
     if weights is None:
         return None
@@ -85,7 +87,7 @@ def row_weights(weights: Any, x: Array) -> Array | None:
                 f"weights must not be negative, got {host[first]} at row {first}: "
                 "leave a row out with weight 0"
             )
-        if not (host > 0).any():
+        if not may_all_be_zero and not (host > 0).any():
             raise ValueError("weights must not all be zero: no row is left to fit")
     return jnp.asarray(values).astype(x.dtype)
 

@@ -50,28 +50,56 @@ class EM:
         reg = ridge(self.reg_covar, scale)
         old = state.mixture.components
         if _in_one_pass(old):
-            count = state.stats.count
-            components = old.from_statistics(state.stats, reg)
-        else:
-            count = state.stats
-            components = old.maximise(rows, soft_assignment(state.mixture), reg)
-        return self._expect(Mixture(log_shares(count), components), rows)
+            return self._expect(m_step_of(old, state.stats, reg), rows)
+        components = old.maximise(rows, soft_assignment(state.mixture), reg)
+        return self._expect(Mixture(log_shares(state.stats), components), rows)
 
     def _expect(self, mixture: Mixture, rows: Rows) -> EMState:
-        def block(x: Array, weights: Array, index: Array) -> tuple[Array, Any]:
-            log_prob, statistics = mixture.components.evaluate(x.T)
-            joint = log_prob.T + mixture.log_weights[:, None]
-            top = jnp.max(joint, axis=0)
-            unnormalised = jnp.exp(joint - top[None])
-            total = jnp.sum(unnormalised, axis=0)
-            energy = -jnp.sum(weights * (top + jnp.log(total)))
-            resp = unnormalised * (weights / total)[None]
-            if _in_one_pass(mixture.components):
-                return energy, statistics(resp.T)
-            return energy, jnp.sum(resp, axis=1)
-
-        energy, stats = rows.sum(block)
+        sums = e_step if _in_one_pass(mixture.components) else e_step_counts
+        energy, stats = sums(mixture, rows)
         return EMState(mixture, energy / rows.total, stats)
+
+
+def e_step(mixture: Mixture, rows: Rows, frame: Family | None = None) -> tuple[Array, Any]:
+    """Weighted sums over rows: of the energies, and of the statistics.
+
+    These are relative to the components of the mixture, unless others are given.
+    """
+
+    def block(x: Array, weights: Array, index: Array) -> tuple[Array, Any]:
+        log_prob, statistics = mixture.components.evaluate(x.T)
+        energy, resp = _responsibilities(mixture, log_prob, weights)
+        if frame is not None:
+            return energy, frame.statistics(x.T, resp.T)
+        return energy, statistics(resp.T)
+
+    return rows.sum(block)
+
+
+def e_step_counts(mixture: Mixture, rows: Rows) -> tuple[Array, Array]:
+    """Weighted sums over rows: of the energies, and of the responsibilities (K,)."""
+
+    def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
+        log_prob = mixture.components.log_prob(x.T)
+        energy, resp = _responsibilities(mixture, log_prob, weights)
+        return energy, jnp.sum(resp, axis=1)
+
+    return rows.sum(block)
+
+
+def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tuple[Array, Array]:
+    """The sum of the energies, and responsibilities times weights (K, n), of a block."""
+    joint = log_prob.T + mixture.log_weights[:, None]
+    top = jnp.max(joint, axis=0)
+    unnormalised = jnp.exp(joint - top[None])
+    total = jnp.sum(unnormalised, axis=0)
+    energy = -jnp.sum(weights * (top + jnp.log(total)))
+    return energy, unnormalised * (weights / total)[None]
+
+
+def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:
+    """The mixture of highest likelihood for statistics taken relative to these components."""
+    return Mixture(log_shares(stats.count), components.from_statistics(stats, reg))
 
 
 def _in_one_pass(components: Family) -> bool:

@@ -14,7 +14,7 @@ from .families.family import Family
 from .families.gaussian import Gaussian
 from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
 from .outcome import Fit, best
-from .rows import Table
+from .rows import Rows, Table
 from .scaling import Scale, standardized
 from .solver import Solution, Solver, solve
 from .start import Start, assignment_of, kmeans
@@ -78,9 +78,7 @@ def fit(
     row_weights = checks.row_weights(weights, table)
     family = checks.family(family)
     n_init = checks.count(n_init, "n_init")
-    _check_solver(solver, table.shape[1], tol, max_iter)
-    if not callable(start):
-        raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
+    check_options(start, solver, table.shape[1], tol, max_iter)
     options = (n_components, family, start, n_init)
     return _fit(key, table, row_weights, solver, tol, max_iter, *options)
 
@@ -161,7 +159,10 @@ def fit_history(
     return _fit_from(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
 
 
-def _check_solver(solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
+def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
+    """Raise unless there is a start, a solver and a rule to stop by."""
+    if not callable(start):
+        raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
     if not (hasattr(solver, "init") and hasattr(solver, "step")) or isinstance(solver, type):
         raise TypeError(
             f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"
@@ -177,7 +178,7 @@ def _prepared(
     x = checks.table(x)
     checks.width(x, mixture.n_features)
     weights = checks.row_weights(weights, x)
-    _check_solver(solver, x.shape[1], tol, max_iter)
+    check_options(kmeans, solver, x.shape[1], tol, max_iter)
     dtype = mixture.log_weights.dtype
     if dtype != x.dtype:
         raise TypeError(
@@ -187,7 +188,25 @@ def _prepared(
     return x, weights
 
 
-def _in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
+def first_mixture(
+    key: Array,
+    x: Array,
+    weights: Array | None,
+    rows: Rows,
+    scale: Scale,
+    solver: Any,
+    k: int,
+    family: type[Family],
+    start: Start,
+) -> Mixture:
+    """What a start makes of a table: a mixture of the scaled columns."""
+    reg = ridge(getattr(solver, "reg_covar", None), scale)
+    assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
+    return first_m_step(family, rows, assignment, k, reg)
+
+
+def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
+    """What was fitted to the scaled columns, as a fit of the columns themselves."""
     mixture = rescaled(solution.mixture, scale, family.scaling)
     energy = solution.energy + jnp.sum(jnp.log(scale.scale))
     return Fit(mixture, energy, solution.n_iter, solution.status)
@@ -208,14 +227,12 @@ def _fit(
 ) -> Fit:
     table = Table.of(x, weights, k)
     rows, scale = standardized(table, family.scaling, family.order_statistics)
-    reg = ridge(getattr(solver, "reg_covar", None), scale)
     tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
 
     def once(key: Array) -> Fit:
-        assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
-        mixture = first_m_step(family, rows, assignment, k, reg)
+        mixture = first_mixture(key, x, weights, rows, scale, solver, k, family, start)
         solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
-        return _in_units(solution, scale, family)
+        return in_units(solution, scale, family)
 
     if n_init == 1:
         return once(key)
@@ -238,4 +255,4 @@ def _fit_from(
     begin = unscaled(mixture, scale, family.scaling)
     tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
     solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)
-    return _in_units(solution, scale, family), energies + jnp.sum(jnp.log(scale.scale))
+    return in_units(solution, scale, family), energies + jnp.sum(jnp.log(scale.scale))

@@ -1,6 +1,7 @@
 """What a fit returns, and whether it went well."""
 
 import warnings
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,23 @@ class Fit:
     energy: Array
     n_iter: Array
     status: Array
+
+    def __len__(self) -> int:
+        """How many fits there are along the leading axis."""
+        if jnp.ndim(self.energy) == 0:
+            raise TypeError("this is one fit, without a leading axis")
+        return self.energy.shape[0]
+
+    def __getitem__(self, index: Any) -> Self:
+        """One of several fits, or some: ``fits[3].mixture``, ``fits[10:20]``."""
+        n = len(self)
+        if isinstance(index, int | np.integer) and not -n <= index < n:
+            raise IndexError(f"there are {n} fits, no number {index}")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __bool__(self) -> bool:
+        """True: a fit is there, however it went (look at ``status``)."""
+        return True
 
 
 class FitError(RuntimeError):
@@ -93,8 +111,8 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
       The same fits.
 
     Raises:
-      FitError: a fit met numbers that are not finite; the lanes, or with x the rows,
-        are named.
+      FitError: a fit met numbers that are not finite, or had fewer rows than components;
+        the lanes, or with x the rows, are named.
 
     Warns:
       UserWarning: a fit stopped at ``max_iter``, or a component was left without rows.
@@ -121,6 +139,11 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
             f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of numbers although "
             "every row is finite: raise reg_covar, lower the learning rate, or look for "
             "values near the largest float"
+        )
+    if (status == Status.TOO_FEW_ROWS).any():
+        raise FitError(
+            f"TOO_FEW_ROWS: {_lanes(status, Status.TOO_FEW_ROWS)} had fewer rows of positive "
+            "weight than components: leave them out, or use fewer components"
         )
     if (status == Status.MAX_ITER).any():
         warnings.warn(

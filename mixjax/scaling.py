@@ -67,6 +67,11 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     spread = reach * jnp.sqrt(mean_of(lambda unit: (unit - mean[None]) ** 2))
     spread = jnp.where(constant | (spread == 0), 1, spread)
     shift = jnp.where(constant, low, middle + reach * mean)
+    return scale_of(shift, spread, constant, scaling)
+
+
+def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> Scale:
+    """The scale of columns with these centres and spreads (D,); a constant one has spread 1."""
     match scaling:
         case Scaling.COLUMNS:
             return Scale(shift, spread, spread**2)

@@ -27,6 +27,7 @@ class Status(enum.IntEnum):
     MAX_ITER = 1
     NONFINITE = 2
     DEGENERATE = 3
+    TOO_FEW_ROWS = 4
 
 
 class State(Protocol):
@@ -66,6 +67,9 @@ class Solver(Protocol):
     def step(self, state: Any, rows: Rows, scale: Scale) -> Any: ...
 
 
+RUNNING = -1  # the status of a fit that has not ended
+
+
 @pytree
 class Solution:
     """A mixture of the scaled columns, its mean energy, the iterations and the status."""
@@ -76,9 +80,63 @@ class Solution:
     status: Array
 
 
-def _is_finite(state: State) -> Array:
-    leaves = jax.tree.leaves((state.mixture, state.energy))
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+@pytree
+class Progress:
+    """What a solver carries, the iterations done and the status so far."""
+
+    state: Any
+    n_iter: Array
+    status: Array
+
+    def unfinished(self, limit: Array) -> Array:
+        """Whether there is an iteration to do before ``limit``."""
+        return (self.status == RUNNING) & (self.n_iter < limit)
+
+    def solution(self) -> Solution:
+        """What to return of a fit that stopped here: without convergence it is MAX_ITER."""
+        state = self.state
+        status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
+        share = jnp.exp(state.mixture.log_weights)
+        empty = jnp.any(share < 2 * smallest_share(share.dtype))
+        degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
+        status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
+        return Solution(state.mixture, state.energy, self.n_iter, status)
+
+
+def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progress:
+    """Before the first iteration."""
+    state = solver.init(mixture, rows, scale)
+    status = jnp.where(_is_finite(state), RUNNING, Status.NONFINITE)
+    too_few = jnp.sum(rows.weights > 0) < mixture.n_components
+    status = jnp.where(too_few, Status.TOO_FEW_ROWS, status)
+    status = jnp.where(rows.nonfinite, Status.NONFINITE, status)
+    return Progress(state, jnp.int32(0), status.astype(jnp.int32))
+
+
+def iterate(solver: Solver, old: Progress, rows: Rows, scale: Scale, tol: Array) -> Progress:
+    """One iteration, undone if its result is not finite."""
+    return accepted(old, solver.step(old.state, rows, scale), tol)
+
+
+def accepted(old: Progress, new: Any, tol: Array) -> Progress:
+    """The progress with a new state, or with the old one where the new is not finite."""
+    finite = _is_finite(new)
+    converged = finite & (jnp.abs(new.energy - old.state.energy) < tol)
+    status = jnp.where(converged, Status.CONVERGED, RUNNING)
+    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.state)
+    return Progress(kept, old.n_iter + finite.astype(jnp.int32), status)
+
+
+def advance(
+    solver: Solver, progress: Progress, rows: Rows, scale: Scale, tol: Array, limit: Array
+) -> Progress:
+    """Iterate until the fit ends or has done ``limit`` iterations."""
+
+    def once(progress: Progress) -> Progress:
+        return iterate(solver, progress, rows, scale, tol)
+
+    return lax.while_loop(lambda progress: progress.unfinished(limit), once, progress)
 
 
 def solve(
@@ -96,37 +154,23 @@ def solve(
     and ends the fit with `Status.NONFINITE`. Beside the solution comes the energy after
     0, 1, ... ``n_recorded - 1`` iterations; the last one fills what was not reached.
     """
-    running = jnp.int32(-1)
-    state = solver.init(mixture, rows, scale)
-    status = jnp.where(rows.nonfinite | ~_is_finite(state), Status.NONFINITE, running)
+    progress = begin(solver, mixture, rows, scale)
+    energies = jnp.full((n_recorded,), progress.state.energy)
+    if n_recorded == 0:
+        return advance(solver, progress, rows, scale, tol, max_iter).solution(), energies
 
-    def unfinished(carry: tuple[Any, Array, Array, Array]) -> Array:
-        _, n_iter, status, _ = carry
-        return (status == running) & (n_iter < max_iter)
+    def unfinished(carry: tuple[Progress, Array]) -> Array:
+        return carry[0].unfinished(max_iter)
 
-    def iterate(carry: tuple[Any, Array, Array, Array]) -> tuple[Any, Array, Array, Array]:
-        old, n_iter, _, energies = carry
-        new = solver.step(old, rows, scale)
-        finite = _is_finite(new)
-        converged = finite & (jnp.abs(new.energy - old.energy) < tol)
-        status = jnp.where(converged, Status.CONVERGED, running)
-        status = jnp.where(finite, status, Status.NONFINITE)
-        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
-        n_iter = n_iter + finite.astype(jnp.int32)
-        reached = jnp.arange(n_recorded, dtype=jnp.int32) >= n_iter
-        return kept, n_iter, status, jnp.where(reached, kept.energy, energies)
+    def record(carry: tuple[Progress, Array]) -> tuple[Progress, Array]:
+        progress = iterate(solver, carry[0], rows, scale, tol)
+        reached = jnp.arange(n_recorded, dtype=jnp.int32) >= progress.n_iter
+        return progress, jnp.where(reached, progress.state.energy, carry[1])
 
-    energies = jnp.full((n_recorded,), state.energy)
-    carry = (state, jnp.int32(0), status.astype(jnp.int32), energies)
-    state, n_iter, status, energies = lax.while_loop(unfinished, iterate, carry)
-    status = _ended(state, status)
-    return Solution(state.mixture, state.energy, n_iter, status), energies
+    progress, energies = lax.while_loop(unfinished, record, (progress, energies))
+    return progress.solution(), energies
 
 
-def _ended(state: State, status: Array) -> Array:
-    """The status of a fit that stopped: MAX_ITER, or DEGENERATE with an empty component."""
-    status = jnp.where(status < 0, Status.MAX_ITER, status)
-    share = jnp.exp(state.mixture.log_weights)
-    empty = jnp.any(share < 2 * smallest_share(share.dtype))
-    degenerate = empty & (status != Status.NONFINITE)
-    return jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
+def _is_finite(state: State) -> Array:
+    leaves = jax.tree.leaves((state.mixture, state.energy))
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

@@ -1,7 +1,6 @@
 """Trained models and unfinished trainings as files, without pickle."""
 
 import dataclasses
-import hashlib
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +15,7 @@ from ..families.gaussian import Gaussian
 from ..families.laplace import Laplace, MeanLaplace
 from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
-from ..files import read_arrays, require_folder, write_arrays
+from ..files import digest_of, filled, named, read_arrays, require_folder, write_arrays
 from ..mixture import Mixture
 from .autoencoders.autoencoder import Autoencoder
 from .autoencoders.quantised import VectorQuantisedAutoencoder
@@ -165,31 +164,6 @@ def _skeleton(header: dict[str, Any]) -> Trained:
     return jax.eval_shape(make)
 
 
-def named(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a tree by the names of their places in it."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(place): np.asarray(leaf) for place, leaf in leaves}
-
-
-def filled(
-    skeleton: Any, arrays: dict[str, np.ndarray], file: str, lanes: tuple[int, ...] = ()
-) -> Any:
-    """A tree like the skeleton, with the arrays as leaves; each has ``lanes`` before its axes."""
-    places, structure = jax.tree_util.tree_flatten_with_path(skeleton)
-    names = [jax.tree_util.keystr(place) for place, _ in places]
-    if set(names) != set(arrays):
-        odd = sorted(set(names) ^ set(arrays))
-        raise ValueError(f"{file}: its arrays are not those of the model: {', '.join(odd[:5])}")
-    for name, (_, leaf) in zip(names, places, strict=True):
-        found, expected = arrays[name], lanes + tuple(leaf.shape)
-        if found.shape != expected or found.dtype != leaf.dtype:
-            raise ValueError(
-                f"{file}: {name} has shape {found.shape} of {found.dtype}, expected {expected} "
-                f"of {leaf.dtype}" + (" (set jax_enable_x64)" if found.dtype == np.float64 else "")
-            )
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
-
-
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """The file of an unfinished training, and the digest of what that training is."""
@@ -201,14 +175,7 @@ class Checkpoint:
     def of(cls, path: str | os.PathLike[str], identity: Any) -> Self:
         """For a training told by these leaves: key, model, data and options."""
         require_folder(Path(path))
-        digest = hashlib.sha256(str(jax.tree.structure(identity)).encode())
-        for leaf in jax.tree.leaves(identity):
-            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                leaf = jax.random.key_data(leaf)
-            array = np.ascontiguousarray(leaf)
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(array.data)
-        return cls(Path(path), digest.hexdigest())
+        return cls(Path(path), digest_of("", identity))
 
     def write(self, run: Any, done: tuple[Terms, ...]) -> None:
         """The state after these epochs, atomically."""

@@ -15,12 +15,12 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..progress import progress_bar
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
 from .inputs import Inputs
 from .loss import Objective, Terms, check_cost
 from .model import DAGMM, of_model
-from .progress import epochs_bar
 from .score import ROWS_A_COMPONENT, Refit, finished
 from .trained import Status, Trained
 
@@ -126,14 +126,14 @@ def train(
             )
 
     interrupted = False
-    with epochs_bar(epochs, len(done), progress) as show:
+    with progress_bar("training", "epoch", epochs, len(done), progress, "compiling") as show:
         try:
             while len(done) < epochs and not np.all(run.diverged):
                 order = batches_of(key, len(done), len(table), batch_size)
                 number = jnp.full(lanes, len(done), jnp.int32)
                 after, terms = _mapped(lanes, step, 4)(key, run, number, order)
                 run, done = jax.block_until_ready((after, (*done, terms)))
-                show(len(done), float(np.mean(terms.total)))
+                show(len(done), f"loss {np.mean(terms.total):.4f}")
                 due = len(done) % checkpoint_every == 0
                 if file is not None and due and not np.all(run.diverged):
                     file.write(run, done)

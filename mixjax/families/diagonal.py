@@ -135,6 +135,11 @@ class DiagonalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales * mean, scales)
 
+    def own_statistics(self, count: Array) -> Moments:
+        """In units of each component: means of zero and variances of one."""
+        nothing = jnp.zeros_like(self.means)
+        return Moments(count, nothing, nothing + count[:, None])
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[None])

@@ -157,6 +157,14 @@ class Family(abc.ABC):
             f"{type(self).__name__} sets scaling = {self.scaling}, so it needs affine()"
         )
 
+    def own_statistics(self, count: Array) -> Any:
+        """The statistics of ``count`` (K,) rows that these components explain best of all.
+
+        ``from_statistics(own_statistics(count), 0)`` gives these components again. It is
+        what stepwise EM remembers; families without it cannot be fitted so.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define own_statistics")
+
     @property
     def variances(self) -> Array:
         """The variance of each feature in each component: (K, D)."""

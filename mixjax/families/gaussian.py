@@ -189,6 +189,12 @@ class Gaussian(Family):
         step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
         return type(self)(self.means + step, factors)
 
+    def own_statistics(self, count: Array) -> Moments:
+        """In the whitened frame: means of zero, and of F cov the diagonal of F^-T."""
+        nothing = jnp.zeros_like(self.means)
+        unit = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]
+        return Moments(count, nothing, count[:, None, None] * unit)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""
         means = self.means * scale[None] + shift[None]

@@ -140,6 +140,10 @@ class SphericalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales[:, None] * mean, scales)
 
+    def own_statistics(self, count: Array) -> Moments:
+        """In units of each component: means of zero and squared distances of D."""
+        return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``, where every entry of scale is the same."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[0])

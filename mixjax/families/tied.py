@@ -160,6 +160,11 @@ class TiedGaussian(Family):
         step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
         return type(self)(self.means + step, factor)
 
+    def own_statistics(self, count: Array) -> Moments:
+        """In the whitened frame: means of zero, and the identity for a scatter."""
+        eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
+        return Moments(count, jnp.zeros_like(self.means), jnp.sum(count) * eye)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""
         return type(self)(self.means * scale[None] + shift[None], self.factor / scale[None])

@@ -1,0 +1,118 @@
+"""Stepwise EM: a pure update that converges, follows a drift and can be mapped."""
+
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import FAMILIES
+from problems import clusters, random_mixture
+
+import mixjax
+
+GAUSSIANS = FAMILIES[:4]
+gaussians = pytest.mark.parametrize("family", GAUSSIANS, ids=lambda family: family.__name__)
+
+
+def assert_close(a, b, atol):
+    for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(left, right, atol=atol)
+
+
+@gaussians
+def test_components_explain_their_own_statistics(family, float64):
+    components = random_mixture(family, np.random.default_rng(0), 3, 4).components
+    count = jnp.asarray([0.5, 2.0, 10.0])
+    again = components.from_statistics(components.own_statistics(count), jnp.zeros(4))
+    assert_close(again, components, 1e-10)
+
+
+@gaussians
+def test_a_whole_step_is_an_iteration_of_em(family, float64):
+    x = clusters(np.random.default_rng(1), 200, 3, 2)
+    begin = mixjax.fit(jax.random.key(0), x, 2, family=family, max_iter=2).mixture
+    reg = 1e-6
+    state = mixjax.Stepwise.of(begin, reg_covar=reg)
+    after = mixjax.update(state, x, 1.0).mixture
+    em = mixjax.fit_from(begin, x, solver=mixjax.EM(reg), tol=0.0, max_iter=1).mixture
+    assert_close(after, em, 1e-8)
+    assert_close(mixjax.update(state, x, 0.0).mixture.components, begin.components, 1e-5)
+
+
+@gaussians
+def test_decreasing_steps_converge_to_the_fit(family, float64, seed):
+    rng = np.random.default_rng(seed)
+    x = clusters(rng, 3000, 2, 2, spread=10.0)
+    begin = mixjax.fit(jax.random.key(0), x[:100], 2, family=family, max_iter=1).mixture
+    state = mixjax.Stepwise.of(begin)
+
+    def step(state, item):
+        t, rows = item
+        return mixjax.update(state, rows, (t + 2.0) ** -0.6), None
+
+    batches = np.tile(x.reshape(60, 50, 2), (10, 1, 1))
+    state, _ = jax.lax.scan(step, state, (jnp.arange(600.0), jnp.asarray(batches)))
+    best = mixjax.fit_from(begin, x, tol=1e-8, max_iter=500)
+    assert mixjax.energy(state.mixture, x).mean() < best.energy + 0.02
+
+
+def test_the_ridge_does_not_pile_up(float64):
+    x = clusters(np.random.default_rng(2), 200, 2, 1)
+    state = mixjax.Stepwise.of(mixjax.fit(jax.random.key(0), x, 1).mixture, reg_covar=0.5)
+    for _ in range(50):
+        state = mixjax.update(state, x, 0.3)
+    expected = np.cov(x.T, bias=True) + 0.5 * np.eye(2)
+    np.testing.assert_allclose(state.mixture.components.covariances[0], expected, atol=1e-6)
+
+
+def test_constant_steps_follow_a_drift_in_float32():
+    rng = np.random.default_rng(3)
+    centres = np.linspace(0, 1e4, 400)
+    x = (centres[:, None, None] + rng.normal(size=(400, 30, 1))).astype("float32")
+    state = mixjax.Stepwise.of(mixjax.fit(jax.random.key(0), x[0], 1).mixture)
+    state, _ = jax.lax.scan(lambda s, x: (mixjax.update(s, x, 0.5), None), state, jnp.asarray(x))
+    assert abs(float(state.mixture.components.means[0, 0]) - 1e4) < 60
+    assert np.isfinite(state.mixture.components.factors).all()
+
+
+def test_vmap_is_the_loop_also_for_single_rows():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(6, 1, 3)).astype("float32")
+    begin = random_mixture(mixjax.DiagonalGaussian, rng, 2, 3, "float32")
+    state = mixjax.Stepwise.of(begin, reg_covar=0.01)
+    many = jax.vmap(lambda x: mixjax.update(state, x, 0.1))(x)
+    for i in range(6):
+        assert_close(
+            jax.tree.map(operator.itemgetter(i), many), mixjax.update(state, x[i], 0.1), 1e-5
+        )
+
+
+def test_rows_without_weight_are_as_if_absent(float64):
+    x = clusters(np.random.default_rng(5), 50, 2, 2)
+    state = mixjax.Stepwise.of(mixjax.fit(jax.random.key(0), x, 2).mixture)
+    odd = np.concatenate([x, [[np.nan, 1], [1e9, 1e9]]])
+    weights = np.concatenate([np.ones(50), [1, 0]])
+    assert_close(
+        mixjax.update(state, odd, 0.2, weights=weights), mixjax.update(state, x, 0.2), 1e-9
+    )
+    nothing = mixjax.update(state, x, 0.2, weights=np.zeros(50))
+    assert_close(nothing.mixture.log_weights, state.mixture.log_weights, 1e-9)
+    assert_close(nothing.unregularised, state.unregularised, 1e-9)
+
+
+def test_bad_input_is_named():
+    x = clusters(np.random.default_rng(6), 50, 2, 2, dtype="float32")
+    mixture = mixjax.fit(jax.random.key(0), x, 2, max_iter=1).mixture
+    state = mixjax.Stepwise.of(mixture)
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
+        mixjax.update(state, x, 1.5)
+    with pytest.raises(ValueError, match="1 columns, but the mixture has 2"):
+        mixjax.update(state, x[:, :1], 0.5)
+    with pytest.raises(TypeError, match=r"what Stepwise\.of gives, got Mixture"):
+        mixjax.update(mixture, x, 0.5)
+    with pytest.raises(ValueError, match="must not be negative"):
+        mixjax.Stepwise.of(mixture, reg_covar=-1.0)
+    laplace = mixjax.fit(jax.random.key(0), x, 2, family=mixjax.Laplace, max_iter=1).mixture
+    with pytest.raises(TypeError, match="not Laplace"):
+        mixjax.Stepwise.of(laplace)

@@ -1,0 +1,289 @@
+"""Data larger than memory: passes over batches give what a fit in memory gives."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from conftest import FAMILIES
+from problems import clusters
+
+import mixjax
+from mixjax import stream, survey
+from mixjax.batches import batches_of, blocks_of, read_ahead
+from mixjax.rows import Table
+from mixjax.scaling import column_scale
+
+KEY = jax.random.key(3)
+
+
+def bits(tree):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def assert_close(a, b, rtol):
+    for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        left, right = np.asarray(left), np.asarray(right)
+        np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol * np.abs(right).max())
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """A few dozen rows a block, so that small tables make several."""
+    monkeypatch.setattr(stream, "BLOCK", 200)
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4], ids=lambda family: family.__name__)
+def test_passes_give_what_memory_gives(family, dtype, small_blocks):
+    x = 1e3 + clusters(np.random.default_rng(0), 500, 3, 3, dtype=dtype)
+    options = {"family": family, "tol": 0.0, "max_iter": 6}
+    streamed = mixjax.fit_stream(KEY, lambda: np.array_split(x, 9), 3, **options)
+    in_memory = mixjax.fit(KEY, x, 3, **options)
+    assert_close(streamed, in_memory, 1e-9 if dtype == "float64" else 1e-4)
+    assert streamed.energy.dtype == dtype
+
+
+def test_a_laplace_stream_takes_the_step_from_sums(float64, small_blocks):
+    x = clusters(np.random.default_rng(1), 300, 2, 2)
+    energies = [
+        float(mixjax.fit_stream(KEY, [x], 2, family=mixjax.Laplace, tol=0.0, max_iter=n).energy)
+        for n in (0, 1, 2, 30)
+    ]
+    assert all(np.diff(energies) < 1e-9)
+    exact = mixjax.fit(KEY, x, 2, family=mixjax.Laplace, tol=0.0, max_iter=30)
+    assert abs(energies[-1] - exact.energy) < 1e-2
+
+
+def test_it_stops_as_a_fit_does(float64, small_blocks):
+    x = clusters(np.random.default_rng(2), 400, 2, 2)
+    for tol, max_iter in ((1e-6, 100), (1e-12, 3), (1e-3, 0)):
+        streamed = mixjax.fit_stream(KEY, [x], 2, tol=tol, max_iter=max_iter)
+        in_memory = mixjax.fit(KEY, x, 2, tol=tol, max_iter=max_iter)
+        assert int(streamed.n_iter) == int(in_memory.n_iter)
+        assert int(streamed.status) == int(in_memory.status)
+
+
+def test_how_the_rows_are_cut_does_not_matter(small_blocks):
+    x = clusters(np.random.default_rng(3), 333, 2, 2, dtype="float32")
+    whole = mixjax.fit_stream(KEY, [x], 2, max_iter=3)
+    lengths = np.random.default_rng(4).integers(0, 40, 60)
+    cut = np.split(x, np.minimum(np.cumsum(lengths), len(x)))
+    again = mixjax.fit_stream(KEY, cut, 2, max_iter=3)
+    # The scale is merged batch by batch, in float64: float32 does not see the difference.
+    assert_close(again, whole, 1e-6)
+
+
+def test_a_mixture_to_begin_with(float64, small_blocks):
+    x = clusters(np.random.default_rng(5), 200, 2, 2)
+    begin = mixjax.fit(KEY, x, 2, family=mixjax.DiagonalGaussian, max_iter=1).mixture
+    streamed = mixjax.fit_stream(KEY, [x], 2, start=begin, max_iter=4, tol=0.0)
+    assert_close(streamed, mixjax.fit_from(begin, x, max_iter=4, tol=0.0), 1e-9)
+    with pytest.raises(ValueError, match=r"\(2, 2, float64\), the fit asks for \(3, 2, float64\)"):
+        mixjax.fit_stream(KEY, [x], 3, start=begin)
+
+
+class Loader:
+    """What a torch DataLoader over a TensorDataset looks like: re-iterable, tensors in lists."""
+
+    class Tensor:
+        def __init__(self, rows):
+            self.rows, self.ndim, self.shape = rows, rows.ndim, rows.shape
+
+        def __array__(self, dtype=None, copy=None):
+            return self.rows
+
+    def __init__(self, x):
+        self.x = x
+
+    def __iter__(self):
+        for rows in np.array_split(self.x, 5):
+            yield [self.Tensor(rows)]
+
+
+def test_what_a_stream_may_come_from(tmp_path):
+    x = clusters(np.random.default_rng(6), 120, 3, 2, dtype="float32")
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "many").mkdir()
+    for i, rows in enumerate(np.array_split(x, 4)):
+        np.save(tmp_path / "many" / f"{i}.npy", rows)
+    columns = {name: x[:, i] for i, name in enumerate("abc")}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet", row_group_size=50)
+    mapped = np.memmap(tmp_path / "raw", "float32", "w+", shape=x.shape)
+    mapped[:] = x
+
+    def generator():
+        yield x[:100]
+        yield x[100:]
+
+    def columns_by_name():
+        yield {name: column[:7] for name, column in columns.items()}
+        yield {name: column[7:].tolist() for name, column in columns.items()}
+
+    sources = [
+        x, mapped, mapped[:], str(tmp_path / "x.npy"), tmp_path / "many", tmp_path / "x.parquet",
+        generator, Loader(x), [jnp.asarray(x)], np.array_split(x, 3),
+    ]  # fmt: skip
+    for source in sources:
+        begin = batches_of(source)
+        for _ in range(2):
+            np.testing.assert_array_equal(np.concatenate(list(begin())), x)
+    by_name = np.concatenate(list(batches_of(lambda: ({"a": [1.0], "b": [2.0]},))()))
+    assert by_name.tolist() == [[1.0, 2.0]]
+    assert [rows.shape for rows in batches_of(columns_by_name)()] == [(7, 3), (113, 3)]
+
+
+def test_blocks_hold_all_rows_in_order():
+    x = np.arange(46.0).reshape(23, 2)
+    for length in (1, 5, 23, 40):
+        blocks = list(blocks_of(lambda: np.split(x, [4, 4, 17]), length, 2, x.dtype))
+        assert all(block.rows.shape == (length, 2) for block in blocks)
+        np.testing.assert_array_equal(np.concatenate([b.rows[: b.n] for b in blocks]), x)
+
+
+def test_reading_goes_on_while_the_caller_works():
+    read = []
+
+    def items():
+        for i in range(5):
+            read.append(i)
+            yield i
+
+    with read_ahead(items()) as taken:
+        assert next(taken) == 0
+        begin = time.monotonic()
+        while len(read) < 3 and time.monotonic() - begin < 10:
+            time.sleep(0.01)
+        assert len(read) >= 3  # nobody has asked for them yet
+        assert list(taken) == [1, 2, 3, 4]
+    with pytest.raises(ZeroDivisionError), read_ahead(1 // 0 for _ in range(3)) as taken:
+        list(taken)
+    with read_ahead(iter(range(10**9))) as taken:
+        next(taken)
+    assert not [t for t in threading.enumerate() if t.name.endswith("(read)")]
+
+
+def test_the_survey_finds_the_scale_and_an_even_sample(dtype):
+    x = 100 + clusters(np.random.default_rng(7), 2000, 3, 2, dtype=dtype)
+    x[:, 1] = 7.0
+    found = survey.surveyed(batches_of(lambda: np.array_split(x, 11)), 0, 400)
+    for scaling in mixjax.Scaling:
+        for a, b in zip(
+            found.scale(scaling),
+            column_scale(Table.of(jnp.asarray(x), None, 1), scaling),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-5 if dtype == "float32" else 1e-12)
+    assert found.sample.shape == (400, 3)
+    assert abs(found.sample[:, 0].mean() - x[:, 0].mean()) < 4 * x[:, 0].std() / 20
+    other = survey.surveyed(batches_of(lambda: np.array_split(x, 3)), 0, 400)
+    np.testing.assert_array_equal(found.sample, other.sample)
+    few = survey.surveyed(batches_of([x[:50]]), 0, 400)
+    np.testing.assert_array_equal(few.sample, x[:50])
+
+
+PROGRAM = """
+    import sys, time, jax, numpy as np, mixjax
+    from mixjax import stream
+    stream.BLOCK = 200
+    x = np.load(sys.argv[1])
+    def batches():
+        for rows in np.array_split(x, 10):
+            time.sleep(float(sys.argv[4]))
+            yield rows
+    fit = mixjax.fit_stream(jax.random.key(0), batches, 3, tol=0.0, max_iter=12,
+                            checkpoint=sys.argv[2], checkpoint_seconds=0.0)
+    np.savez(sys.argv[3], *[np.asarray(leaf) for leaf in jax.tree.leaves(fit)])
+"""
+
+
+def test_a_killed_fit_goes_on_to_the_same_mixture(tmp_path):
+    """A real process, killed with SIGKILL in the middle of a pass."""
+    np.save(tmp_path / "x.npy", clusters(np.random.default_rng(8), 500, 2, 3, dtype="float32"))
+
+    def command(checkpoint, out, pause):
+        program = textwrap.dedent(PROGRAM)
+        names = [str(tmp_path / name) for name in ("x.npy", checkpoint, out)]
+        return [sys.executable, "-c", program, *names, str(pause)]
+
+    path = tmp_path / "killed.ckpt"
+    process = subprocess.Popen(command("killed.ckpt", "killed.npz", 0.02))
+    begin, written = time.monotonic(), set()
+    while len(written) < 25:  # several passes of six blocks, and somewhere inside one
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() - begin < 120
+        if path.exists():
+            written.add(path.stat().st_mtime_ns)
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed.npz").exists()
+    with np.load(path) as file:
+        assert int(file[".progress.n_iter"]) >= 0
+    subprocess.run(command("killed.ckpt", "killed.npz", 0), check=True, timeout=120)
+    subprocess.run(command("whole.ckpt", "whole.npz", 0), check=True, timeout=120)
+    with np.load(tmp_path / "killed.npz") as a, np.load(tmp_path / "whole.npz") as b:
+        for name in b.files:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, small_blocks):
+    x = clusters(np.random.default_rng(9), 100, 2, 2, dtype="float32")
+    path = tmp_path / "fit.ckpt"
+    done = mixjax.fit_stream(KEY, [x], 2, max_iter=2, tol=0.0, checkpoint=path)
+    again = mixjax.fit_stream(KEY, [x], 2, max_iter=2, tol=0.0, checkpoint=path)
+    assert bits(done) == bits(again)
+    longer = mixjax.fit_stream(KEY, [x], 2, max_iter=4, tol=0.0, checkpoint=path)
+    assert bits(longer) == bits(mixjax.fit_stream(KEY, [x], 2, max_iter=4, tol=0.0))
+    before = path.read_bytes()
+    for source, k in (([x], 3), ([x + 1], 2), ([x[:90]], 2)):
+        with pytest.raises(ValueError, match="checkpoint of another fit"):
+            mixjax.fit_stream(KEY, source, k, checkpoint=path)
+    assert path.read_bytes() == before
+    path.write_bytes(before[: len(before) // 2])
+    with pytest.raises(ValueError, match="not a whole mixjax stream file"):
+        mixjax.fit_stream(KEY, [x], 2, checkpoint=path)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        mixjax.fit_stream(KEY, [x], 2, checkpoint=tmp_path / "nowhere" / "fit.ckpt")
+
+
+def test_bad_input_is_named(tmp_path):
+    x = clusters(np.random.default_rng(10), 60, 2, 2, dtype="float32")
+
+    def refused(error, match, source, k=2, **kwargs):
+        with pytest.raises(error, match=match):
+            mixjax.fit_stream(KEY, source, k, **kwargs)
+
+    refused(TypeError, "only once", (rows for rows in [x]))
+    once = iter([x])
+    refused(ValueError, "60 rows, a later one 0.*again and again", lambda: once)
+    refused(ValueError, "the stream is empty", [])
+    refused(ValueError, "the stream is empty", [x[:0]])
+    refused(ValueError, "batch 1 has 1 columns, those before it 2", [x, x[:, :1]])
+    bad = x.copy()
+    bad[7, 1] = np.nan
+    refused(ValueError, "batch 1 holds NaN.*row 7, which is row 67 of the stream", [x, bad])
+    refused(ValueError, "between 1 and the number of rows", [x], k=61)
+    refused(TypeError, "batch 0 must hold float32", [x.astype(int)])
+    refused(TypeError, "list of 2 things", [[x, x[:, 0]]])
+    refused(ValueError, r"batch 0 must have shape", [x[:, 0]])
+    refused(TypeError, "batches must be a function", 5)
+    refused(TypeError, "fits by mixjax.EM", [x], solver=mixjax.EM)
+    refused(FileNotFoundError, "no file or folder", tmp_path / "none.npy")
+    refused(ValueError, "no .npy or .parquet files", tmp_path)
+    (tmp_path / "x.txt").write_text("1 2")
+    refused(ValueError, "got x.txt", tmp_path / "x.txt")
+
+
+def test_the_bar_counts_passes(capsys):
+    x = clusters(np.random.default_rng(11), 60, 2, 2, dtype="float32")
+    mixjax.fit_stream(KEY, [x], 2, max_iter=2, tol=0.0, progress=True)
+    assert "block 1 of 1" in capsys.readouterr().out

@@ -14,8 +14,8 @@ HOST_ONLY = "{} runs on the host, not under jit or vmap: there, use {}"
 
 
 def is_concrete(value: Any) -> bool:
-    """Whether the numbers are there to be looked at (not under ``jit`` or ``vmap``)."""
-    return not isinstance(value, jax.core.Tracer)
+    """Whether the numbers are there to be looked at: not under ``jit``, nor elsewhere."""
+    return not isinstance(value, jax.core.Tracer) and getattr(value, "is_fully_addressable", True)
 
 
 def table(x: Any, name: str = "x") -> Array:

@@ -49,13 +49,13 @@ class EM:
         """One M-step and the E-step of its result."""
         reg = ridge(self.reg_covar, scale)
         old = state.mixture.components
-        if _in_one_pass(old):
+        if _in_one_pass(old, rows):
             return self._expect(m_step_of(old, state.stats, reg), rows)
         components = old.maximise(rows, soft_assignment(state.mixture), reg)
         return self._expect(Mixture(log_shares(state.stats), components), rows)
 
     def _expect(self, mixture: Mixture, rows: Rows) -> EMState:
-        sums = e_step if _in_one_pass(mixture.components) else e_step_counts
+        sums = e_step if _in_one_pass(mixture.components, rows) else e_step_counts
         energy, stats = sums(mixture, rows)
         return EMState(mixture, energy / rows.total, stats)
 
@@ -102,6 +102,9 @@ def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:
     return Mixture(log_shares(stats.count), components.from_statistics(stats, reg))
 
 
-def _in_one_pass(components: Family) -> bool:
-    """Whether the M-step is its sums, which the E-step can take along the way."""
-    return type(components).maximise is Family.maximise
+def _in_one_pass(components: Family, rows: Rows) -> bool:
+    """Whether the M-step is its sums, which the E-step can take along the way.
+
+    Rows that are spread over devices know of each other through sums alone.
+    """
+    return type(components).maximise is Family.maximise or bool(rows.axes)

@@ -14,10 +14,14 @@ from .families.family import Family
 from .families.gaussian import Gaussian
 from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
 from .outcome import Fit, best
-from .rows import Rows, Table
+from .rows import Axes, Rows, Table
 from .scaling import Scale, standardized
+from .sharded import gathered, on_shards, row_mesh
 from .solver import Solution, Solver, solve
 from .start import Start, assignment_of, kmeans
+
+# Rows that a start looks at where they are spread over devices.
+SAMPLE = 2**16
 
 
 def fit(
@@ -42,7 +46,9 @@ def fit(
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64, in any units. NumPy's float64 becomes JAX's
-        default float: float32 unless ``jax_enable_x64`` is set.
+        default float: float32 unless ``jax_enable_x64`` is set. Rows may be spread over
+        the devices of a mesh (`NamedSharding`), also those of other processes: each
+        works on its own, and an iteration adds up the statistics, once.
       n_components: K, a Python int.
       family: the class of the components.
       weights: (N,) weight of each row; weight 0 is as if the row were absent.
@@ -80,6 +86,11 @@ def fit(
     n_init = checks.count(n_init, "n_init")
     check_options(start, solver, table.shape[1], tol, max_iter)
     options = (n_components, family, start, n_init)
+    if where := row_mesh(table):
+        _check_sums(solver)
+        same = (jax.random.key_data(key), solver, tol, max_iter)
+        static = (jax.random.key_impl(key), *options)
+        return on_shards(_fit_shards, static, where, same, table, row_weights)
     return _fit(key, table, row_weights, solver, tol, max_iter, *options)
 
 
@@ -117,7 +128,7 @@ def fit_from(
       True
     """
     table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    return _fit_from(mixture, table, row_weights, solver, tol, max_iter, 0)[0]
+    return _continued(mixture, table, row_weights, solver, tol, max_iter, 0)[0]
 
 
 def fit_history(
@@ -156,7 +167,25 @@ def fit_history(
     """
     n_recorded = checks.count(max_iter, "max_iter") + 1
     table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    return _fit_from(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
+    return _continued(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
+
+
+def _continued(
+    mixture: Mixture, x: Array, weights: Array | None, solver: Any, tol: Any, max_iter: Any, n: int
+) -> tuple[Fit, Array]:
+    if where := row_mesh(x):
+        _check_sums(solver)
+        same = (mixture, solver, tol, max_iter)
+        return on_shards(_fit_shards_from, n, where, same, x, weights)
+    return _fit_from(mixture, x, weights, solver, tol, max_iter, n)
+
+
+def _check_sums(solver: Any) -> None:
+    if not isinstance(solver, EM):
+        raise TypeError(
+            f"rows that are spread over devices are fitted by mixjax.EM, got {solver!r}: bring "
+            "them to one device for another solver"
+        )
 
 
 def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
@@ -239,6 +268,38 @@ def _fit(
     return best(jax.vmap(once)(jax.random.split(key, n_init)))
 
 
+def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
+    """`_fit` on one device's rows; the start looks at a part of all of them."""
+    kind, k, family, start, n_init = static
+    key_data, solver, tol, max_iter = same
+    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
+    rows, scale = standardized(Table.of(x, weights, k, axes), family.scaling)
+    some = gathered(x, axes, SAMPLE)
+    some_weights = None if weights is None else gathered(weights, axes, SAMPLE)
+    some_rows = Table.of(some, some_weights, k).standardized(scale.shift, scale.scale)
+    if family.order_statistics:
+        some_rows = some_rows.sorted(some)
+
+    def once(key: Array) -> Fit:
+        mixture = first_mixture(key, some, some_weights, some_rows, scale, solver, k, family, start)
+        solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
+        return in_units(solution, scale, family)
+
+    key = jax.random.wrap_key_data(key_data, impl=kind)
+    if n_init == 1:
+        return once(key)
+    return best(jax.vmap(once)(jax.random.split(key, n_init)))
+
+
+def _fit_shards_from(
+    n_recorded: int, axes: Axes, same: Any, x: Array, weights: Array | None
+) -> tuple[Fit, Array]:
+    """`_fit_from` on one device's rows."""
+    mixture, solver, tol, max_iter = same
+    table = Table.of(x, weights, mixture.n_components, axes)
+    return _solved(mixture, table, solver, tol, max_iter, n_recorded)
+
+
 @functools.partial(jax.jit, static_argnums=6)
 def _fit_from(
     mixture: Mixture,
@@ -249,9 +310,16 @@ def _fit_from(
     max_iter: Any,
     n_recorded: int,
 ) -> tuple[Fit, Array]:
-    family = type(mixture.components)
     table = Table.of(x, weights, mixture.n_components)
-    rows, scale = standardized(table, family.scaling, family.order_statistics)
+    return _solved(mixture, table, solver, tol, max_iter, n_recorded)
+
+
+def _solved(
+    mixture: Mixture, table: Table, solver: Any, tol: Any, max_iter: Any, n_recorded: int
+) -> tuple[Fit, Array]:
+    family, x = type(mixture.components), table.x
+    sort = family.order_statistics and not table.axes
+    rows, scale = standardized(table, family.scaling, sort)
     begin = unscaled(mixture, scale, family.scaling)
     tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
     solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)

@@ -1,6 +1,7 @@
 """A mixture, what can be asked of it, and the M-step that makes one."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from .families.family import Family, Responsibilities, occupied, smallest_share
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
 from .scaling import Scale, Scaling, standardized
+from .sharded import by_shards, row_mesh
 
 
 @pytree
@@ -96,6 +98,14 @@ def _checked(mixture: Mixture, x: Any) -> Array:
     return x
 
 
+def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:
+    """``f(mixture, x)``, on each device for its own rows where they are spread over several."""
+    known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
+    if known and (where := row_mesh(x)):
+        return by_shards(f, where, mixture, x)
+    return f(mixture, x)
+
+
 @jax.jit
 def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
@@ -135,7 +145,7 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
     """
-    return _log_prob(mixture, _checked(mixture, x))
+    return _by_rows(_log_prob, mixture, _checked(mixture, x))
 
 
 def energy(mixture: Mixture, x: ArrayLike) -> Array:
@@ -189,7 +199,7 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
     """
-    return _responsibilities(mixture, _checked(mixture, x))
+    return _by_rows(_responsibilities, mixture, _checked(mixture, x))
 
 
 def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:

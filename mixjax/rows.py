@@ -28,6 +28,21 @@ def block_length(n_rows: int, width: int) -> int:
     return min(n_rows, 16 * -(-n_rows // (16 * n_blocks)))
 
 
+# The names of the axes of a mesh over which the rows of a table are spread; none: one device.
+Axes = tuple[str, ...]
+
+
+def summed(tree: Any, axes: Axes) -> Any:
+    """The sums of all leaves over devices, in one all-reduce."""
+    if not axes:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    flat = lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), axes)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
+    parts = zip(jnp.split(flat, ends), leaves, strict=True)
+    return jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in parts])
+
+
 @pytree
 class Rows:
     """Blocks of C rows; the last block overlaps the one before, with weight zero there.
@@ -40,6 +55,7 @@ class Rows:
       nonfinite: () whether a row of positive weight was not finite.
       order: (N, D) the rows that sort each column; None unless `sorted`.
       rank: (N, D) the place of each row in that order.
+      axes: over which devices the rows are spread; `sum` is that over all of them.
     """
 
     x: Array
@@ -49,6 +65,7 @@ class Rows:
     nonfinite: Array
     order: Array | None = None
     rank: Array | None = None
+    axes: Axes = static(default=())
 
     @property
     def n_features(self) -> int:
@@ -58,7 +75,8 @@ class Rows:
         """Sum over blocks of ``f(x (D, C), weights (C,), index (C,))``."""
         steps = jnp.arange(self.weights.shape[1])
         if self.x.shape[0] == 1:
-            return f(self.x[0], self.weights[0], self.start[0] + steps)
+            alone = f(self.x[0], self.weights[0], self.start[0] + steps)
+            return summed(alone, self.axes)
 
         def body(total: Any, block: tuple[Array, Array, Array]) -> tuple[Any, None]:
             x, weights, start = block
@@ -68,7 +86,12 @@ class Rows:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         # Recomputed in the backward pass: stored, the residuals would be rows × components.
         blocks = (self.x, self.weights, self.start)
-        return lax.scan(jax.checkpoint(body), zeros, blocks)[0]
+        return summed(lax.scan(jax.checkpoint(body), zeros, blocks)[0], self.axes)
+
+    @property
+    def n_present(self) -> Array:
+        """() how many rows have weight."""
+        return summed(jnp.sum((self.weights > 0).astype(jnp.int32)), self.axes)
 
     def collect(self, f: Callable[[Array], Array], n_rows: int) -> Array:
         """One value a row, (N,), from ``f(x (D, C)) -> (C,)``."""
@@ -124,22 +147,25 @@ class Table:
       weights: (N,) or None for 1 each.
       heaviest: () the largest weight.
       length: C, rows in a block.
+      axes: over which devices the rows are spread, each having (N, D) of them.
     """
 
     x: Array
     weights: Array | None
     heaviest: Array
     length: int = static()
+    axes: Axes = static(default=())
 
     @classmethod
-    def of(cls, x: Array, weights: Array | None, n_components: int) -> Self:
+    def of(cls, x: Array, weights: Array | None, n_components: int, axes: Axes = ()) -> Self:
         """A table in blocks that suit a mixture of n_components."""
         heaviest = jnp.ones((), x.dtype)
         if weights is not None:
             heaviest = jnp.max(jnp.where(jnp.isfinite(weights), weights, 0))
+            heaviest = lax.pmax(heaviest, axes) if axes else heaviest
             heaviest = jnp.where(heaviest > 0, heaviest, 1)
         length = block_length(x.shape[0], n_components * x.shape[1])
-        return cls(x, weights, heaviest, length)
+        return cls(x, weights, heaviest, length, axes)
 
     @property
     def start(self) -> Array:
@@ -184,8 +210,9 @@ class Table:
             return None, (jnp.where(weights[:, None] > 0, z, 0).T, weights, lost)
 
         _, (x, weights, lost) = lax.scan(body, None, jnp.arange(self.start.shape[0]))
-        total = jnp.sum(jnp.sum(weights, axis=1))
-        return Rows(x, weights, self.start, total, jnp.any(lost))
+        total = summed(jnp.sum(jnp.sum(weights, axis=1)), self.axes)
+        lost = summed(jnp.any(lost).astype(jnp.int32), self.axes) > 0
+        return Rows(x, weights, self.start, total, lost, axes=self.axes)
 
 
 def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .rows import Rows, Table
+from .rows import Rows, Table, summed
 
 
 class Scaling(enum.Enum):
@@ -51,6 +51,9 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
 
     none = jnp.zeros((), table.x.dtype)
     low, high, total = table.fold(extremes, (zeros + jnp.inf, zeros - jnp.inf, none))
+    if table.axes:
+        low, high = lax.pmin(low, table.axes), lax.pmax(high, table.axes)
+        total = summed(total, table.axes)
     total = jnp.where(total > 0, total, 1)
     low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
     constant = low == high
@@ -61,7 +64,7 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
         def add(carry: Array, rows: Array, weights: Array) -> Array:
             return carry + weights @ f((rows - middle[None]) / reach[None])
 
-        return table.fold(add, zeros) / total
+        return summed(table.fold(add, zeros), table.axes) / total
 
     mean = mean_of(lambda unit: unit)
     spread = reach * jnp.sqrt(mean_of(lambda unit: (unit - mean[None]) ** 2))

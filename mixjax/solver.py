@@ -107,7 +107,7 @@ def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progres
     """Before the first iteration."""
     state = solver.init(mixture, rows, scale)
     status = jnp.where(_is_finite(state), RUNNING, Status.NONFINITE)
-    too_few = jnp.sum(rows.weights > 0) < mixture.n_components
+    too_few = rows.n_present < mixture.n_components
     status = jnp.where(too_few, Status.TOO_FEW_ROWS, status)
     status = jnp.where(rows.nonfinite, Status.NONFINITE, status)
     return Progress(state, jnp.int32(0), status.astype(jnp.int32))

@@ -62,6 +62,7 @@ def plain_vmap(k: int, **options: Any) -> Callable[[np.ndarray], Any]:
 def speed(shape: tuple[int, int, int, int], n_looped: int, repeats: int) -> dict[str, Any]:
     """The same number of iterations, 20, from k-means."""
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
     n_tables, k = shape[0], shape[3]
     xs = tables(*shape)
@@ -71,6 +72,10 @@ def speed(shape: tuple[int, int, int, int], n_looped: int, repeats: int) -> dict
         for x in xs[:n_looped]:
             GaussianMixture(k, tol=0.0, max_iter=20, random_state=0).fit(x)
 
+    def loop_on_one_thread() -> None:
+        with threadpool_limits(1):  # its threads cost more than they bring on small tables
+            loop()
+
     def batch() -> Any:
         return jax.block_until_ready(mixjax.fit_batch(KEY, xs, k, tol=0.0, max_iter=20))
 
@@ -78,12 +83,19 @@ def speed(shape: tuple[int, int, int, int], n_looped: int, repeats: int) -> dict
     fits = batch()
     first = time.perf_counter() - begin
     sound = float(np.isin(np.asarray(fits.status), (0, 1)).mean())
-    runs = {"fit_batch": batch, "vmap": lambda: vmapped(xs), "sklearn": loop}
+    runs = {
+        "fit_batch": batch,
+        "vmap": lambda: vmapped(xs),
+        "sklearn": loop,
+        "one thread": loop_on_one_thread,
+    }
     seconds = medians(runs, repeats)
     ours, theirs = seconds["fit_batch"] / n_tables, seconds["sklearn"] / n_looped
+    one_thread = seconds["one thread"] / n_looped
     return {
         "shape": shape, "fit_batch_us": 1e6 * ours, "vmap_us": 1e6 * seconds["vmap"] / n_tables,
         "sklearn_us": 1e6 * theirs, "times_sklearn": theirs / ours, "first_call_s": first,
+        "one_thread_us": 1e6 * one_thread, "times_one_thread": one_thread / ours,
         "sound": sound,
     }  # fmt: skip
 
@@ -152,7 +164,8 @@ def main() -> None:
             print(
                 f"{n_tables:,} tables of {n}×{d}, K={k}, 20 iterations: {row['fit_batch_us']:.0f} µs a "
                 f"model, vmap(fit) {row['vmap_us']:.0f} µs, scikit-learn {row['sklearn_us']:.0f} µs: "
-                f"{row['times_sklearn']:.0f}×; first call {row['first_call_s']:.1f} s"
+                f"{row['times_sklearn']:.0f}× (on one thread {row['one_thread_us']:.0f} µs: "
+                f"{row['times_one_thread']:.0f}×); first call {row['first_call_s']:.1f} s"
             )
     if "uneven" in wanted:
         row = results["uneven"] = uneven(100 if args.smoke else 4_000, args.repeats)

@@ -10,6 +10,7 @@ the file read without doing anything with it.
 
 import argparse
 import json
+import statistics
 import tempfile
 import threading
 import time
@@ -92,8 +93,10 @@ def measure(path: Path, n_rows: int, n_in_memory: int) -> dict[str, Any]:
         return mixjax.fit_from(begin, rows, tol=0.0, max_iter=max_iter)
 
     in_memory(1)
-    few, many = seconds_of(lambda: in_memory(2)), seconds_of(lambda: in_memory(12))
-    memory_rate = n_in_memory / ((many - few) / 10)
+    each = [
+        (seconds_of(lambda: in_memory(8)) - seconds_of(lambda: in_memory(2))) / 6 for _ in range(5)
+    ]
+    memory_rate = n_in_memory / statistics.median(each)
     rate, reading_rate = n_rows / a_pass, n_rows / reading
     return {
         "gb": n_rows * D * 4 / 1e9, "rows": n_rows, "seconds_a_pass": a_pass,

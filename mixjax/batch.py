@@ -308,7 +308,7 @@ def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
         # A program for small tables keeps one core busy.
-        devices = devices * len(os.sched_getaffinity(0))
+        devices = devices * _n_cores()
     devices = devices[: max(1, -(-n_lanes // shape[1]))]
     pools = [Pool(work, device, shape, options) for device in devices]
     if pools[0].step():  # compiles for the others
@@ -329,6 +329,13 @@ def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None
                 job.result()
         finally:
             stop.set()
+
+
+def _n_cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:

@@ -23,7 +23,7 @@ from .start import Start
 
 # Lanes that iterate together: on a CPU they share the cache, and wait for the slowest of
 # few; an accelerator wants many.
-ABREAST = {"cpu": 32}
+ABREAST = {"cpu": 64}
 ABREAST_ELSEWHERE = 1024
 # Numbers of the tables that a pool holds, unless it is told how many lanes.
 POOL_SIZE = {"cpu": 2**22}

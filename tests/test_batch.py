@@ -31,22 +31,22 @@ def assert_same_bits(a, b):
         np.testing.assert_array_equal(np.asarray(left), np.asarray(right))
 
 
-def assert_same_fit(a, b, atol=1e-4):
-    """The same optimum; where ``tol`` stops may differ by an iteration."""
-    np.testing.assert_allclose(a.energy, b.energy, atol=2e-3)
+def assert_same_fit(a, b):
+    """The same to rounding, of which EM makes more than it gets."""
+    np.testing.assert_allclose(a.energy, b.energy, atol=1e-4)
     assert int(a.status) == int(b.status)
     for left, right in zip(jax.tree.leaves(a.mixture), jax.tree.leaves(b.mixture), strict=True):
-        np.testing.assert_allclose(left, right, atol=0.05, rtol=0.05)
+        np.testing.assert_allclose(left, right, atol=5e-3, rtol=5e-3)
 
 
-def test_a_lane_is_the_fit_of_its_table(family, seed):
-    rng = np.random.default_rng(seed)
-    xs = tables(rng, 5, 70, 2)
-    fits = mixjax.fit_batch(KEY, xs, 2, family=family, tol=0.0, max_iter=5)
-    assert len(fits) == 5
-    for i, x in enumerate(xs):
-        alone = mixjax.fit(lane_key(i), x, 2, family=family, tol=0.0, max_iter=5)
-        assert_same_fit(fits[i], alone)
+def test_a_lane_is_the_fit_of_its_table(family):
+    options = {"family": family, "tol": 0.0, "max_iter": 5}
+    for seed in range(3):
+        xs = tables(np.random.default_rng(seed), 5, 70, 2)
+        fits = mixjax.fit_batch(KEY, xs, 2, **options)
+        assert len(fits) == 5
+        for i, x in enumerate(xs):
+            assert_same_fit(fits[i], mixjax.fit(lane_key(i), x, 2, **options))
 
 
 def test_float64_stays_float64(float64):
@@ -133,7 +133,10 @@ def test_a_gradient_solver_fits_in_batches_too():
     solver = mixjax.Gradient(optax.adam(1e-2))
     fits = mixjax.fit_batch(KEY, xs, 2, solver=solver, max_iter=10)
     alone = mixjax.fit(lane_key(1), xs[1], 2, solver=solver, max_iter=10)
-    assert_same_fit(fits[1], alone)
+    # Adam divides by the gradient's own size: rounding grows tenfold.
+    np.testing.assert_allclose(fits[1].energy, alone.energy, atol=2e-3)
+    means = fits[1].mixture.components.means
+    np.testing.assert_allclose(means, alone.mixture.components.means, atol=0.02)
 
 
 def test_groups_are_the_tables_of_their_rows():

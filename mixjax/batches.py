@@ -102,7 +102,7 @@ def read_ahead(items: Iterable[Any], most: int = 2) -> Iterator[Iterator[Any]]:
         yield taken()
     finally:
         stopped.set()
-        thread.join()
+        thread.join(timeout=5)  # it may be waiting for a source that has nothing to give
 
 
 def _of_path(path: Path) -> Batches:

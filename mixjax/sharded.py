@@ -35,8 +35,10 @@ def row_mesh(x: Array) -> RowMesh | None:
             f"x is sharded as {sharding.spec}: spread its rows over the devices and keep its "
             "columns together, PartitionSpec('rows', None)"
         )
+    if spec[0] is None:  # every device has all rows
+        return None
     axes = spec[0] if isinstance(spec[0], tuple) else (spec[0],)
-    return RowMesh(mesh, tuple(axis for axis in axes if axis is not None))
+    return RowMesh(mesh, axes)
 
 
 def on_shards(

@@ -109,7 +109,8 @@ def fit_stream(
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the most iterations.
       checkpoint: a file in which to keep what is done. If it is there, the fit goes on
-        from it, and ends with the same mixture as if it had not been interrupted.
+        from it, and ends with the same mixture as if it had not been interrupted. (With
+        a larger ``max_iter`` it goes on; a fit that has converged stays as it is.)
       checkpoint_seconds: how often it is written, beside the end of every pass.
       progress: whether to show a progress bar (needs rich).
 
@@ -137,6 +138,8 @@ def fit_stream(
     Algorithm (1998), section 3, for sums over parts of the data.
     """
     checks.key(key)
+    if not checks.is_concrete(key):
+        raise TypeError(checks.HOST_ONLY.format("fit_stream", "mixjax.fit"))
     if not isinstance(solver, EM):
         raise TypeError(f"fit_stream fits by mixjax.EM, got {solver!r}")
     family = checks.family(family)

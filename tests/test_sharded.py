@@ -109,6 +109,8 @@ ONE_PROCESS = """
         assert "fitted by mixjax.EM" in str(caught)
     else:
         raise AssertionError("not refused")
+    same = mixjax.fit(key, jax.device_put(x, NamedSharding(mesh, P())), 2, max_iter=1)
+    assert far(same, mixjax.fit(key, x, 2, max_iter=1)) < bound
     nan = x.copy()
     nan[3900, 1] = np.nan
     status = mixjax.fit(key, jax.device_put(nan, NamedSharding(mesh, P("hosts"))), 2).status

@@ -284,6 +284,8 @@ def test_bad_input_is_named(tmp_path):
     refused(TypeError, "list of 2 things", [[x, x[:, 0]]])
     refused(ValueError, r"batch 0 must have shape", [x[:, 0]])
     refused(TypeError, "batches must be a function", 5)
+    with pytest.raises(TypeError, match="fit_stream runs on the host"):
+        jax.jit(lambda key: mixjax.fit_stream(key, [x], 2))(KEY)
     refused(TypeError, "fits by mixjax.EM", [x], solver=mixjax.EM)
     refused(FileNotFoundError, "no file or folder", tmp_path / "none.npy")
     refused(ValueError, "no .npy or .parquet files", tmp_path)

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
+
+from .sharded import row_mesh
 
 # Numbers that are read from a file at a time.
 PIECE = 2**20
@@ -38,6 +42,17 @@ def batches_of(source: Any) -> Batches:
             f"{type(source).__name__}"
         )
     return lambda: (_rows_of(batch, i) for i, batch in enumerate(begin()))
+
+
+def mesh_of(source: Any) -> Mesh | None:
+    """The mesh over which the first batch is spread, if it is."""
+    if isinstance(source, str | os.PathLike | np.ndarray | Iterator) or jax.device_count() == 1:
+        return None
+    if not (callable(source) or isinstance(source, Iterable)):
+        return None
+    first = next(iter(source() if callable(source) else source), None)
+    where = row_mesh(first) if isinstance(first, jax.Array) else None
+    return None if where is None else where.mesh
 
 
 class Block(NamedTuple):
@@ -169,10 +184,21 @@ def _rows_of(batch: Any, number: int) -> np.ndarray:
                 "for example lambda: (x for x, labels in loader)"
             )
         batch = batch[0]
+    if isinstance(batch, jax.Array) and not batch.is_fully_addressable:
+        batch = _own_rows(batch)
     rows = _floating(np.asarray(batch), name)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"{name} must have shape (rows, columns), got {rows.shape}")
     return rows
+
+
+def _own_rows(batch: jax.Array) -> np.ndarray:
+    """The rows that this process holds; of those that several hold, the first does."""
+    row_mesh(batch)  # refuses columns that are spread
+    shards = [shard for shard in batch.addressable_shards if shard.replica_id == 0]
+    shards.sort(key=lambda shard: shard.index[0].start or 0)
+    rows = [np.asarray(shard.data) for shard in shards]
+    return np.concatenate(rows) if rows else np.empty((0, *batch.shape[1:]), batch.dtype)
 
 
 def _floating(rows: np.ndarray, name: str) -> np.ndarray:

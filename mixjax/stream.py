@@ -2,7 +2,6 @@
 
 import functools
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from . import checks
-from .batches import Batches, batches_of, blocks_of, read_ahead
+from .batches import Batches, batches_of, blocks_of, mesh_of, read_ahead
+from .checkpoint import Checkpoint, Saved
 from .em import EM, EMState, e_step, m_step_of
 from .families.family import Family
 from .families.gaussian import Gaussian
-from .files import digest_of, filled, named, read_arrays, require_folder, write_arrays
+from .files import digest_of
 from .fit import check_options, first_mixture, in_units
 from .mixture import Mixture, ridge, unscaled
 from .outcome import Fit
+from .processes import Team
 from .progress import progress_bar
 from .pytree import pytree
 from .rows import Table
 from .scaling import Scale
 from .solver import RUNNING, Progress, accepted
 from .start import Start, kmeans
-from .survey import Survey, surveyed
+from .survey import Survey, merged, surveyed
 
 # Rows that the start looks at, and numbers in a block on the device.
 SAMPLE = 2**16
 BLOCK = 2**21
-FORM, VERSION = "mixjax stream", 1
 
 
 @pytree
@@ -64,12 +65,16 @@ class Streamed:
     Attributes:
       progress: the mixture of the last pass, its energy and its statistics.
       candidate: the mixture of the pass under way.
-      sums: of that pass.
+      sums: of that pass so far, on each device of this process.
     """
 
     progress: Progress
     candidate: Mixture
-    sums: Sums
+    sums: tuple[Sums, ...]
+
+    def saved(self) -> Saved:
+        """As a checkpoint keeps it."""
+        return Saved((self.progress, self.candidate), int(self.progress.n_iter), self.sums)
 
 
 def fit_stream(
@@ -82,6 +87,7 @@ def fit_stream(
     solver: EM = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
+    mesh: Mesh | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = False,
@@ -94,6 +100,11 @@ def fit_stream(
     step from sums, see its `statistics`, which raises the likelihood as well.) The host
     reads the next block while the device works on this one. A first pass takes the scale
     of the columns and an even sample of 65,536 rows, from which the start is made.
+
+    With a mesh the blocks go to its devices in turn, and several processes (see
+    `jax.distributed.initialize`) fit one mixture: each goes through rows of its own, and
+    once an iteration their sums are added, by one all-reduce of 1 + K + K D + K D² numbers.
+    Batches may themselves be arrays that are spread over a mesh, by rows.
 
     Args:
       key: a typed random key.
@@ -108,9 +119,14 @@ def fit_stream(
       solver: `EM`, with its ``reg_covar``.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the most iterations.
+      mesh: the devices to work on, of all processes that take part; None is that of the
+        batches, where they are spread over one, and else the default device.
       checkpoint: a file in which to keep what is done. If it is there, the fit goes on
         from it, and ends with the same mixture as if it had not been interrupted. (With
-        a larger ``max_iter`` it goes on; a fit that has converged stays as it is.)
+        a larger ``max_iter`` it goes on; a fit that has converged stays as it is.) Of
+        several processes, all but the first add their number to its name; where one
+        finds no file, or where the rows were dealt out anew, it takes what the others
+        know and begins the iteration under way again.
       checkpoint_seconds: how often it is written, beside the end of every pass.
       progress: whether to show a progress bar (needs rich).
 
@@ -123,6 +139,7 @@ def fit_stream(
       ValueError: an empty stream, batches of different widths, NaN or infinity (batch and
         row are named), fewer rows than components, rows that changed between passes, a
         checkpoint of another fit, shape or version.
+      RuntimeError: another process of the mesh failed.
 
     Example:
       >>> import jax, numpy as np, mixjax
@@ -143,8 +160,12 @@ def fit_stream(
     if not isinstance(solver, EM):
         raise TypeError(f"fit_stream fits by mixjax.EM, got {solver!r}")
     family = checks.family(family)
+    team = Team.of(mesh_of(batches) if mesh is None else mesh)
     source = batches_of(batches)
-    survey = surveyed(source, np.asarray(jax.random.key_data(key)), SAMPLE)
+    seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)
+    with team.together():
+        own = surveyed(source, seed, SAMPLE)
+    survey = merged(own, team, SAMPLE)
     n_components = checks.n_components(n_components, survey.n_rows)
     given = start if isinstance(start, Mixture) else None
     rule = kmeans if isinstance(start, Mixture) else start
@@ -161,28 +182,35 @@ def fit_stream(
         mixture = unscaled(given, scale, family.scaling)
     reg = ridge(solver.reg_covar, scale)
     tolerance = jnp.asarray(tol, survey.dtype)
-    length = min(max(1, BLOCK // survey.n_features), survey.n_rows)
-    state = _begun(mixture, scale, length)
+    length = min(max(1, BLOCK // survey.n_features), max(own.n_rows, 1))
+    state = _begun(mixture, scale, length, len(team.devices))
     file = None
     if checkpoint is not None:
-        what = f"{survey.n_rows} {length} {n_components} {family.__name__} {_name_of(rule)}"
-        identity = (key, survey.low, survey.high, survey.mean, survey.variance, solver, given)
-        file = _Checkpoint(Path(checkpoint), digest_of(what, identity), checkpoint_seconds)
-        state = file.read(state)
+        what = f"{survey.n_rows} {n_components} {family.__name__} {_name_of(rule)}"
+        fit = digest_of(what, (key, survey.low, survey.high, solver, given))
+        dealt = f"{own.n_rows} {length} {len(team.devices)}"
+        rows = digest_of(dealt, (own.low, own.high, own.mean, own.variance))
+        file = Checkpoint(Path(checkpoint), fit, rows, checkpoint_seconds, team)
+        saved = file.resumed(state.saved())
+        state = Streamed(saved.common[0], saved.common[1], saved.own)
 
-    n_blocks = -(-survey.n_rows // length)
-    with progress_bar("fitting", "pass", int(max_iter) + 1, 0, progress) as show:
+    n_blocks = -(-own.n_rows // length)
+    shown = progress and team.rank == 0
+    with progress_bar("fitting", "pass", int(max_iter) + 1, 0, shown) as show:
         while _goes_on(state.progress, max_iter):
 
             def seen(state: Streamed, block: int) -> None:
                 show(int(state.progress.n_iter) + 1, f"block {block} of {n_blocks}")
-                if file is not None:
-                    file.write_now_and_then(state)
+                if file is not None and file.due:
+                    file.write(state.saved())
 
-            state = _one_pass(state, source, survey, length, scale, seen)
-            state = _concluded(state, reg, tolerance)
+            with team.together():
+                state = _one_pass(state, source, own, length, scale, team, seen)
+            total = team.sum(_total(state.sums))
+            after, candidate = _concluded(state.progress, state.candidate, total, reg, tolerance)
+            state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
             if file is not None:
-                file.write(state)
+                file.write(state.saved())
     return in_units(state.progress.solution(), scale, family)
 
 
@@ -232,8 +260,8 @@ def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Su
     return sums.plus(_sums_of_block(mixture, scale, x, n))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _begun(mixture: Mixture, scale: Scale, length: int) -> Streamed:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
     """Before the first pass, after which 0 iterations are done."""
     dtype = scale.shift.dtype
     x = jax.ShapeDtypeStruct((length, scale.shift.shape[0]), dtype)
@@ -241,78 +269,57 @@ def _begun(mixture: Mixture, scale: Scale, length: int) -> Streamed:
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     before = EMState(mixture, jnp.asarray(jnp.inf, dtype), zeros[1])
     progress = Progress(before, jnp.int32(-1), jnp.int32(RUNNING))
-    return Streamed(progress, mixture, Sums(zeros, zeros, jnp.int32(0)))
+    return Streamed(progress, mixture, (Sums(zeros, zeros, jnp.int32(0)),) * n_devices)
 
 
 def _one_pass(
     state: Streamed,
     source: Batches,
-    survey: Survey,
+    own: Survey,
     length: int,
     scale: Scale,
+    team: Team,
     seen: Callable[[Streamed, int], None],
 ) -> Streamed:
     """The state with the sums of all blocks, those that are in it already left out."""
-    n_seen = int(state.sums.n_blocks)
+    n_seen = sum(int(sums.n_blocks) for sums in state.sums)
     n_rows = 0
+    sums = [jax.device_put(s, device) for s, device in zip(state.sums, team.devices, strict=True)]
+    known = [jax.device_put((state.candidate, scale), device) for device in team.devices]
 
     # The thread that reads touches no JAX: its settings would not be those of the caller.
-    blocks_to_come = blocks_of(source, length, survey.n_features, survey.dtype)
+    blocks_to_come = blocks_of(source, length, len(scale.shift), scale.shift.dtype)
     with read_ahead(blocks_to_come) as blocks:
         for i, block in enumerate(blocks):
             n_rows += block.n
             if i < n_seen:
                 continue
-            sums = _added(state.sums, state.candidate, scale, block.rows, np.int32(block.n))
-            # The device is at most one block behind: what waits in its queue takes memory.
-            jax.block_until_ready(state.sums)
-            state = Streamed(state.progress, state.candidate, sums)
+            turn = i % len(sums)
+            # A device is at most one block behind: what waits in its queue takes memory.
+            jax.block_until_ready(sums[turn])
+            sums[turn] = _added(sums[turn], *known[turn], block.rows, np.int32(block.n))
+            state = Streamed(state.progress, state.candidate, tuple(sums))
             seen(state, i + 1)
-    if n_rows != survey.n_rows:
+    if n_rows != own.n_rows:
         raise ValueError(
-            f"the first pass over batches gave {survey.n_rows} rows, a later one {n_rows}: give "
+            f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: give "
             "a source that can be gone through again and again with the same rows"
         )
     return state
 
 
+def _total(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
+    """Over the devices of this process."""
+    totals = [jax.device_get(of_one.total) for of_one in sums]
+    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=leaves[0].dtype), *totals)
+
+
 @jax.jit
-def _concluded(state: Streamed, reg: Array, tol: Array) -> Streamed:
+def _concluded(
+    progress: Progress, candidate: Mixture, total: tuple[Any, Any, Any], reg: Array, tol: Array
+) -> tuple[Progress, Mixture]:
     """After a whole pass: whether its mixture is kept, and the mixture of the next one."""
-    energy, stats, n_rows = state.sums.total
-    progress = accepted(state.progress, EMState(state.candidate, energy / n_rows, stats), tol)
+    energy, stats, n_rows = total
+    progress = accepted(progress, EMState(candidate, energy / n_rows, stats), tol)
     kept = progress.state
-    zeros = jax.tree.map(jnp.zeros_like, state.sums)
-    return Streamed(progress, m_step_of(kept.mixture.components, kept.stats, reg), zeros)
-
-
-class _Checkpoint:
-    """The file of an unfinished fit, and the digest of what that fit is."""
-
-    def __init__(self, path: Path, digest: str, seconds: float) -> None:
-        require_folder(path)
-        self.path, self.digest, self.seconds = path, digest, seconds
-        self.last = time.monotonic()
-
-    def read(self, begun: Streamed) -> Streamed:
-        """The state to go on from: that of the file, or where there is none the one given."""
-        if not self.path.exists():
-            return begun
-        header, arrays = read_arrays(self.path, FORM, VERSION)
-        if header["digest"] != self.digest:
-            raise ValueError(
-                f"{self.path.name} is the checkpoint of another fit (another key, stream, number "
-                "of components, family, start or solver): give this one a file of its own, or "
-                "delete that one"
-            )
-        return filled(begun, arrays, self.path.name)
-
-    def write(self, state: Streamed) -> None:
-        write_arrays(
-            self.path, {"format": FORM, "version": VERSION, "digest": self.digest}, named(state)
-        )
-        self.last = time.monotonic()
-
-    def write_now_and_then(self, state: Streamed) -> None:
-        if time.monotonic() - self.last >= self.seconds:
-            self.write(state)
+    return progress, m_step_of(kept.mixture.components, kept.stats, reg)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .batches import Batches
+from .processes import Team
 from .scaling import Scale, Scaling, scale_of
 
 
@@ -14,7 +15,7 @@ class Survey(NamedTuple):
     """What is known of the rows of a stream before anything is fitted.
 
     Attributes:
-      n_rows: N.
+      n_rows: N; 0 if there are none, and then nothing else is known.
       dtype: float32 or float64.
       low, high, mean, variance: (D,) of each column, in float64.
       sample: (n, D) rows drawn evenly without replacement; all of them if they are few.
@@ -92,6 +93,46 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
             kept = np.sort(np.argpartition(tickets, n_sample)[:n_sample])
             sample, tickets, numbers = sample[kept], tickets[kept], numbers[kept]
         n = total
-    if n == 0:
+    return Survey(n, dtype, low, high, mean, squares / max(n, 1), sample)
+
+
+def merged(own: Survey, team: Team, n_sample: int) -> Survey:
+    """What all processes of a team know together, the rows of the first one coming first."""
+    n_rows, widths, sizes = team.told(
+        np.array([own.n_rows, own.n_features, own.sample.dtype.itemsize])
+    ).T
+    total = int(n_rows.sum())
+    if total == 0:
         raise ValueError("batches gave no rows: the stream is empty")
-    return Survey(n, dtype, low, high, mean, squares / n, sample)
+    forms = sorted(set(zip(widths[n_rows > 0].tolist(), sizes[n_rows > 0].tolist(), strict=True)))
+    if len(forms) > 1:
+        raise ValueError(
+            "the processes gave rows of different forms (columns, bytes a number): "
+            f"{', '.join(map(str, forms))}"
+        )
+    width, size = forms[0]
+    if own.n_rows == 0:
+        dtype = np.dtype(f"f{size}")
+        zeros = np.zeros(width)
+        own = Survey(0, dtype, zeros, zeros, zeros, zeros, np.zeros((0, width), dtype))
+
+    columns = team.told(np.stack([own.low, own.high, own.mean, own.variance]))[n_rows > 0]
+    n, (low, high, mean, variance) = 0, columns[0]
+    for more, (least, most, own_mean, own_variance) in zip(
+        n_rows[n_rows > 0], columns, strict=True
+    ):
+        low, high = np.minimum(low, least), np.maximum(high, most)
+        share = more / (n + more)
+        step = own_mean - mean
+        variance = variance + share * (own_variance - variance + step**2 * (1 - share))
+        mean = mean + share * step
+        n += more
+
+    # As many of the sample as its process has of the rows.
+    shares = np.minimum(n_rows, n_sample * n_rows // total) if total > n_sample else n_rows
+    padded = np.zeros((int(shares.max()), width), own.sample.dtype)
+    mine = int(shares[team.rank])
+    padded[:mine] = own.sample[np.arange(mine) * len(own.sample) // max(mine, 1)]
+    samples = team.told(padded)
+    sample = np.concatenate([rows[:some] for rows, some in zip(samples, shares, strict=True)])
+    return Survey(total, own.dtype, low, high, mean, variance, sample)

@@ -1,29 +1,9 @@
-"""Rows spread over devices and processes: the fit of one device, and one all-reduce."""
+"""Rows spread over devices: the fit of one device, and one all-reduce."""
 
-import os
-import socket
 import subprocess
-import sys
-import textwrap
 
-import numpy as np
 import pytest
-
-COMMON = """
-    import re, sys
-    import jax, jax.numpy as jnp, numpy as np
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-    import mixjax
-
-    def table(n, dtype):
-        rng = np.random.default_rng(0)
-        x = rng.normal(size=(n, 3)) @ rng.normal(size=(3, 3)) + 5 * rng.integers(0, 2, (n, 1))
-        return x.astype(dtype)
-
-    def far(a, b):
-        leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-        return max(np.abs(np.asarray(u) - np.asarray(v)).max() / max(np.abs(np.asarray(v)).max(), 1) for u, v in leaves)
-"""
+from launch import environment, program
 
 ONE_PROCESS = """
     dtype, bound = ("float64", 1e-10) if sys.argv[1] == "float64" else ("float32", 1e-5)
@@ -56,6 +36,15 @@ ONE_PROCESS = """
     assert far(best, alone) < 10 * bound
     laplace = [mixjax.fit(key, xs, 2, family=mixjax.Laplace, tol=0.0, max_iter=n) for n in (0, 9)]
     assert laplace[1].energy < laplace[0].energy
+
+    # A stream, whose blocks the devices take in turn.
+    from mixjax import stream
+    stream.BLOCK = 900
+    for batches, where in (([x[:1500], x[1500:]], mesh), ([xs, xs[:8]], None)):
+        rows = np.concatenate([np.asarray(batch) for batch in batches])
+        alone = mixjax.fit(key, rows, 2, **options)
+        streamed = mixjax.fit_stream(key, batches, 2, mesh=where, **options)
+        assert far(streamed, alone) < bound, far(streamed, alone)
 
     # What goes between devices, in the compiled text.
     from mixjax.fit import _fit_shards_from
@@ -117,75 +106,9 @@ ONE_PROCESS = """
     assert status == mixjax.Status.NONFINITE
 """
 
-SEVERAL_PROCESSES = """
-    n, i, port, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=n, process_id=i)
-    assert jax.process_count() == n
-    mesh = Mesh(np.array(jax.devices()), ("rows",))
-    x = table(2000, "float32")
-    own = np.split(x, n)[i]  # each has its own rows, and never sees those of the others
-    xs = jax.make_array_from_process_local_data(NamedSharding(mesh, P("rows", None)), own)
-    fit = mixjax.fit(jax.random.key(0), xs, 2, tol=0.0, max_iter=5)
-    energy = mixjax.energy(jax.tree.map(np.asarray, fit.mixture), xs)
-    mine = np.concatenate([np.asarray(s.data) for s in energy.addressable_shards])
-    np.savez(out, mine, *[np.asarray(leaf) for leaf in jax.tree.leaves(fit)])
-"""
-
-
-def environment(n_devices):
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={n_devices}"
-    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-
-
-def program(text):
-    return [sys.executable, "-c", textwrap.dedent(COMMON) + textwrap.dedent(text)]
-
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_eight_devices_give_what_one_gives(dtype):
     command = [*program(ONE_PROCESS), dtype]
     done = subprocess.run(command, env=environment(8), capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
-
-
-def alone():
-    import jax
-
-    import mixjax
-
-    names = {}
-    exec(textwrap.dedent(COMMON), names)
-    x = names["table"](2000, "float32")
-    fit = mixjax.fit(jax.random.key(0), x, 2, tol=0.0, max_iter=5)
-    return fit, np.asarray(mixjax.energy(fit.mixture, x))
-
-
-@pytest.mark.parametrize("n", [2, 4])
-def test_processes_that_talk_over_the_network_give_what_one_gives(n, tmp_path):
-    import jax
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = program(SEVERAL_PROCESSES)
-    outs = [tmp_path / f"{i}.npz" for i in range(n)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(n), str(i), str(port), str(outs[i])], env=environment(1),
-            stderr=subprocess.PIPE, text=True,
-        )
-        for i in range(n)
-    ]  # fmt: skip
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * n, errors[0][-3000:]
-    fit, energy = alone()
-    saved = [np.load(out) for out in outs]
-    for name in saved[0].files[1:]:
-        for other in saved[1:]:
-            np.testing.assert_array_equal(saved[0][name], other[name])
-    expected = [np.asarray(leaf) for leaf in jax.tree.leaves(fit)]
-    for name, leaf in zip(saved[0].files[1:], expected, strict=True):
-        np.testing.assert_allclose(saved[0][name], leaf, atol=1e-5 * max(1, np.abs(leaf).max()))
-    together = np.concatenate([file[file.files[0]] for file in saved])
-    np.testing.assert_allclose(together, energy, atol=1e-4)

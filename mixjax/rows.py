@@ -21,9 +21,11 @@ def block_length(n_rows: int, width: int) -> int:
 
     On a CPU a block should stay in the cache; an accelerator wants long ones.
     """
-    budget = 2**21 if jax.default_backend() == "cpu" else 2**26
-    longest = 3072 if jax.default_backend() == "cpu" else 2**17
-    length = int(np.clip(budget // max(width, 1), 256, longest))
+    on_cpu = jax.default_backend() == "cpu"
+    # Not only for speed: jaxlib 0.10.2 returns wrong sums of larger arrays on a CPU, where
+    # it fuses a product or two with the sum (jax issue 39103).
+    budget = 2**21 if on_cpu else 2**26
+    length = int(np.clip(budget // max(width, 1), 16 if on_cpu else 256, 3072 if on_cpu else 2**17))
     n_blocks = -(-n_rows // length)
     return min(n_rows, 16 * -(-n_rows // (16 * n_blocks)))
 
@@ -219,9 +221,9 @@ def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:
     """``f(x)`` for a function of rows, (N, D) -> (N, ...), computed in blocks."""
     n = x.shape[0]
     length = block_length(max(n, 1), width)
-    n_blocks = n // length if length else 0
-    if n_blocks <= 1:
+    if n <= length:
         return f(x)
+    n_blocks = n // length
     f = jax.checkpoint(f)
     whole = lax.map(f, x[: n_blocks * length].reshape(n_blocks, length, x.shape[1]))
     whole = whole.reshape(n_blocks * length, *whole.shape[2:])

@@ -2,7 +2,6 @@
 
 import functools
 import operator
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from .progress import progress_bar
 from .solver import Solver, Status
 from .start import Start, kmeans
 from .table_set import TableSet, grouped, listed
+from .workers import n_cores
 
 
 def fit_batch(
@@ -308,7 +308,7 @@ def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
         # A program for small tables keeps one core busy.
-        devices = devices * _n_cores()
+        devices = devices * n_cores()
     devices = devices[: max(1, -(-n_lanes // shape[1]))]
     pools = [Pool(work, device, shape, options) for device in devices]
     if pools[0].step():  # compiles for the others
@@ -329,13 +329,6 @@ def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None
                 job.result()
         finally:
             stop.set()
-
-
-def _n_cores() -> int:
-    """The cores that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:

@@ -43,21 +43,26 @@ class EM:
 
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> EMState:
         """The state before the first iteration."""
-        return self._expect(mixture, rows)
+        return self.expect(mixture, rows)
 
     def step(self, state: EMState, rows: Rows, scale: Scale) -> EMState:
         """One M-step and the E-step of its result."""
-        reg = ridge(self.reg_covar, scale)
-        old = state.mixture.components
-        if _in_one_pass(old, rows):
-            return self._expect(m_step_of(old, state.stats, reg), rows)
-        components = old.maximise(rows, soft_assignment(state.mixture), reg)
-        return self._expect(Mixture(log_shares(state.stats), components), rows)
+        return self.expect(self.maximise(state, rows, scale), rows)
 
-    def _expect(self, mixture: Mixture, rows: Rows) -> EMState:
+    def expect(self, mixture: Mixture, rows: Rows) -> EMState:
+        """The E-step: a mixture with its energy and its statistics."""
         sums = e_step if _in_one_pass(mixture.components, rows) else e_step_counts
         energy, stats = sums(mixture, rows)
         return EMState(mixture, energy / rows.total, stats)
+
+    def maximise(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
+        """The M-step: the mixture of highest likelihood for the statistics of the last one."""
+        reg = ridge(self.reg_covar, scale)
+        old = state.mixture.components
+        if _in_one_pass(old, rows):
+            return m_step_of(old, state.stats, reg)
+        components = old.maximise(rows, soft_assignment(state.mixture), reg)
+        return Mixture(log_shares(state.stats), components)
 
 
 def e_step(mixture: Mixture, rows: Rows, frame: Family | None = None) -> tuple[Array, Any]:
@@ -105,6 +110,8 @@ def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:
 def _in_one_pass(components: Family, rows: Rows) -> bool:
     """Whether the M-step is its sums, which the E-step can take along the way.
 
-    Rows that are spread over devices know of each other through sums alone.
+    Rows that are spread over devices know of each other through sums alone, and so do
+    those that were not sorted for a family that wants it.
     """
-    return type(components).maximise is Family.maximise or bool(rows.axes)
+    unsorted = components.order_statistics and rows.order is None
+    return type(components).maximise is Family.maximise or bool(rows.axes) or unsorted

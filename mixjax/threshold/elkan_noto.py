@@ -1,12 +1,12 @@
-"""From scores to decisions."""
+"""A threshold from labelled normal rows, where the others have no label."""
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from . import checks
-from .pytree import pytree
+from .. import checks
+from ..pytree import pytree
 
 
 @pytree

@@ -1,0 +1,126 @@
+"""Thresholds that keep their promise on new rows, from rows that were not fitted."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from ..pytree import pytree
+from .scores import between, scores_of
+
+
+@pytree
+class Conformal:
+    r"""A threshold and p-values, from the scores of normal rows set aside.
+
+    Attributes:
+      calibration: (n,) those scores, ascending.
+      alpha: () the highest rate of false alarms.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> rule = mixjax.threshold.conformal(jnp.arange(99.0), 0.05)
+      >>> rule.threshold.item(), rule.p_values(jnp.array([50.0, 1000.0])).tolist()
+      (94.0, [0.5, 0.009999999776482582])
+
+    Source: Bates et al., Testing for Outliers with Conformal p-values (2023), equation 2.
+    """
+
+    calibration: Array
+    alpha: Array
+
+    @property
+    def threshold(self) -> Array:
+        r"""() the $\lceil(n+1)(1-\alpha)\rceil$-th score; infinite if n is too small for alpha."""
+        n = self.calibration.shape[-1]
+        # A product that is a whole number may come out just below it.
+        eps = 4 * float(jnp.finfo(self.alpha.dtype).eps)
+        above = jnp.floor((n + 1) * self.alpha * (1 + eps)).astype(jnp.int32)
+        place = jnp.clip(n - above, 0, n - 1)[..., None]
+        last = jnp.take_along_axis(self.calibration, place, axis=-1)[..., 0]
+        return jnp.where(above > n, -jnp.inf, jnp.where(above > 0, last, jnp.inf))
+
+    def p_values(self, scores: ArrayLike) -> Array:
+        r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ of scores (N,); NaN counts as strangest of all.
+
+        For a new normal row, p is at most any t with a probability of at most t.
+        """
+        scores = jnp.asarray(scores)
+        n = self.calibration.shape[0]
+        below = jnp.searchsorted(self.calibration, scores, side="left")
+        return (1 + n - below).astype(self.calibration.dtype) / (n + 1)
+
+    def flags(self, scores: ArrayLike) -> Array:
+        """Which of the scores are above the threshold; NaN is."""
+        return ~(jnp.asarray(scores) <= self.threshold)
+
+
+def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
+    r"""Split conformal: at most a share alpha of new normal rows lies above the threshold.
+
+    The promise needs no model of the scores, only that new normal rows are drawn as the
+    calibration rows were, and that none of these was used to fit what scores them. It
+    holds on average over calibration sets; for one of n rows the rate is spread around
+    alpha by about $\sqrt{\alpha(1-\alpha)/n}$. An alpha below 1/(n + 1) cannot be promised:
+    the threshold is then infinite (see `peaks_over_threshold`).
+
+    Args:
+      calibration_scores: (n,) scores of normal rows that were not fitted.
+      alpha: the rate of false alarms, from 0 to 1.
+
+    Returns:
+      The threshold, and p-values for new scores.
+
+    Raises:
+      TypeError, ValueError: scores that are no floats, not of one axis or empty, or an
+        alpha that is no rate.
+
+    Example:
+      >>> import jax, mixjax
+      >>> scores = jax.random.normal(jax.random.key(0), (10_999,))
+      >>> rule = mixjax.threshold.conformal(scores[:999], 0.05)
+      >>> 0.03 < rule.flags(scores[999:]).mean() < 0.07
+      Array(True, dtype=bool)
+
+    Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005),
+    proposition 4.1; Laxhammar, Conformal Anomaly Detection (2014), section 4.
+    """
+    scores = scores_of(calibration_scores, "calibration_scores")
+    return Conformal(jnp.sort(scores), between(alpha, 0, 1, "alpha", scores))
+
+
+def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
+    r"""Which rows of a batch to flag, so that of those flagged a share ``rate`` is normal.
+
+    All with $p \le p_{(k)}$, for the largest k with $p_{(k)} \le k\,\text{rate}/N$. The
+    expected share of false alarms among the flagged is at most the rate times the share of
+    normal rows, for independent p-values and for those of one `conformal` calibration.
+
+    Args:
+      p_values: (N,) of the rows of the batch.
+      rate: the share of false alarms among what is flagged, from 0 to 1.
+
+    Returns:
+      (N,) bool.
+
+    Raises:
+      TypeError, ValueError: p-values that are no floats between 0 and 1 of one axis, or a
+        rate that is none.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> p = jnp.array([0.001, 0.02, 0.04, 0.5])
+      >>> mixjax.threshold.benjamini_hochberg(p, 0.05).tolist()
+      [True, True, False, False]
+
+    Source: Benjamini and Hochberg, Controlling the False Discovery Rate (1995), procedure
+    (1); Bates et al. (2023), theorem 2, for conformal p-values.
+    """
+    p = scores_of(p_values, "p_values")
+    rate = between(rate, 0, 1, "rate", p)
+    n = p.shape[0]
+    ordered = jnp.sort(p)
+    passed = ordered <= jnp.arange(1, n + 1, dtype=p.dtype) / n * rate
+    highest = jnp.max(jnp.where(passed, ordered, -1))
+    return p <= highest

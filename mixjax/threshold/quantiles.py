@@ -1,0 +1,73 @@
+"""Thresholds from the spread of the scores themselves."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .scores import between, scores_of
+
+# The standard deviation of a normal distribution, in median absolute deviations.
+NORMAL_MAD = 1.482602218505602
+
+
+def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
+    r"""The score below which ``percent`` of the scores lie: $\hat F^{-1}(\text{percent}/100)$.
+
+    It promises that about 100 - percent % of *these* scores lie above it, and nothing of
+    others: scores of the rows that a mixture was fitted to are lower than those of new
+    ones. For a promise about new rows see `conformal`.
+
+    Args:
+      scores: (N,) higher is stranger.
+      percent: from 0 to 100.
+
+    Returns:
+      () the threshold, interpolated between two scores.
+
+    Raises:
+      TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
+        percent that is not between 0 and 100.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> mixjax.threshold.percentile(jnp.arange(101.0), 80).item()
+      80.0
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 4.4.
+    """
+    scores = scores_of(scores)
+    percent = between(percent, 0, 100, "percent", scores)
+    return jnp.percentile(scores, percent)
+
+
+def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
+    r"""So many robust deviations above the median: $\mathrm{med} + n\cdot 1.4826\,\mathrm{MAD}$.
+
+    Where the scores are normally distributed but for fewer than half of them, however far
+    those are, a share of $1-\Phi(n)$ lies above: 0.13 % for n = 3. Energies are skewed to
+    the right, so that more do.
+
+    Args:
+      scores: (N,) higher is stranger.
+      n_deviations: n.
+
+    Returns:
+      () the threshold.
+
+    Raises:
+      TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
+        negative n.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> scores = jnp.array([1.0, 2.0, 3.0, 4.0, 1e9])
+      >>> round(mixjax.threshold.mad(scores, 2).item(), 3)
+      5.965
+
+    Source: Leys et al., Detecting Outliers: Do Not Use Standard Deviation around the Mean,
+    Use Absolute Deviation around the Median (2013), equation 1.
+    """
+    scores = scores_of(scores)
+    n = between(n_deviations, 0, jnp.inf, "n_deviations", scores)
+    median = jnp.median(scores)
+    return median + n * NORMAL_MAD * jnp.median(jnp.abs(scores - median))

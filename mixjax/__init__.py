@@ -2,7 +2,9 @@
 
 from . import threshold
 from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
+from .conditioning import Prediction, conditional, marginal, predict
 from .em import EM
+from .explain import feature_importance, suggest_columns, surprisal
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
 from .families.gaussian import Gaussian
@@ -40,6 +42,7 @@ __all__ = [
     "MeanLaplace",
     "Mixture",
     "Moments",
+    "Prediction",
     "Scaling",
     "Solver",
     "SphericalGaussian",
@@ -49,9 +52,11 @@ __all__ = [
     "TiedGaussian",
     "best",
     "check",
+    "conditional",
     "covariance_penalty",
     "energy",
     "energy_batch",
+    "feature_importance",
     "fit",
     "fit_batch",
     "fit_from",
@@ -62,11 +67,15 @@ __all__ = [
     "kmeans_plus_plus",
     "log_prob",
     "m_step",
+    "marginal",
+    "predict",
     "pytree",
     "random_responsibilities",
     "responsibilities",
     "responsibilities_batch",
     "sample",
+    "suggest_columns",
+    "surprisal",
     "threshold",
     "update",
 ]

@@ -140,6 +140,19 @@ class DiagonalGaussian(Family):
         nothing = jnp.zeros_like(self.means)
         return Moments(count, nothing, nothing + count[:, None])
 
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        y = (x[:, None] - self.means[None]) / self.scales[None]
+        return -0.5 * (y * y + LOG_2PI) - jnp.log(self.scales)[None]
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        return type(self)(self.means[:, columns], self.scales[:, columns])
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest``, whatever the others are."""
+        return self.marginal(rest)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[None])

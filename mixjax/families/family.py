@@ -165,6 +165,29 @@ class Family(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define own_statistics")
 
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate given the others of its row: (N, D) -> (N, K, D)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define coordinate_log_prob")
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        raise NotImplementedError(f"{type(self).__name__} does not define marginal")
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define conditional")
+
+    def take(self, index: Any) -> Self:
+        """Some of the components, by an index along their leading axis."""
+        return type(self)(**{name: value[index] for name, value in vars(self).items()})
+
+    @property
+    def covariances(self) -> Array:
+        """The covariance of each component: (K, D, D); diagonal unless a family says more."""
+        variances = self.variances
+        eye = jnp.eye(variances.shape[-1], dtype=variances.dtype)
+        return variances[..., None] * jnp.broadcast_to(eye, (*variances.shape, eye.shape[0]))
+
     @property
     def variances(self) -> Array:
         """The variance of each feature in each component: (K, D)."""

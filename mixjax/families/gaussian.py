@@ -35,6 +35,18 @@ def whitening_of_precision(precisions: Array) -> Array:
     return linalg.cholesky(flipped)[..., ::-1, ::-1].mT
 
 
+def conditioned(precisions: Array, rest: Any, columns: Any, away: Array) -> tuple[Array, Array]:
+    """The whitening (K, R, R) of the columns ``rest``, and how far their means move (K, R).
+
+    That is where ``columns`` are ``away`` (K, C) from their own means.
+    """
+    factors = whitening_of_precision(precisions[:, rest[:, None], rest[None]])
+    lower = linalg.inverse_lower(factors)
+    pull = jnp.sum(precisions[:, rest[:, None], columns[None]] * away[:, None], axis=-1)
+    whitened = jnp.sum(lower * pull[:, :, None], axis=-2)
+    return factors, -jnp.sum(lower * whitened[:, None], axis=-1)
+
+
 def covariance_of(factors: Array) -> Array:
     """The covariances (..., D, D) whose whitening is ``factors``."""
     lower = linalg.inverse_lower(factors)
@@ -194,6 +206,28 @@ class Gaussian(Family):
         nothing = jnp.zeros_like(self.means)
         unit = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]
         return Moments(count, nothing, count[:, None, None] * unit)
+
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate given the others of its row: (N, K, D).
+
+        With P the precision, x_d given the rest is normal of precision P_dd, and
+        (P (x - mean))_d / P_dd from its mean.
+        """
+        y = linalg.einsum("kij,nkj->nki", self.factors, x[:, None] - self.means[None])
+        pull = linalg.einsum("kij,nki->nkj", self.factors, y)
+        precision = jnp.sum(self.factors**2, axis=1)[None]
+        return 0.5 * (jnp.log(precision) - LOG_2PI - pull**2 / precision)
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        lower = linalg.inverse_lower(self.factors)[:, columns]
+        return type(self)(self.means[:, columns], whitening(linalg.matmul(lower, lower.mT)))
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        away = values[None] - self.means[:, columns]
+        factors, moved = conditioned(self.precisions, rest, columns, away)
+        return type(self)(self.means[:, rest] + moved, factors)
 
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""

@@ -134,6 +134,19 @@ class Laplace(Family):
         count, deviation = rows.sum(block)
         return self._bounded(locations, per_count(deviation, count), count, reg_covar)
 
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        distance = jnp.abs(x[:, None] - self.locations[None])
+        return -distance / self.scales[None] - (jnp.log(self.scales) + LOG_2)[None]
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        return type(self)(self.locations[:, columns], self.scales[:, columns])
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest``, whatever the others are."""
+        return self.marginal(rest)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""
         locations = self.locations * scale[None] + shift[None]

@@ -144,6 +144,20 @@ class SphericalGaussian(Family):
         """In units of each component: means of zero and squared distances of D."""
         return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count)
 
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        scales = self.scales[None, :, None]
+        y = (x[:, None] - self.means[None]) / scales
+        return -0.5 * (y * y + LOG_2PI) - jnp.log(scales)
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        return type(self)(self.means[:, columns], self.scales)
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest``, whatever the others are."""
+        return self.marginal(rest)
+
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``, where every entry of scale is the same."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[0])

@@ -13,6 +13,7 @@ from ..scaling import Scaling
 from .family import Family, Moments, few_digits_cancel, per_count, shaped
 from .gaussian import (
     LOG_2PI,
+    conditioned,
     covariance_of,
     diagonal,
     exp_diagonal,
@@ -164,6 +165,29 @@ class TiedGaussian(Family):
         """In the whitened frame: means of zero, and the identity for a scatter."""
         eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
         return Moments(count, jnp.zeros_like(self.means), jnp.sum(count) * eye)
+
+    def take(self, index: Any) -> Self:
+        """Some of the components, with the covariance of all of them."""
+        return type(self)(self.means[index], self.factor)
+
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each coordinate given the others of its row: (N, K, D)."""
+        y = linalg.einsum("ij,nkj->nki", self.factor, x[:, None] - self.means[None])
+        pull = linalg.einsum("ij,nki->nkj", self.factor, y)
+        precision = jnp.sum(self.factor**2, axis=0)[None, None]
+        return 0.5 * (jnp.log(precision) - LOG_2PI - pull**2 / precision)
+
+    def marginal(self, columns: Any) -> Self:
+        """The components of these columns (C,) alone."""
+        lower = linalg.inverse_lower(self.factor)[columns]
+        return type(self)(self.means[:, columns], whitening(linalg.matmul(lower, lower.T)))
+
+    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
+        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        away = values[None] - self.means[:, columns]
+        precision = linalg.matmul(self.factor.T, self.factor)
+        factors, moved = conditioned(precision[None], rest, columns, away)
+        return type(self)(self.means[:, rest] + moved, factors[0])
 
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``."""

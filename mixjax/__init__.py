@@ -1,8 +1,10 @@
 """mixjax: mixture models in JAX; the public names, and nothing else."""
 
 from . import threshold
+from .average import Average
 from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
 from .conditioning import Prediction, conditional, marginal, predict
+from .criteria import HeldOut, aic, bic, icl
 from .em import EM
 from .explain import feature_importance, suggest_columns, surprisal
 from .families.diagonal import DiagonalGaussian
@@ -25,6 +27,7 @@ from .mixture import (
 from .outcome import Fit, FitError, best, check
 from .pytree import pytree
 from .scaling import Scaling
+from .select import Selection, select
 from .solver import Solver, Status
 from .start import Start, kmeans, kmeans_plus_plus, random_responsibilities
 from .stepwise import Stepwise, update
@@ -32,25 +35,30 @@ from .stream import fit_stream
 
 __all__ = [
     "EM",
+    "Average",
     "DiagonalGaussian",
     "Family",
     "Fit",
     "FitError",
     "Gaussian",
     "Gradient",
+    "HeldOut",
     "Laplace",
     "MeanLaplace",
     "Mixture",
     "Moments",
     "Prediction",
     "Scaling",
+    "Selection",
     "Solver",
     "SphericalGaussian",
     "Start",
     "Status",
     "Stepwise",
     "TiedGaussian",
+    "aic",
     "best",
+    "bic",
     "check",
     "conditional",
     "covariance_penalty",
@@ -63,6 +71,7 @@ __all__ = [
     "fit_groups",
     "fit_history",
     "fit_stream",
+    "icl",
     "kmeans",
     "kmeans_plus_plus",
     "log_prob",
@@ -74,6 +83,7 @@ __all__ = [
     "responsibilities",
     "responsibilities_batch",
     "sample",
+    "select",
     "suggest_columns",
     "surprisal",
     "threshold",

@@ -205,6 +205,14 @@ def _checked(
     return rows, checks.row_weights(weights, rows), n_components
 
 
+@functools.partial(jax.jit, static_argnums=3)
+def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
+    """k-means++ seeds (most, D), of which the first k are those of k components."""
+    table = Table.of(x, weights, most)
+    rows, scale = standardized(table, Scaling.COLUMNS)
+    return _seeds(key, rows, most) * scale.scale[None] + scale.shift[None]
+
+
 def _squared_distances(x: Array, centres: Array) -> Array:
     """From a block x (D, C) to centres (K, D): (K, C)."""
     return jnp.sum((x[None] - centres[:, :, None]) ** 2, axis=1)

@@ -1,0 +1,240 @@
+"""Many candidates for one table: a family is compiled once, whatever the rest is.
+
+The number of components is not part of a program's shape here: a candidate with fewer of
+them than the largest has components whose weight is held at zero.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .em import EM, EMState
+from .families.family import Family
+from .families.laplace import Laplace, MeanLaplace
+from .fit import in_units
+from .mixture import Mixture, log_prob, ridge
+from .outcome import Fit
+from .rows import Rows, Table
+from .scaling import Scale, standardized
+from .solver import RUNNING, Progress, Solution, Status, accepted
+from .start import nested_seeds
+from .workers import n_cores
+
+# A weight of zero that is finite, as every parameter of a fit has to be.
+NOTHING = -1e30
+# Medians are slow: this begins at means, and goes on by the step from sums.
+BEGIN: dict[type[Family], type[Family]] = {Laplace: MeanLaplace}
+# Candidates that iterate together: on a CPU each has a core of its own.
+ABREAST = {"cpu": 1}
+ABREAST_ELSEWHERE = 16
+
+
+class Candidate(NamedTuple):
+    """What is tried.
+
+    Attributes:
+      family: the class of the components.
+      n_components: K.
+      reg_covar: the ridge, as a share of each column's variance.
+    """
+
+    family: type[Family]
+    n_components: int
+    reg_covar: float
+
+
+class Part(NamedTuple):
+    """Rows that are fitted together.
+
+    Attributes:
+      weights: (N,) of the rows.
+      labels: for each number of components, the nearest k-means++ seed of each row (N,).
+    """
+
+    weights: np.ndarray
+    labels: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Part":
+        """Seeds are drawn one after the other: those of fewer components are the first."""
+        seeds = np.asarray(nested_seeds(key, x, jnp.asarray(weights, x.dtype), most))
+        rows = np.asarray(x)
+        nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
+        labels = {}
+        for k, seed in enumerate(seeds):
+            distance = np.square(rows - seed).sum(axis=1)
+            label = np.where(distance < nearest, k, label).astype(np.int32)
+            nearest = np.minimum(distance, nearest)
+            labels[k + 1] = label
+        return cls(weights, labels)
+
+
+class Lane(NamedTuple):
+    """A fit that is asked for."""
+
+    candidate: Candidate
+    part: Part
+
+
+class Tried(NamedTuple):
+    """A fit, and the energies (N,) of all rows, also of those that had no weight."""
+
+    fit: Fit
+    energy: np.ndarray
+
+
+def fit_lanes(
+    x: Array,
+    lanes: Sequence[Lane],
+    most: dict[type[Family], int],
+    tol: float,
+    max_iter: int,
+    report: Callable[[int], None] = lambda n_done: None,
+) -> list[Tried]:
+    """Fit every lane, those of a family by one program; the results in their order.
+
+    Args:
+      x: (N, D) rows.
+      lanes: what to fit.
+      most: the largest number of components of each family, a part of its program.
+      tol: as that of `mixjax.fit`.
+      max_iter: as that of `mixjax.fit`.
+      report: is told how many are done.
+    """
+    results: list[Any] = [None] * len(lanes)
+    abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
+    chunks: list[list[int]] = []
+    for family in most:
+        own = [i for i, lane in enumerate(lanes) if lane.candidate.family is family]
+        chunks += [own[first : first + abreast] for first in range(0, len(own), abreast)]
+    x64 = bool(jax.config.read("jax_enable_x64"))
+
+    def work(chunk: list[int]) -> None:
+        with jax.enable_x64(x64):  # the caller's, which is not that of a new thread
+            own = [lanes[i] for i in chunk]
+            size = most[own[0].candidate.family]
+            for i, tried in zip(chunk, _tried(x, own, size, abreast, tol, max_iter), strict=True):
+                results[i] = tried
+
+    seen: set[type[Family]] = set()
+    firsts: list[list[int]] = []
+    others: list[list[int]] = []
+    for chunk in chunks:
+        family = lanes[chunk[0]].candidate.family
+        (others if family in seen else firsts).append(chunk)
+        seen.add(family)
+    n_done = 0
+    with ThreadPoolExecutor(n_cores()) as threads:
+        # One of each family first: their programs are compiled side by side, and once.
+        for part in (firsts, others):
+            for chunk, _ in zip(part, threads.map(work, part), strict=True):
+                n_done += len(chunk)
+                report(n_done)
+    return results
+
+
+def _tried(
+    x: Array, lanes: list[Lane], size: int, abreast: int, tol: float, max_iter: int
+) -> list[Tried]:
+    filled = lanes + [lanes[0]] * (abreast - len(lanes))  # programs are of one width
+    dtype = x.dtype
+    weights = jnp.asarray(np.stack([lane.part.weights for lane in filled]), dtype)
+    labels = np.stack([lane.part.labels[lane.candidate.n_components] for lane in filled])
+    n_components = jnp.asarray([lane.candidate.n_components for lane in filled], jnp.int32)
+    shares = jnp.asarray([lane.candidate.reg_covar for lane in filled], dtype)
+    stop = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32)
+    family = lanes[0].candidate.family
+    fits, energy = jax.device_get(
+        _fit_some(x, labels, weights, n_components, shares, *stop, size, family)
+    )
+    out = []
+    for i, lane in enumerate(lanes):
+        fit = jax.tree.map(lambda leaf, i=i: leaf[i], fits)
+        out.append(Tried(_without_the_rest(fit, lane.candidate.n_components), energy[i]))
+    return out
+
+
+def _without_the_rest(fit: Fit, k: int) -> Fit:
+    """With the first k components alone, which are those that have a weight."""
+    mixture = fit.mixture
+    components = mixture.components.take(slice(k))
+    return Fit(Mixture(mixture.log_weights[:k], components), fit.energy, fit.n_iter, fit.status)
+
+
+@functools.partial(jax.jit, static_argnums=(7, 8))
+def _fit_some(
+    x: Array,
+    labels: Array,
+    weights: Array,
+    n_components: Array,
+    shares: Array,
+    tol: Array,
+    max_iter: Array,
+    size: int,
+    family: type[Family],
+) -> tuple[Fit, Array]:
+    """Fits, and energies of all rows, of lanes with a leading axis each."""
+
+    def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
+        rows, scale = standardized(Table.of(x, weights, size), family.scaling)
+        active = jnp.arange(size) < n
+
+        def assignment(x: Array, index: Array) -> Array:
+            return (jnp.arange(size)[:, None] == labels[index][None]).astype(x.dtype)
+
+        em = EM(share * scale.variance)
+        begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
+        begin = begin.maximise(rows, assignment, ridge(em.reg_covar, scale))
+        even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
+        first = Mixture(even, family(**vars(begin)))
+        solution = _iterated(em, first, active, rows, scale, tol, max_iter)
+        fit = in_units(solution, scale, family)
+        return fit, -log_prob(fit.mixture, x)
+
+    lanes = (labels, weights, n_components, shares)
+    if labels.shape[0] == 1:
+        # Not under vmap, where a choice between two ways would take both of them.
+        alone = one(*(leaf[0] for leaf in lanes))
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+    return jax.vmap(one)(*lanes)
+
+
+def _iterated(
+    em: EM,
+    mixture: Mixture,
+    active: Array,
+    rows: Rows,
+    scale: Scale,
+    tol: Array,
+    max_iter: Array,
+) -> Solution:
+    """EM in which only the active components (K,) have a weight.
+
+    Its E-step and its M-step stand in the program once each: `solve`, which has the E-step
+    before the loop as well, takes half as long again to compile.
+    """
+
+    def masked(mixture: Mixture) -> Mixture:
+        return Mixture(jnp.where(active, mixture.log_weights, NOTHING), mixture.components)
+
+    def once(carry: tuple[Progress, Mixture]) -> tuple[Progress, Mixture]:
+        progress = accepted(carry[0], em.expect(carry[1], rows), tol)
+        return progress, masked(em.maximise(progress.state, rows, scale))
+
+    first = masked(mixture)
+    shapes = jax.eval_shape(lambda: em.expect(first, rows))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    before = EMState(first, jnp.asarray(jnp.inf, rows.x.dtype), nothing.stats)
+    few = rows.n_present < jnp.sum(active)
+    status = jnp.where(few, Status.TOO_FEW_ROWS, RUNNING)
+    status = jnp.where(rows.nonfinite, Status.NONFINITE, status).astype(jnp.int32)
+    # After the first E-step no iteration is done.
+    begin = Progress(before, jnp.int32(-1), status)
+    progress, _ = lax.while_loop(lambda carry: carry[0].unfinished(max_iter), once, (begin, first))
+    return Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status).solution()

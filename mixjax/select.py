@@ -1,0 +1,357 @@
+"""Which mixture: families, numbers of components and ridges against each other."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from . import checks
+from .average import Average
+from .criteria import HeldOut
+from .families.diagonal import DiagonalGaussian
+from .families.family import Family
+from .families.gaussian import Gaussian
+from .families.laplace import Laplace
+from .families.spherical import SphericalGaussian
+from .families.tied import TiedGaussian
+from .grid import Candidate, Lane, Part, Tried, fit_lanes
+from .outcome import Fit, FitError
+from .progress import progress_bar
+from .solver import Status
+
+FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
+RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
+COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
+# Rows of the table for each component, at least.
+ROWS_EACH = 5
+# Products that an iteration may take, unless these few components take more.
+ITERATION = 5e7
+FEW = 8
+# Columns up to which a family is tried.
+WIDEST: dict[type[Family], int] = {Gaussian: 256, TiedGaussian: 512}
+# Mixtures of less weight than this, beside the best, are left out of the average.
+NEGLIGIBLE = 1e-6
+
+Criterion = HeldOut | Callable[..., Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The candidates, how each did, and the best of them.
+
+    Attributes:
+      candidates: C of them: family, n_components and reg_covar, the last as a share of
+        each column's variance.
+      scores: (C,) by the criterion, lower is better; infinite where the fit failed.
+      standard_errors: (C,) of the difference to the lowest score, from the rows held out;
+        0 for criteria that hold none out.
+      n_parameters: (C,) free parameters.
+      n_iter: (C,) iterations of the fit (the first one, where rows are held out in turn).
+      status: (C,) numbers of `Status` of that fit.
+      best: the number of the chosen candidate.
+      fit: that candidate, fitted to all rows.
+      average: the candidates fitted to all rows, weighted by what the criterion says.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.laplace(jax.random.key(0), (2000, 1))
+      >>> selection = mixjax.select(jax.random.key(1), x, n_components=[1],
+      ...                           families=[mixjax.DiagonalGaussian, mixjax.Laplace])
+      >>> selection.candidates[selection.best].family.__name__
+      'Laplace'
+    """
+
+    candidates: tuple[Candidate, ...]
+    scores: np.ndarray
+    standard_errors: np.ndarray
+    n_parameters: np.ndarray
+    n_iter: np.ndarray
+    status: np.ndarray
+    best: int
+    fit: Fit
+    average: Average
+
+    def __str__(self) -> str:
+        """A table of the candidates, the best first."""
+        lines = [f"{'family':<18} {'K':>3} {'ridge':>7} {'score':>12} {'± SE':>9} {'p':>7}"]
+        for i in np.argsort(self.scores, kind="stable"):
+            family, k, reg = self.candidates[i]
+            mark = " *" if i == self.best else ""
+            lines.append(
+                f"{family.__name__:<18} {k:>3} {reg:>7g} {self.scores[i]:>12.5g} "
+                f"{self.standard_errors[i]:>9.2g} {self.n_parameters[i]:>7}{mark}"
+            )
+        return "\n".join(lines)
+
+
+def select(
+    key: Array,
+    x: ArrayLike,
+    *,
+    families: Sequence[type[Family]] | None = None,
+    n_components: Sequence[int] | None = None,
+    reg_covar: Sequence[float] = RIDGES,
+    criterion: Criterion = HeldOut(),  # noqa: B008 - frozen
+    weights: ArrayLike | None = None,
+    n_init: int = 1,
+    one_standard_error: bool = False,
+    tol: float = 1e-3,
+    max_iter: int = 100,
+    progress: bool = False,
+) -> Selection:
+    r"""Fit a grid of families, numbers of components and ridges, and choose.
+
+    All candidates of a family run in one compiled program, on all cores. They are judged by
+    the mean energy of rows held out, or by a criterion of yours. The average weighs the
+    candidates by $\exp(-N\,\text{score})$, or $\exp(-\text{score}/2)$ for an information
+    criterion.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64.
+      families: classes of components. None tries the four Gaussians and `Laplace`, without
+        full covariances beyond 256 columns and without a tied one beyond 512.
+      n_components: numbers of components. None tries 1, 2, 4, ... 64, up to one for five
+        rows and, for large tables, to what an iteration may cost.
+      reg_covar: ridges, as shares of each column's variance.
+      criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
+        or `icl`; lower is better.
+      weights: (N,) weight of each row; None for 1 each.
+      n_init: starts a candidate; the fit of the lowest energy is kept.
+      one_standard_error: choose the candidate with the fewest parameters among those whose
+        score is within a standard error of the lowest, instead of the lowest.
+      tol: the change of the mean energy, in nats, below which a fit has converged.
+      max_iter: the most iterations.
+      progress: whether to show a progress bar (needs rich).
+
+    Returns:
+      All candidates with their scores, the best fitted to all rows, and the average.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.fit`; an empty grid.
+      FitError: no candidate could be fitted.
+
+    Example:
+      >>> import jax, mixjax
+      >>> centres = jax.random.randint(jax.random.key(0), (500, 1), 0, 3) * 10.0
+      >>> x = centres + jax.random.normal(jax.random.key(1), (500, 2))
+      >>> selection = mixjax.select(jax.random.key(2), x, families=[mixjax.SphericalGaussian],
+      ...                           n_components=range(1, 6), criterion=mixjax.bic)
+      >>> selection.candidates[selection.best].n_components
+      3
+
+    Source: Smyth (2000), section 3; Hastie, Tibshirani and Friedman, The Elements of
+    Statistical Learning (2009), section 7.10, for the rule of one standard error.
+    """
+    table = checks.table(x)
+    if not (checks.is_concrete(key) and checks.is_concrete(table)):
+        raise TypeError(checks.HOST_ONLY.format("select", "mixjax.fit for each candidate"))
+    checks.key(key)
+    checks.finite_rows(table)
+    checks.stopping(tol, max_iter)
+    row_weights = checks.row_weights(weights, table)
+    w = np.ones(len(table)) if row_weights is None else np.asarray(row_weights, np.float64)
+    n_init = checks.count(n_init, "n_init")
+    n_fitted = int((w > 0).sum())
+    folds = _folds(key, w, criterion)
+    if folds is not None:
+        n_fitted -= max(int((fold & (w > 0)).sum()) for fold in folds)
+    candidates = candidates_for(table.shape, n_fitted, families, n_components, reg_covar)
+
+    search = _Search(key, table, w, candidates, n_init, tol, max_iter, progress)
+    if not isinstance(criterion, HeldOut):
+        tried = search.run([w], "selecting")
+        scores, errors = _by_function(criterion, tried[0], table, row_weights), None
+    else:
+        assert folds is not None
+        tried = search.run([np.where(fold, 0, w) for fold in folds], "selecting")
+        scores, errors = _by_rows(tried, folds, w)
+    if not np.isfinite(scores).any():
+        raise FitError(
+            "no candidate could be fitted: "
+            + ", ".join(sorted({Status(int(t.fit.status)).name for t in tried[0]}))
+        )
+    n_parameters = np.array([t.fit.mixture.n_parameters for t in tried[0]])
+    best = int(np.argmin(scores))
+    if errors is None:
+        errors = np.zeros(len(scores))
+    elif one_standard_error:
+        near = np.flatnonzero(scores <= scores[best] + errors)
+        best = int(near[np.lexsort((scores[near], n_parameters[near]))[0]])
+
+    per_score = w.sum() if folds is not None else 0.5
+    log_weights = -per_score * (scores - scores.min())
+    kept = np.flatnonzero(log_weights > math.log(NEGLIGIBLE))
+    wanted = np.union1d(kept, [best])
+    whole = tried[0] if folds is None else search.run([w], "refitting", wanted)[0]
+    found = {int(i): whole[i if folds is None else place] for place, i in enumerate(wanted)}
+    average = Average(
+        jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
+        tuple(_on_device(found[int(i)].fit.mixture) for i in kept),
+    )
+    n_iter, status = (
+        np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
+    )
+    return Selection(
+        tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
+        _on_device(found[best].fit), average,
+    )  # fmt: skip
+
+
+def candidates_for(
+    shape: tuple[int, ...],
+    n_fitted: int,
+    families: Sequence[type[Family]] | None,
+    n_components: Sequence[int] | None,
+    reg_covar: Sequence[float],
+) -> list[Candidate]:
+    """The grid for a table of this shape, of which so many rows are fitted."""
+    n, d = shape
+    chosen = [checks.family(family) for family in families or default_families(d)]
+    ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
+    if not ridges or min(ridges) < 0:
+        raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
+    grid = []
+    for family in chosen:
+        if n_components is None:
+            # A full covariance takes D products a number; the sums of a Laplace are slow.
+            each = {Gaussian: d, Laplace: 16}.get(family, 4)
+            affordable = max(FEW, int(ITERATION / (n * d * each)))
+            most = max(1, min(n_fitted // ROWS_EACH, affordable))
+            numbers = [k for k in COMPONENTS if k <= most]
+        else:
+            numbers = [checks.n_components(int(k), n_fitted) for k in n_components]
+        grid += [Candidate(family, k, share) for k in numbers for share in ridges]
+    if not grid:
+        raise ValueError("there is nothing to select from: families or n_components is empty")
+    return grid
+
+
+def default_families(n_features: int) -> list[type[Family]]:
+    """The families that are tried for so many columns."""
+    return [family for family in FAMILIES if n_features <= WIDEST.get(family, n_features)]
+
+
+def dealt(rng: np.random.Generator, present: np.ndarray, n_folds: int) -> np.ndarray:
+    """The fold of each row (N,), drawn evenly among those that are present; -1 for others."""
+    fold = np.full(len(present), -1)
+    rows = np.flatnonzero(present)
+    fold[rows[rng.permutation(len(rows))]] = np.arange(len(rows)) % n_folds
+    return fold
+
+
+def _folds(key: Array, w: np.ndarray, criterion: Criterion) -> list[np.ndarray] | None:
+    """Which rows (N,) are held out together; None if the criterion wants all rows fitted."""
+    if not isinstance(criterion, HeldOut):
+        if not callable(criterion):
+            raise TypeError(
+                "criterion must be mixjax.HeldOut or a function such as mixjax.bic, "
+                f"got {criterion!r}"
+            )
+        return None
+    n_folds = checks.count(criterion.n_folds, "n_folds")
+    n_present = int((w > 0).sum())
+    if not 2 <= n_folds <= n_present:
+        raise ValueError(
+            f"n_folds must be from 2 to the number of rows ({n_present}), got {n_folds}"
+        )
+    n_used = n_folds if criterion.n_used is None else checks.count(criterion.n_used, "n_used")
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    fold = dealt(rng, w > 0, n_folds)
+    return [fold == i for i in range(min(n_used, n_folds))]
+
+
+class _Search:
+    """The candidates fitted again and again, with other rows left out."""
+
+    def __init__(
+        self,
+        key: Array,
+        x: Array,
+        w: np.ndarray,
+        candidates: list[Candidate],
+        n_init: int,
+        tol: float,
+        max_iter: int,
+        progress: bool,
+    ) -> None:
+        self.key, self.x, self.w, self.candidates = key, x, w, candidates
+        self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
+        self.most = most_components(candidates)
+
+    def run(
+        self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
+    ) -> list[list[Tried]]:
+        """For each of the row weights, each candidate (or some) fitted to them."""
+        numbers = range(len(self.candidates)) if some is None else some.tolist()
+        keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
+        most = max(self.most.values())
+        lanes = []
+        for w in row_weights:
+            parts = [Part.of(key, self.x, w, most) for key in keys]
+            lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
+        with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
+            tried = fit_lanes(
+                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, "")
+            )
+        best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
+        return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
+
+
+def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
+    """The largest number of components of each family."""
+    most: dict[type[Family], int] = {}
+    for family, k, _ in candidates:
+        most[family] = max(k, most.get(family, 0))
+    return most
+
+
+def failed(tried: Tried) -> bool:
+    """Whether a fit has nothing to say."""
+    return int(tried.fit.status) == Status.NONFINITE or not np.isfinite(tried.fit.energy)
+
+
+def _best(starts: list[Tried]) -> Tried:
+    return min(starts, key=lambda t: np.inf if failed(t) else float(t.fit.energy))
+
+
+def _by_rows(
+    tried: list[list[Tried]], folds: list[np.ndarray], w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean energies of the rows held out, and standard errors beside the lowest."""
+    out = np.any(folds, axis=0)
+    own = np.argmax(folds, axis=0)[out]
+    energy = np.stack([np.stack([t.energy for t in fold])[:, out] for fold in tried])
+    energy = energy[own, :, np.arange(out.sum())].T.astype(np.float64)  # (C, held out)
+    bad = np.any([[failed(t) for t in fold] for fold in tried], axis=0)
+    share = w[out] / w[out].sum()
+    # Not @: a row of weight 0 may be infinitely far.
+    scores = np.where(bad, np.inf, np.where(share > 0, energy * share, 0).sum(axis=1))
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    errors = np.full(len(scores), np.inf)
+    good = np.isfinite(scores)
+    if good.any():
+        away = energy[good] - energy[np.argmin(scores)]
+        spread = away - (away * share).sum(axis=1, keepdims=True)
+        errors[good] = np.sqrt((spread**2 * share**2).sum(axis=1))
+    return scores, errors
+
+
+def _by_function(
+    criterion: Callable[..., Array], tried: list[Tried], x: Array, weights: Any
+) -> np.ndarray:
+    scores = [
+        np.inf if failed(t) else float(criterion(_on_device(t.fit.mixture), x, weights))
+        for t in tried
+    ]
+    return np.where(np.isfinite(scores), scores, np.inf)
+
+
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)

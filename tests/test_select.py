@@ -1,0 +1,173 @@
+"""Candidates fitted by one program a family, and the choice among them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp, xlogy
+from sklearn.mixture import GaussianMixture
+
+import mixjax
+from mixjax.grid import Candidate, Lane, Part, fit_lanes
+
+KEY = jax.random.key(0)
+FAMILIES = [
+    mixjax.Gaussian,
+    mixjax.TiedGaussian,
+    mixjax.DiagonalGaussian,
+    mixjax.SphericalGaussian,
+    mixjax.Laplace,
+]
+
+
+def clusters(rng, n, d, k, spread=8.0):
+    centres = spread * rng.normal(size=(k, d))
+    return (centres[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype("float32")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_components_without_a_weight_are_as_if_not_there(family, rng):
+    """A candidate in a program for five components is the fit with as many as it has."""
+    x = jnp.asarray(clusters(rng, 200, 3, 3))
+    weights = (rng.uniform(size=200) < 0.8).astype("float32")
+    part = Part.of(KEY, x, weights, 5)
+    lanes = [Lane(Candidate(family, k, 1e-3), part) for k in (1, 3)]
+    for lane, tried in zip(lanes, fit_lanes(x, lanes, {family: 5}, 1e-5, 100), strict=True):
+        k = lane.candidate.n_components
+        assert tried.fit.mixture.n_components == k
+        np.testing.assert_allclose(np.exp(tried.fit.mixture.log_weights).sum(), 1, rtol=1e-5)
+        mixture = jax.tree.map(jnp.asarray, tried.fit.mixture)
+        np.testing.assert_allclose(tried.energy, mixjax.energy(mixture, x), rtol=1e-4, atol=1e-4)
+        reg = 1e-3 * np.var(np.asarray(x)[weights > 0], axis=0)
+        again = mixjax.fit_from(
+            mixture, x, weights=weights, solver=mixjax.EM(reg), tol=1e-5, max_iter=5
+        )
+        assert abs(again.energy - tried.fit.energy) < 2e-3
+        # Rows without weight have no say: their values change nothing.
+        other = jnp.where(weights[:, None] > 0, x, 1e3)
+        (same,) = fit_lanes(other, [lane], {family: 5}, 1e-5, 100)
+        np.testing.assert_allclose(same.fit.energy, tried.fit.energy, rtol=1e-5)
+
+
+def test_lanes_side_by_side_are_lanes_alone(rng, monkeypatch):
+    """On an accelerator they are: under vmap, filled up with copies."""
+    x = jnp.asarray(clusters(rng, 120, 2, 2))
+    part = Part.of(KEY, x, np.ones(120), 4)
+    lanes = [
+        Lane(Candidate(mixjax.TiedGaussian, k, r), part) for k in (1, 2, 4) for r in (1e-3, 0.1)
+    ]
+    alone = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
+    monkeypatch.setattr("mixjax.grid.ABREAST", {"cpu": 4})
+    together = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_allclose(a.energy, b.energy, rtol=2e-4, atol=1e-3)
+
+
+def test_it_finds_what_made_the_rows(seed):
+    rng = np.random.default_rng(seed)
+    x = clusters(rng, 600, 2, 4, spread=20)
+    for criterion in (mixjax.bic, mixjax.icl, mixjax.HeldOut()):
+        selection = mixjax.select(
+            KEY, x, families=[mixjax.SphericalGaussian], n_components=range(1, 7),
+            reg_covar=[1e-6], criterion=criterion, n_init=3,
+            one_standard_error=isinstance(criterion, mixjax.HeldOut),
+        )  # fmt: skip
+        assert selection.candidates[selection.best].n_components == 4
+        assert selection.fit.mixture.n_components == 4
+    sharp = rng.laplace(size=(1500, 2)).astype("float32")
+    selection = mixjax.select(KEY, sharp, n_components=[1], reg_covar=[1e-6])
+    assert selection.candidates[selection.best].family is mixjax.Laplace
+    text = str(selection).splitlines()
+    assert len(text) == 1 + 5
+    assert text[1].startswith("Laplace")
+    assert text[1].endswith("*")
+
+
+def test_scores_are_the_energies_of_rows_held_out(rng):
+    x = clusters(rng, 100, 2, 2)
+    selection = mixjax.select(KEY, x, families=[mixjax.Gaussian], n_components=[1], reg_covar=[0.0])
+    # One component has one optimum: folds can be fitted by hand, whichever they were.
+    alone = mixjax.fit(KEY, x, 1)
+    assert alone.energy < selection.scores[0] < alone.energy + 1
+    average = selection.average.energy(x)
+    np.testing.assert_allclose(average, mixjax.energy(selection.fit.mixture, x), rtol=1e-4)
+    double = mixjax.select(
+        KEY, np.concatenate([x, x[:0]]), families=[mixjax.Gaussian], n_components=[1],
+        reg_covar=[0.0], weights=np.full(100, 2.0, "float32"),
+    )  # fmt: skip
+    np.testing.assert_allclose(double.scores, selection.scores, rtol=1e-5)
+
+
+def test_criteria_are_those_of_scikit_learn(rng):
+    x = clusters(rng, 300, 3, 2)
+    peer = GaussianMixture(2, random_state=0, tol=1e-6).fit(x)
+    mixture = mixjax.Mixture(
+        jnp.log(jnp.asarray(peer.weights_, "float32")),
+        mixjax.Gaussian.from_covariances(
+            jnp.asarray(peer.means_, "float32"), jnp.asarray(peer.covariances_, "float32")
+        ),
+    )
+    np.testing.assert_allclose(mixjax.bic(mixture, x), peer.bic(x), rtol=1e-5)
+    np.testing.assert_allclose(mixjax.aic(mixture, x), peer.aic(x), rtol=1e-5)
+    r = peer.predict_proba(x)
+    entropy = -2 * xlogy(r, r).sum()
+    np.testing.assert_allclose(mixjax.icl(mixture, x), peer.bic(x) + entropy, rtol=1e-4)
+    weights = np.repeat([2.0, 0.0], 150).astype("float32")
+    twice = np.concatenate([x[:150], x[:150]])
+    for criterion in (mixjax.bic, mixjax.aic, mixjax.icl):
+        np.testing.assert_allclose(
+            criterion(mixture, x, weights), criterion(mixture, twice), rtol=1e-5
+        )
+
+
+def test_the_average_is_the_weighted_density(rng):
+    x = clusters(rng, 80, 2, 2)
+    parts = [
+        mixjax.fit(KEY, x, k, family=f).mixture for k, f in ((1, FAMILIES[0]), (2, FAMILIES[4]))
+    ]
+    average = mixjax.Average(jnp.log(jnp.array([0.3, 0.7])), tuple(parts))
+    expected = -logsumexp([mixjax.log_prob(m, x) for m in parts], axis=0, b=[[0.3], [0.7]])
+    np.testing.assert_allclose(jax.jit(lambda a, x: a.energy(x))(average, x), expected, rtol=1e-5)
+
+
+def test_the_grid_suits_the_table():
+    from mixjax.select import candidates_for, default_families
+
+    def numbers(shape, family):
+        grid = candidates_for(shape, shape[0], None, None, [1e-3])
+        return [c.n_components for c in grid if c.family is family]
+
+    assert numbers((20, 2), mixjax.Gaussian) == [1, 2, 4]
+    assert numbers((5000, 6), mixjax.Gaussian)[-1] == 64
+    assert numbers((5000, 100), mixjax.Gaussian)[-1] == 8
+    assert mixjax.Gaussian not in default_families(300)
+    assert default_families(2000) == FAMILIES[2:]
+
+
+def test_a_bar_counts_fits(rng, capsys):
+    x = clusters(rng, 50, 2, 2)
+    mixjax.select(
+        KEY, x, families=[mixjax.SphericalGaussian], n_components=[1, 2], reg_covar=[1e-3],
+        progress=True,
+    )  # fmt: skip
+    assert "fit 10 of 10" in capsys.readouterr().out
+
+
+def test_bad_input_is_named(rng):
+    x = clusters(rng, 50, 2, 2)
+    with pytest.raises(ValueError, match="1 rows with NaN or infinity"):
+        mixjax.select(KEY, np.where(np.arange(100).reshape(50, 2) == 7, np.nan, x))
+    with pytest.raises(ValueError, match="n_components must be between 1 and"):
+        mixjax.select(KEY, x, n_components=[60])
+    with pytest.raises(TypeError, match="family must be a class"):
+        mixjax.select(KEY, x, families=["full"])
+    with pytest.raises(ValueError, match="nothing to select from"):
+        mixjax.select(KEY, x, n_components=[])
+    with pytest.raises(ValueError, match="not negative"):
+        mixjax.select(KEY, x, reg_covar=[-1.0])
+    with pytest.raises(TypeError, match="criterion must be"):
+        mixjax.select(KEY, x, criterion="bic")
+    with pytest.raises(ValueError, match="n_folds must be from 2"):
+        mixjax.select(KEY, x, criterion=mixjax.HeldOut(n_folds=1))
+    with pytest.raises(TypeError, match="select runs on the host"):
+        jax.jit(lambda x: mixjax.select(KEY, x).scores)(x)

@@ -1,6 +1,6 @@
 """mixjax: mixture models in JAX; the public names, and nothing else."""
 
-from . import threshold
+from . import detect, threshold
 from .average import Average
 from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
 from .conditioning import Prediction, conditional, marginal, predict
@@ -62,6 +62,7 @@ __all__ = [
     "check",
     "conditional",
     "covariance_penalty",
+    "detect",
     "energy",
     "energy_batch",
     "feature_importance",

@@ -1,0 +1,311 @@
+"""A detector of anomalies from normal rows: it chooses, calibrates and explains by itself."""
+
+import operator
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from . import checks
+from .committee import Member, calibrated, combined
+from .explain import surprisal
+from .families.family import Family
+from .grid import Candidate, Lane, Part, Tried, fit_lanes
+from .outcome import FitError
+from .progress import progress_bar
+from .pytree import pytree, static
+from .select import candidates_for, dealt, failed, most_components
+from .threshold.conformal import Conformal
+from .threshold.quantiles import percentile
+
+# Rows that are fitted of a long table, and rows that the candidates are compared on.
+MOST_ROWS = 2**13
+MOST_COMPARED = 2**11
+FEWEST_ROWS = 10
+# Scores nearer to each other than this are ties: programs differ in their rounding.
+LEEWAY = 1e-3
+RIDGES = (1e-3, 1e-2, 1e-1)
+
+
+@pytree
+class Detector:
+    """What was learnt from normal rows: a pytree, with pure methods.
+
+    Attributes:
+      center: (C,) mean of each column used.
+      scale: (C,) its standard deviation; 1 for a constant one.
+      members: the best candidate of each family, that of the lowest held-out energy first.
+      typical: (C,) the mean surprise in each column among normal rows.
+      rule: p-values and the threshold of the promised rate.
+      threshold: () rows of a higher score are flagged.
+      columns: the columns that are used, of the ``n_features`` of a table.
+      n_features: D.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (500, 2))
+      >>> detector = mixjax.detect.fit(
+      ...     jax.random.key(1), x, n_components=[1], families=[mixjax.Gaussian])
+      >>> detector.predict(x.at[0].set(9.0))[:2].tolist()
+      [True, False]
+
+    Source: the combination, Wilson (2019), equation 1; the p-values, Vovk, Cross-conformal
+    Predictors (2015), equation 6.
+    """
+
+    center: Array
+    scale: Array
+    members: tuple[Member, ...]
+    typical: Array
+    rule: Conformal
+    threshold: Array
+    columns: tuple[int, ...] = static()
+    n_features: int = static()
+
+    def scores(self, x: ArrayLike) -> Array:
+        """How strange each row of x (N, D) is: (N,), minus the log of a share of normal rows."""
+        return _scores(self.members, self._standardized(x))
+
+    def p_values(self, x: ArrayLike) -> Array:
+        """(N,) for a new normal row, at most t with a probability of about t at most."""
+        return self.rule.p_values(self.scores(x) - LEEWAY)
+
+    def predict(self, x: ArrayLike) -> Array:
+        """(N,) True for the rows that are flagged."""
+        return ~(self.scores(x) <= self.threshold)
+
+    def explain(self, x: ArrayLike) -> Array:
+        """(N, C) by how many nats each column is more surprising than in normal rows.
+
+        Given the other columns of the row (see `mixjax.surprisal`), by the member with the
+        lowest held-out energy.
+        """
+        return _surprise(self.members[0], self._standardized(x)) - self.typical[None]
+
+    def _standardized(self, x: ArrayLike) -> Array:
+        table = checks.table(x)
+        checks.width(table, self.n_features)
+        some = table[:, jnp.asarray(self.columns)]
+        return ((some - self.center[None]) / self.scale[None]).astype(self.scale.dtype)
+
+
+def fit(
+    key: Array,
+    x: ArrayLike,
+    *,
+    families: Sequence[type[Family]] | None = None,
+    n_components: Sequence[int] | None = None,
+    reg_covar: Sequence[float] = RIDGES,
+    columns: Sequence[int] | None = None,
+    alpha: float = 0.05,
+    contamination: float = 0.0,
+    n_folds: int = 5,
+    max_rows: int = MOST_ROWS,
+    tol: float = 1e-3,
+    max_iter: int = 50,
+    progress: bool = False,
+) -> Detector:
+    r"""Learn from normal rows what is strange.
+
+    For each family, numbers of components and ridges are compared by the energy of a fifth
+    of the rows held out. The best is fitted ``n_folds`` times, each time without a part of
+    the rows, and the energies of those parts, by mixtures that have not seen them, say how
+    rare an energy is. The families are combined by the harmonic mean of their p-values;
+    the same parts calibrate the result, so that no rows are lost to calibration.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64: normal ones, or with a contamination mostly so.
+      families: classes of components; None tries all that suit so many columns, see
+        `mixjax.select`.
+      n_components: numbers of components to compare; None tries 1, 2, 4, ... 64 as far as
+        there are rows for them.
+      reg_covar: ridges to compare, as shares of each column's variance.
+      columns: the columns to use; None for all.
+      alpha: the promised rate of false alarms among new normal rows.
+      contamination: the share of x that is strange. Above 0, that share of the rows is
+        left out when the mixtures are fitted again, and is what the threshold flags.
+      n_folds: into how many parts the rows are dealt.
+      max_rows: of a longer table so many rows are drawn.
+      tol: the change of the mean energy, in nats, below which a fit has converged.
+      max_iter: the most iterations.
+      progress: whether to show a progress bar (needs rich).
+
+    Returns:
+      The detector.
+
+    Raises:
+      TypeError, ValueError: x is no floating table, holds NaN or infinity, or has fewer
+        than 10 rows; columns that are not there; a rate that is none.
+      FitError: no candidate could be fitted.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (1000, 2))
+      >>> detector = mixjax.detect.fit(jax.random.key(1), x[:500], alpha=0.1,
+      ...     n_components=[1, 4], families=[mixjax.Gaussian, mixjax.DiagonalGaussian])
+      >>> 0.05 < detector.predict(x[500:]).mean() < 0.16
+      Array(True, dtype=bool)
+
+    Source: as `Detector`; Breiman, Stacked Regressions (1996), for the energies of rows
+    left out.
+    """
+    table = checks.table(x)
+    if not (checks.is_concrete(key) and checks.is_concrete(table)):
+        raise TypeError(checks.HOST_ONLY.format("detect.fit", "mixjax.fit"))
+    checks.key(key)
+    checks.finite_rows(table)
+    checks.stopping(tol, max_iter)
+    for name, rate in (("alpha", alpha), ("contamination", contamination)):
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} must be a rate from 0 to 1, got {rate}")
+    if table.shape[0] < FEWEST_ROWS:
+        raise ValueError(f"x has {table.shape[0]} rows, at least {FEWEST_ROWS} are needed")
+    n_folds = checks.count(n_folds, "n_folds")
+    if not 2 <= n_folds <= table.shape[0] // 2:
+        raise ValueError(f"n_folds must be from 2 to half of the rows, got {n_folds}")
+    used = _columns(columns, table.shape[1])
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    for_starts = jax.random.split(key, n_folds + 1)
+
+    rows = _some(np.asarray(table)[:, used], checks.count(max_rows, "max_rows"), rng)
+    center, scale = _center_and_scale(rows)
+    z = jnp.asarray((rows - center) / scale, table.dtype)
+    fold = dealt(rng, np.ones(len(z), bool), n_folds)
+    compared = np.arange(len(z))
+    if len(z) > 2 * MOST_COMPARED:
+        compared = _some(compared, MOST_COMPARED, rng)
+    candidates = candidates_for(
+        (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
+        n_components, reg_covar,
+    )  # fmt: skip
+    most = most_components(candidates)
+
+    def run(z: Array, lanes: list[Lane], what: str) -> list[Tried]:
+        with progress_bar(what, "fit", len(lanes), 0, progress) as show:
+            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""))
+
+    own_fold = fold[compared] == 0
+    size = max(most.values())
+    part = Part.of(for_starts[-1], z[compared], ~own_fold, size)
+    lanes = [Lane(c, part) for c in candidates]
+    chosen = _best_of_each(candidates, run(z[compared], lanes, "comparing"), own_fold)
+
+    lefts = [fold == i for i in range(n_folds)]
+
+    def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], Array]:
+        """The members, and the scores of all rows by mixtures that have not seen them."""
+        parts = [
+            Part.of(key, z, kept & ~left, size)
+            for key, left in zip(for_starts, lefts, strict=False)
+        ]
+        lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
+        return _judged(run(z, lanes, what), fold, shared, kept)
+
+    shared = _in_several_folds(rows, fold)
+    kept = np.ones(len(z), bool)
+    members, scores = fitted(kept, "fitting")
+    n_strange = int(contamination * len(z))
+    if n_strange:
+        kept[np.argsort(-np.asarray(scores), kind="stable")[:n_strange]] = False
+        members, scores = fitted(kept, "fitting again")
+    rule = Conformal(jnp.sort(scores[kept]), jnp.asarray(alpha, z.dtype))
+    threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
+    typical = jnp.mean(_surprise(members[0], z[kept]), axis=0)
+    return Detector(
+        jnp.asarray(center, z.dtype), jnp.asarray(scale, z.dtype), tuple(members), typical, rule,
+        threshold + LEEWAY, tuple(used.tolist()), table.shape[1],
+    )  # fmt: skip
+
+
+@jax.jit
+def _scores(members: tuple[Member, ...], z: Array) -> Array:
+    return combined(jnp.stack([member.rarity(z) for member in members]))
+
+
+@jax.jit
+def _surprise(member: Member, z: Array) -> Array:
+    """(N, C) the mean surprisal over the mixtures of a member."""
+    return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), member.mixtures), axis=0)
+
+
+def _columns(columns: Sequence[int] | None, width: int) -> np.ndarray:
+    used = np.arange(width) if columns is None else np.atleast_1d(np.asarray(columns))
+    if used.size == 0 or used.dtype.kind not in "iu" or len(set(used.tolist())) < used.size:
+        raise ValueError(f"columns must be different numbers from 0 to {width - 1}, got {columns}")
+    if used.min() < 0 or used.max() >= width:
+        raise ValueError(f"columns must be from 0 to {width - 1}, got {used.tolist()}")
+    return used
+
+
+def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By double precision: what is then fitted may be single."""
+    rows = rows.astype(np.float64)
+    center, scale = rows.mean(axis=0), rows.std(axis=0)
+    constant = rows.min(axis=0) == rows.max(axis=0)
+    return np.where(constant, rows[0], center), np.where(constant | (scale == 0), 1, scale)
+
+
+def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The values, or so many of them drawn evenly, in their order."""
+    if len(values) <= most:
+        return values
+    return values[np.sort(rng.permutation(len(values))[:most])]
+
+
+def _best_of_each(
+    candidates: list[Candidate], tried: list[Tried], left: np.ndarray
+) -> list[Candidate]:
+    """The candidate of each family with the lowest mean energy of the rows left out."""
+    best: dict[type[Family], tuple[float, Candidate]] = {}
+    for candidate, one in zip(candidates, tried, strict=True):
+        score = np.inf if failed(one) else float(np.mean(one.energy[left], dtype=np.float64))
+        if np.isfinite(score) and score < best.get(candidate.family, (np.inf,))[0]:
+            best[candidate.family] = (score, candidate)
+    if not best:
+        raise FitError(
+            "no candidate could be fitted: look for values near the largest float, or give a "
+            "larger reg_covar"
+        )
+    return [candidate for _, candidate in best.values()]
+
+
+def _in_several_folds(rows: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Which rows have a copy in another fold than their own."""
+    _, number = np.unique(rows, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    pairs = np.unique(np.stack([number, fold], axis=1), axis=0)
+    return np.bincount(pairs[:, 0])[number] > 1
+
+
+def _judged(
+    tried: list[Tried], fold: np.ndarray, shared: np.ndarray, kept: np.ndarray
+) -> tuple[list[Member], Array]:
+    """Members, the lowest mean energy first, and the combined scores of all rows."""
+    n_folds = fold.max() + 1
+    energies, mixtures = [], []
+    for first in range(0, len(tried), n_folds):
+        parts = tried[first : first + n_folds]
+        each = np.stack([part.energy for part in parts])
+        # A row that has copies elsewhere is judged as a new copy would be: by the mean of
+        # all. Else a table full of copies would have its threshold between equal rows.
+        energy = np.where(shared, each.mean(axis=0), each[fold, np.arange(len(fold))])
+        if any(failed(part) for part in parts) or not np.isfinite(energy[kept]).all():
+            continue
+        energies.append(energy)
+        mixtures.append(
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in parts])
+        )
+    if not energies:
+        raise FitError("no family could be fitted without each part of the rows: give more rows")
+    order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
+    table = np.stack([energies[i] for i in order])
+    calibrations, scores = calibrated(table[:, kept], table)
+    members = []
+    for place, i in enumerate(order):
+        calibration = jax.tree.map(operator.itemgetter(place), calibrations)
+        members.append(Member(jax.tree.map(jnp.asarray, mixtures[i]), calibration))
+    return members, scores

@@ -1,0 +1,134 @@
+"""A detector finds what is strange, keeps its rate, and says why."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import mixjax
+from mixjax import detect
+
+KEY = jax.random.key(0)
+FEW = {"families": [mixjax.Gaussian, mixjax.DiagonalGaussian], "n_components": [1, 4]}
+
+
+def correlated(rng, n, d=3):
+    x = rng.normal(size=(n, d))
+    x[:, 1] = x[:, 0] + 0.2 * x[:, 1]
+    return x.astype("float32")
+
+
+def test_it_finds_strange_rows_and_says_which_column(seed):
+    rng = np.random.default_rng(seed)
+    x = correlated(rng, 900)
+    strange = correlated(rng, 50)
+    strange[:, 1] = strange[:, 0] - 2 * np.sign(strange[:, 0])  # common values, an odd pair
+    detector = detect.fit(KEY, x[:450], **FEW)
+    scores = detector.scores(np.concatenate([x[450:], strange]))
+    assert roc_auc_score(np.repeat([0, 1], [450, 50]), scores) > 0.97
+    why = np.asarray(detector.explain(strange))
+    flagged = np.asarray(detector.predict(strange))
+    assert flagged.mean() > 0.8
+    assert (why[flagged][:, :2].min(axis=1) > why[flagged][:, 2]).mean() > 0.95
+    assert (detector.scores(1e30 * strange) > scores.max()).all()
+    assert (np.diff(detector.scores(np.outer([5, 10, 1e3, 1e6], [1, 1, 1]).astype("f4"))) > 0).all()
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_it_keeps_its_rate_of_false_alarms(alpha):
+    """Over several tables: rows that set the threshold are judged by fits without them."""
+    rates, n, m = [], 200, 2000
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x = correlated(rng, n + m)
+        detector = detect.fit(jax.random.key(seed), x[:n], alpha=alpha, **FEW)
+        rates.append(float(detector.predict(x[n:]).mean()))
+        p = np.asarray(detector.p_values(x[n:]))
+        assert ((p <= alpha) == np.asarray(detector.predict(x[n:]))).mean() > 0.999
+    noise = np.sqrt(alpha * (1 - alpha) * (1 / n + 1 / m) / len(rates))
+    assert abs(np.mean(rates) - alpha) < 4 * noise
+
+
+def test_copies_and_whole_numbers_do_not_spoil_the_rate():
+    """A third of the rows is one row; columns of few values, and one that is constant."""
+    rng = np.random.default_rng(3)
+    x = np.round(2 * correlated(rng, 2400)).astype("float32")
+    x[rng.uniform(size=2400) < 0.3] = 1.0
+    x = np.concatenate([x, np.full((2400, 1), 7, "float32")], axis=1)
+    detector = detect.fit(KEY, x[:400], **FEW)
+    assert detector.predict(x[400:]).mean() < 0.05 + 4 * np.sqrt(0.05 / 400)
+    odd = x[400:420].copy()
+    odd[:, 3] = 8
+    assert detector.predict(odd).all()
+    assert (np.argmax(detector.explain(odd), axis=1) == 3).all()
+
+
+def test_strange_rows_among_those_fitted(seed):
+    rng = np.random.default_rng(seed)
+    x = correlated(rng, 500)
+    x[:40] = rng.uniform(-6, 6, (40, 3))
+    is_strange = np.arange(500) < 40
+    plain = detect.fit(KEY, x, **FEW)
+    robust = detect.fit(KEY, x, contamination=0.08, **FEW)
+    areas = [roc_auc_score(is_strange, d.scores(x)) for d in (plain, robust)]
+    assert areas[1] > 0.93
+    assert areas[1] > areas[0] - 0.01
+    flagged = np.asarray(robust.predict(x))
+    assert abs(flagged.mean() - 0.08) < 0.025
+    assert flagged[is_strange].mean() > 0.6
+
+
+def test_it_is_a_pytree_and_its_methods_are_pure(rng):
+    x = correlated(rng, 200)
+    detector = detect.fit(KEY, x, columns=[2, 0], **FEW)
+    assert detector.columns == (2, 0)
+    new = jnp.asarray(correlated(rng, 64))
+    for method in ("scores", "p_values", "predict", "explain"):
+        plain = getattr(detector, method)(new)
+        compiled = jax.jit(lambda d, x, method=method: getattr(d, method)(x))(detector, new)
+        np.testing.assert_allclose(plain, compiled, rtol=1e-4, atol=1e-4)
+    moved = new.at[:, 1].add(100)  # a column that is not used
+    np.testing.assert_array_equal(detector.scores(moved), detector.scores(new))
+    slope = jax.grad(lambda x: detector.scores(x).sum())(new)
+    assert np.isfinite(slope).all()
+    again = detect.fit(KEY, x, columns=[2, 0], **FEW)
+    np.testing.assert_array_equal(again.scores(new), detector.scores(new))
+
+
+def test_units_do_not_matter(rng):
+    x = correlated(rng, 300)
+    scale, shift = np.array([1e-3, 1, 1e3]), np.array([5.0, 1e3, -1e4])
+    other = x.astype("float64") * scale + shift
+    ours, theirs = (detect.fit(KEY, t.astype("float32"), **FEW) for t in (x, other))
+    a, b = np.asarray(ours.scores(x)), np.asarray(theirs.scores(other.astype("float32")))
+    assert np.corrcoef(a, b)[0, 1] > 0.999
+
+
+def test_wide_tables_and_short_ones(rng):
+    wide = rng.normal(size=(60, 600)).astype("float32")
+    detector = detect.fit(KEY, wide, n_components=[1], reg_covar=[1e-2])
+    names = {type(member.mixtures.components).__name__ for member in detector.members}
+    assert names == {"DiagonalGaussian", "SphericalGaussian", "Laplace"}
+    assert detector.predict(wide[:2] + 5).all()
+    short = detect.fit(KEY, wide[:12, :2], **FEW | {"n_components": None})
+    assert np.isfinite(short.scores(wide[:, :2])).all()
+
+
+def test_bad_input_is_named(rng):
+    x = correlated(rng, 100)
+    with pytest.raises(ValueError, match="at least 10 are needed"):
+        detect.fit(KEY, x[:9])
+    with pytest.raises(ValueError, match="rows with NaN or infinity"):
+        detect.fit(KEY, np.where(x == x[4, 1], np.inf, x))
+    with pytest.raises(ValueError, match="alpha must be a rate"):
+        detect.fit(KEY, x, alpha=5)
+    with pytest.raises(ValueError, match="columns must be from 0 to 2"):
+        detect.fit(KEY, x, columns=[3])
+    with pytest.raises(TypeError, match="float32 or float64"):
+        detect.fit(KEY, x.astype(int))
+    with pytest.raises(ValueError, match="n_folds"):
+        detect.fit(KEY, x, n_folds=1)
+    detector = detect.fit(KEY, x, **FEW)
+    with pytest.raises(ValueError, match="columns"):
+        detector.scores(x[:, :2])

@@ -35,7 +35,7 @@ class Detector:
     """What was learnt from normal rows: a pytree, with pure methods.
 
     Attributes:
-      center: (C,) mean of each column used.
+      center: (C,) mean of each column used, in double precision.
       scale: (C,) its standard deviation; 1 for a constant one.
       members: the best candidate of each family, that of the lowest held-out energy first.
       typical: (C,) the mean surprise in each column among normal rows.
@@ -56,8 +56,8 @@ class Detector:
     Predictors (2015), equation 6.
     """
 
-    center: Array
-    scale: Array
+    center: Array | np.ndarray
+    scale: Array | np.ndarray
     members: tuple[Member, ...]
     typical: Array
     rule: Conformal
@@ -88,8 +88,12 @@ class Detector:
     def _standardized(self, x: ArrayLike) -> Array:
         table = checks.table(x)
         checks.width(table, self.n_features)
-        some = table[:, jnp.asarray(self.columns)]
-        return ((some - self.center[None]) / self.scale[None]).astype(self.scale.dtype)
+        columns, dtype = list(self.columns), self.typical.dtype
+        if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
+            # In double precision: a time in seconds has no digits left in single.
+            return jnp.asarray((x[:, columns] - self.center) / self.scale, dtype)
+        center, scale = (jnp.asarray(v, table.dtype)[None] for v in (self.center, self.scale))
+        return ((table[:, jnp.asarray(columns)] - center) / scale).astype(dtype)
 
 
 def fit(
@@ -171,7 +175,8 @@ def fit(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     for_starts = jax.random.split(key, n_folds + 1)
 
-    rows = _some(np.asarray(table)[:, used], checks.count(max_rows, "max_rows"), rng)
+    host = x if isinstance(x, np.ndarray) else np.asarray(table)
+    rows = _some(host[:, used], checks.count(max_rows, "max_rows"), rng)
     center, scale = _center_and_scale(rows)
     z = jnp.asarray((rows - center) / scale, table.dtype)
     fold = dealt(rng, np.ones(len(z), bool), n_folds)
@@ -216,8 +221,8 @@ def fit(
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
     typical = jnp.mean(_surprise(members[0], z[kept]), axis=0)
     return Detector(
-        jnp.asarray(center, z.dtype), jnp.asarray(scale, z.dtype), tuple(members), typical, rule,
-        threshold + LEEWAY, tuple(used.tolist()), table.shape[1],
+        center, scale, tuple(members), typical, rule, threshold + LEEWAY, tuple(used.tolist()),
+        table.shape[1],
     )  # fmt: skip
 
 

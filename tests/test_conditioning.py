@@ -4,17 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import MONOTONE
 from scipy import stats
 
 import mixjax
-
-FAMILIES = [
-    mixjax.Gaussian,
-    mixjax.TiedGaussian,
-    mixjax.DiagonalGaussian,
-    mixjax.SphericalGaussian,
-    mixjax.Laplace,
-]
 
 
 def mixture_of(family, rng, k=3, d=4, dtype="float64"):
@@ -23,7 +16,7 @@ def mixture_of(family, rng, k=3, d=4, dtype="float64"):
     return mixjax.fit(jax.random.key(0), x.astype(dtype), k, family=family).mixture, x.astype(dtype)
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.__name__)
+@pytest.fixture(params=MONOTONE, ids=lambda family: family.__name__)
 def known(request, float64, rng):
     return mixture_of(request.param, rng)
 

@@ -105,6 +105,14 @@ def test_units_do_not_matter(rng):
     assert np.corrcoef(a, b)[0, 1] > 0.999
 
 
+def test_large_offsets_in_double_precision(rng):
+    """Seconds since 1970 have no digits left in single precision."""
+    x = correlated(rng, 300).astype("float64")
+    offset = np.array([1.7e9, 0, -3e8])
+    plain, far = detect.fit(KEY, x, **FEW), detect.fit(KEY, x + offset, **FEW)
+    np.testing.assert_allclose(far.scores(x + offset), plain.scores(x), atol=0.02)
+
+
 def test_wide_tables_and_short_ones(rng):
     wide = rng.normal(size=(60, 600)).astype("float32")
     detector = detect.fit(KEY, wide, n_components=[1], reg_covar=[1e-2])

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import MONOTONE
 from scipy.special import logsumexp, xlogy
 from sklearn.mixture import GaussianMixture
 
@@ -11,13 +12,6 @@ import mixjax
 from mixjax.grid import Candidate, Lane, Part, fit_lanes
 
 KEY = jax.random.key(0)
-FAMILIES = [
-    mixjax.Gaussian,
-    mixjax.TiedGaussian,
-    mixjax.DiagonalGaussian,
-    mixjax.SphericalGaussian,
-    mixjax.Laplace,
-]
 
 
 def clusters(rng, n, d, k, spread=8.0):
@@ -25,7 +19,7 @@ def clusters(rng, n, d, k, spread=8.0):
     return (centres[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype("float32")
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", MONOTONE, ids=lambda family: family.__name__)
 def test_components_without_a_weight_are_as_if_not_there(family, rng):
     """A candidate in a program for five components is the fit with as many as it has."""
     x = jnp.asarray(clusters(rng, 200, 3, 3))
@@ -123,7 +117,7 @@ def test_criteria_are_those_of_scikit_learn(rng):
 def test_the_average_is_the_weighted_density(rng):
     x = clusters(rng, 80, 2, 2)
     parts = [
-        mixjax.fit(KEY, x, k, family=f).mixture for k, f in ((1, FAMILIES[0]), (2, FAMILIES[4]))
+        mixjax.fit(KEY, x, k, family=f).mixture for k, f in ((1, MONOTONE[0]), (2, MONOTONE[4]))
     ]
     average = mixjax.Average(jnp.log(jnp.array([0.3, 0.7])), tuple(parts))
     expected = -logsumexp([mixjax.log_prob(m, x) for m in parts], axis=0, b=[[0.3], [0.7]])
@@ -141,7 +135,7 @@ def test_the_grid_suits_the_table():
     assert numbers((5000, 6), mixjax.Gaussian)[-1] == 64
     assert numbers((5000, 100), mixjax.Gaussian)[-1] == 8
     assert mixjax.Gaussian not in default_families(300)
-    assert default_families(2000) == FAMILIES[2:]
+    assert default_families(2000) == MONOTONE[2:]
 
 
 def test_a_bar_counts_fits(rng, capsys):

@@ -1,5 +1,6 @@
 """A detector of anomalies from normal rows: it chooses, calibrates and explains by itself."""
 
+import numbers
 import operator
 from collections.abc import Sequence
 
@@ -130,7 +131,7 @@ def fit(
       reg_covar: ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
       alpha: the promised rate of false alarms among new normal rows.
-      contamination: the share of x that is strange. Above 0, that share of the rows is
+      contamination: the share of x that is strange, below half. Above 0, that share of the rows is
         left out when the mixtures are fitted again, and is what the threshold flags.
       n_folds: into how many parts the rows are dealt.
       max_rows: of a longer table so many rows are drawn.
@@ -163,20 +164,22 @@ def fit(
     checks.key(key)
     checks.finite_rows(table)
     checks.stopping(tol, max_iter)
-    for name, rate in (("alpha", alpha), ("contamination", contamination)):
-        if not 0 <= rate < 1:
-            raise ValueError(f"{name} must be a rate from 0 to 1, got {rate}")
+    for name, rate, limit in (("alpha", alpha, 1.0), ("contamination", contamination, 0.5)):
+        if not (isinstance(rate, numbers.Real) and 0 <= rate < limit):
+            raise ValueError(f"{name} must be a rate from 0 to below {limit:g}, got {rate!r}")
     if table.shape[0] < FEWEST_ROWS:
         raise ValueError(f"x has {table.shape[0]} rows, at least {FEWEST_ROWS} are needed")
+    if checks.count(max_rows, "max_rows") < FEWEST_ROWS:
+        raise ValueError(f"max_rows must be at least {FEWEST_ROWS}, got {max_rows}")
     n_folds = checks.count(n_folds, "n_folds")
-    if not 2 <= n_folds <= table.shape[0] // 2:
-        raise ValueError(f"n_folds must be from 2 to half of the rows, got {n_folds}")
+    if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
+        raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
     used = _columns(columns, table.shape[1])
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     for_starts = jax.random.split(key, n_folds + 1)
 
     host = x if isinstance(x, np.ndarray) else np.asarray(table)
-    rows = _some(host[:, used], checks.count(max_rows, "max_rows"), rng)
+    rows = _some(host[:, used], max_rows, rng)
     center, scale = _center_and_scale(rows)
     z = jnp.asarray((rows - center) / scale, table.dtype)
     fold = dealt(rng, np.ones(len(z), bool), n_folds)

@@ -32,6 +32,8 @@ class Team(NamedTuple):
         """The team of a mesh; without one, this process and its default device."""
         if mesh is None:
             return cls((None,), None)
+        if not isinstance(mesh, Mesh):
+            raise TypeError(f"mesh must be a jax.sharding.Mesh or None, got {mesh!r}")
         here = jax.process_index()
         own = tuple(device for device in mesh.devices.flat if device.process_index == here)
         if not own:

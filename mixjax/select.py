@@ -226,7 +226,9 @@ def candidates_for(
             most = max(1, min(n_fitted // ROWS_EACH, affordable))
             numbers = [k for k in COMPONENTS if k <= most]
         else:
-            numbers = [checks.n_components(int(k), n_fitted) for k in n_components]
+            numbers = [
+                checks.n_components(k, n_fitted) for k in np.atleast_1d(np.asarray(n_components))
+            ]
         grid += [Candidate(family, k, share) for k in numbers for share in ridges]
     if not grid:
         raise ValueError("there is nothing to select from: families or n_components is empty")

@@ -131,6 +131,12 @@ def test_bad_input_is_named(rng):
         detect.fit(KEY, np.where(x == x[4, 1], np.inf, x))
     with pytest.raises(ValueError, match="alpha must be a rate"):
         detect.fit(KEY, x, alpha=5)
+    with pytest.raises(ValueError, match="alpha must be a rate"):
+        detect.fit(KEY, x, alpha="0.1")
+    with pytest.raises(ValueError, match="contamination must be a rate from 0 to below"):
+        detect.fit(KEY, x, contamination=0.9)
+    with pytest.raises(ValueError, match="max_rows must be at least 10"):
+        detect.fit(KEY, x, max_rows=3)
     with pytest.raises(ValueError, match="columns must be from 0 to 2"):
         detect.fit(KEY, x, columns=[3])
     with pytest.raises(TypeError, match="float32 or float64"):

@@ -153,6 +153,8 @@ def test_bad_input_is_named(rng):
         mixjax.select(KEY, np.where(np.arange(100).reshape(50, 2) == 7, np.nan, x))
     with pytest.raises(ValueError, match="n_components must be between 1 and"):
         mixjax.select(KEY, x, n_components=[60])
+    with pytest.raises(TypeError, match="n_components must be a Python int"):
+        mixjax.select(KEY, x, n_components=[2.5])
     with pytest.raises(TypeError, match="family must be a class"):
         mixjax.select(KEY, x, families=["full"])
     with pytest.raises(ValueError, match="nothing to select from"):

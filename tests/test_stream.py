@@ -287,6 +287,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(TypeError, match="fit_stream runs on the host"):
         jax.jit(lambda key: mixjax.fit_stream(key, [x], 2))(KEY)
     refused(TypeError, "fits by mixjax.EM", [x], solver=mixjax.EM)
+    refused(TypeError, "mesh must be a jax.sharding.Mesh", [x], mesh="rows")
     refused(FileNotFoundError, "no file or folder", tmp_path / "none.npy")
     refused(ValueError, "no .npy or .parquet files", tmp_path)
     (tmp_path / "x.txt").write_text("1 2")

@@ -26,6 +26,7 @@ from .mixture import (
 )
 from .outcome import Fit, FitError, best, check
 from .pytree import pytree
+from .saving import load, save
 from .scaling import Scaling
 from .select import Selection, select
 from .solver import Solver, Status
@@ -75,6 +76,7 @@ __all__ = [
     "icl",
     "kmeans",
     "kmeans_plus_plus",
+    "load",
     "log_prob",
     "m_step",
     "marginal",
@@ -84,6 +86,7 @@ __all__ = [
     "responsibilities",
     "responsibilities_batch",
     "sample",
+    "save",
     "select",
     "suggest_columns",
     "surprisal",

@@ -1,8 +1,10 @@
 """A detector of anomalies from normal rows: it chooses, calibrates and explains by itself."""
 
+import math
 import numbers
 import operator
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,8 @@ from .threshold.quantiles import percentile
 MOST_ROWS = 2**13
 MOST_COMPARED = 2**11
 FEWEST_ROWS = 10
+# The share of the rows held out, those of the highest energies, that have no say.
+TRIMMED = 0.05
 # Scores nearer to each other than this are ties: programs differ in their rounding.
 LEEWAY = 1e-3
 RIDGES = (1e-3, 1e-2, 1e-1)
@@ -42,8 +46,11 @@ class Detector:
       typical: (C,) the mean surprise in each column among normal rows.
       rule: p-values and the threshold of the promised rate.
       threshold: () rows of a higher score are flagged.
+      held_out: (n,) mean energy, in nats, of the rows held out but for the highest 5 %, for
+        each of the candidates, columns standardised; infinite where a fit failed.
+      candidates: n of them: family, n_components and reg_covar.
       columns: the columns that are used, of the ``n_features`` of a table.
-      n_features: D.
+      feature_names: the names of all D columns.
 
     Example:
       >>> import jax, mixjax
@@ -63,8 +70,15 @@ class Detector:
     typical: Array
     rule: Conformal
     threshold: Array
+    held_out: Array
+    candidates: tuple[Candidate, ...] = static()
     columns: tuple[int, ...] = static()
-    n_features: int = static()
+    feature_names: tuple[str, ...] = static()
+
+    @property
+    def n_features(self) -> int:
+        """D, the columns of a table, also of those that are not used."""
+        return len(self.feature_names)
 
     def scores(self, x: ArrayLike) -> Array:
         """How strange each row of x (N, D) is: (N,), minus the log of a share of normal rows."""
@@ -102,9 +116,10 @@ def fit(
     x: ArrayLike,
     *,
     families: Sequence[type[Family]] | None = None,
-    n_components: Sequence[int] | None = None,
+    n_components: Sequence[int] | Literal["auto"] = "auto",
     reg_covar: Sequence[float] = RIDGES,
     columns: Sequence[int] | None = None,
+    feature_names: Sequence[str] | None = None,
     alpha: float = 0.05,
     contamination: float = 0.0,
     n_folds: int = 5,
@@ -116,9 +131,9 @@ def fit(
     r"""Learn from normal rows what is strange.
 
     For each family, numbers of components and ridges are compared by the energy of a fifth
-    of the rows held out. The best is fitted ``n_folds`` times, each time without a part of
-    the rows, and the energies of those parts, by mixtures that have not seen them, say how
-    rare an energy is. The families are combined by the harmonic mean of their p-values;
+    of the rows held out, without the highest 5 % of these energies. The best is fitted
+    ``n_folds`` times, each time without a part of the rows, and the energies of those parts,
+    by mixtures that have not seen them, say how rare an energy is. The families are combined by the harmonic mean of their p-values;
     the same parts calibrate the result, so that no rows are lost to calibration.
 
     Args:
@@ -126,10 +141,11 @@ def fit(
       x: (N, D) rows, float32 or float64: normal ones, or with a contamination mostly so.
       families: classes of components; None tries all that suit so many columns, see
         `mixjax.select`.
-      n_components: numbers of components to compare; None tries 1, 2, 4, ... 64 as far as
-        there are rows for them.
+      n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64 as far
+        as there are rows for them.
       reg_covar: ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
+      feature_names: a name for each column of x; None for x0, x1, ...
       alpha: the promised rate of false alarms among new normal rows.
       contamination: the share of x that is strange, below half. Above 0, that share of the rows is
         left out when the mixtures are fitted again, and is what the threshold flags.
@@ -175,6 +191,12 @@ def fit(
     if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
         raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
     used = _columns(columns, table.shape[1])
+    names = tuple(feature_names or (f"x{i}" for i in range(table.shape[1])))
+    if len(set(names)) != table.shape[1]:
+        raise ValueError(
+            f"feature_names must be {table.shape[1]} different names, got {len(names)}, of which "
+            f"{len(set(names))} differ"
+        )
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     for_starts = jax.random.split(key, n_folds + 1)
 
@@ -200,7 +222,8 @@ def fit(
     size = max(most.values())
     part = Part.of(for_starts[-1], z[compared], ~own_fold, size)
     lanes = [Lane(c, part) for c in candidates]
-    chosen = _best_of_each(candidates, run(z[compared], lanes, "comparing"), own_fold)
+    held_out = _held_out(run(z[compared], lanes, "comparing"), own_fold)
+    chosen = _best_of_each(candidates, held_out)
 
     lefts = [fold == i for i in range(n_folds)]
 
@@ -224,8 +247,8 @@ def fit(
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
     typical = jnp.mean(_surprise(members[0], z[kept]), axis=0)
     return Detector(
-        center, scale, tuple(members), typical, rule, threshold + LEEWAY, tuple(used.tolist()),
-        table.shape[1],
+        center, scale, tuple(members), typical, rule, threshold + LEEWAY,
+        jnp.asarray(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
     )  # fmt: skip
 
 
@@ -264,21 +287,30 @@ def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray
     return values[np.sort(rng.permutation(len(values))[:most])]
 
 
-def _best_of_each(
-    candidates: list[Candidate], tried: list[Tried], left: np.ndarray
-) -> list[Candidate]:
-    """The candidate of each family with the lowest mean energy of the rows left out."""
-    best: dict[type[Family], tuple[float, Candidate]] = {}
-    for candidate, one in zip(candidates, tried, strict=True):
-        score = np.inf if failed(one) else float(np.mean(one.energy[left], dtype=np.float64))
-        if np.isfinite(score) and score < best.get(candidate.family, (np.inf,))[0]:
-            best[candidate.family] = (score, candidate)
+def _held_out(tried: list[Tried], left: np.ndarray) -> np.ndarray:
+    """For each candidate, the mean of the lower energies of the rows left out.
+
+    The highest are left out of the mean: a column that hardly varies can make one row a
+    million times as expensive as all others, which then alone would choose the ridge.
+    """
+    energies = np.stack([one.energy[left] for one in tried]).astype(np.float64)
+    energies = np.sort(energies, axis=1)[:, : math.ceil((1 - TRIMMED) * energies.shape[1])]
+    bad = np.array([failed(one) for one in tried])
+    return np.where(bad | ~np.isfinite(energies).all(axis=1), np.inf, energies.mean(axis=1))
+
+
+def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Candidate]:
+    """The candidate of each family with the lowest energy of the rows left out."""
+    best: dict[type[Family], Candidate] = {}
+    for i in np.argsort(held_out, kind="stable"):
+        if np.isfinite(held_out[i]):
+            best.setdefault(candidates[i].family, candidates[i])
     if not best:
         raise FitError(
             "no candidate could be fitted: look for values near the largest float, or give a "
             "larger reg_covar"
         )
-    return [candidate for _, candidate in best.values()]
+    return list(best.values())
 
 
 def _in_several_folds(rows: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -61,8 +61,12 @@ def read_arrays(
     path = Path(path)
     try:
         # Opened here: NumPy leaves a file open that turns out not to be one of its own.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as opened:
+            if not zipfile.is_zipfile(opened):
+                raise ValueError("it is no archive, or has no end")
+            opened.seek(0)
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(HEADER).tobytes())
         found, found_version = header["format"], header["version"]
     except (

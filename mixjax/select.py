@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def select(
     x: ArrayLike,
     *,
     families: Sequence[type[Family]] | None = None,
-    n_components: Sequence[int] | None = None,
+    n_components: Sequence[int] | Literal["auto"] = "auto",
     reg_covar: Sequence[float] = RIDGES,
     criterion: Criterion = HeldOut(),  # noqa: B008 - frozen
     weights: ArrayLike | None = None,
@@ -117,7 +117,7 @@ def select(
       x: (N, D) rows, float32 or float64.
       families: classes of components. None tries the four Gaussians and `Laplace`, without
         full covariances beyond 256 columns and without a tied one beyond 512.
-      n_components: numbers of components. None tries 1, 2, 4, ... 64, up to one for five
+      n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, up to one for five
         rows and, for large tables, to what an iteration may cost.
       reg_covar: ridges, as shares of each column's variance.
       criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
@@ -208,7 +208,7 @@ def candidates_for(
     shape: tuple[int, ...],
     n_fitted: int,
     families: Sequence[type[Family]] | None,
-    n_components: Sequence[int] | None,
+    n_components: Sequence[int] | str,
     reg_covar: Sequence[float],
 ) -> list[Candidate]:
     """The grid for a table of this shape, of which so many rows are fitted."""
@@ -219,7 +219,9 @@ def candidates_for(
         raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
     grid = []
     for family in chosen:
-        if n_components is None:
+        if isinstance(n_components, str):
+            if n_components != "auto":
+                raise ValueError(f'n_components must be whole numbers or "auto": {n_components!r}')
             # A full covariance takes D products a number; the sums of a Laplace are slow.
             each = {Gaussian: d, Laplace: 16}.get(family, 4)
             affordable = max(FEW, int(ITERATION / (n * d * each)))

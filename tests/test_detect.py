@@ -119,7 +119,7 @@ def test_wide_tables_and_short_ones(rng):
     names = {type(member.mixtures.components).__name__ for member in detector.members}
     assert names == {"DiagonalGaussian", "SphericalGaussian", "Laplace"}
     assert detector.predict(wide[:2] + 5).all()
-    short = detect.fit(KEY, wide[:12, :2], **FEW | {"n_components": None})
+    short = detect.fit(KEY, wide[:12, :2], **FEW | {"n_components": "auto"})
     assert np.isfinite(short.scores(wide[:, :2])).all()
 
 

@@ -9,12 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..families.diagonal import DiagonalGaussian
-from ..families.family import Family
-from ..families.gaussian import Gaussian
-from ..families.laplace import Laplace, MeanLaplace
-from ..families.spherical import SphericalGaussian
-from ..families.tied import TiedGaussian
+from ..families.known import KNOWN
 from ..files import digest_of, filled, named, read_arrays, require_folder, write_arrays
 from ..mixture import Mixture
 from .autoencoders.autoencoder import Autoencoder
@@ -26,17 +21,6 @@ from .model import DAGMM
 from .trained import Trained
 
 VERSION = 1
-FAMILIES: dict[str, type[Family]] = {
-    family.__name__: family
-    for family in (
-        Gaussian,
-        TiedGaussian,
-        DiagonalGaussian,
-        SphericalGaussian,
-        Laplace,
-        MeanLaplace,
-    )
-}
 AUTOENCODERS: dict[str, type[Autoencoder]] = {
     kind.__name__: kind
     for kind in (Autoencoder, VariationalAutoencoder, VectorQuantisedAutoencoder)
@@ -72,8 +56,8 @@ def save(path: str | os.PathLike[str], trained: Trained) -> None:
         raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
     model, mixture = trained.model, trained.mixture
     for what, value, known in (
-        ("family", model.family, FAMILIES),
-        ("family", type(mixture.components), FAMILIES),
+        ("family", model.family, KNOWN),
+        ("family", type(mixture.components), KNOWN),
         ("autoencoder", type(model.autoencoder), AUTOENCODERS),
     ):
         if known.get(value.__name__) is not value:
@@ -146,7 +130,7 @@ def _skeleton(header: dict[str, Any]) -> Trained:
     about, mix = dict(header["model"]), header["mixture"]
     kind = AUTOENCODERS[header["autoencoder"]["kind"]]
     autoencoder = kind(**header["autoencoder"]["options"])
-    family, dtype = FAMILIES[about.pop("family")], about.pop("dtype")
+    family, dtype = KNOWN[about.pop("family")], about.pop("dtype")
     epochs, k, width = header["epochs"], mix["n_components"], autoencoder.latent + 2
 
     def make() -> Trained:
@@ -155,7 +139,7 @@ def _skeleton(header: dict[str, Any]) -> Trained:
             dtype=dtype, **about,
         )  # fmt: skip
         zero = jnp.zeros((), dtype)
-        components = FAMILIES[mix["family"]].reference(k, width, dtype)
+        components = KNOWN[mix["family"]].reference(k, width, dtype)
         history = Terms(*(jnp.zeros(epochs, dtype) for _ in Terms._fields))
         inputs = Inputs.unchanged(model.n_features, dtype)
         mixture = Mixture(jnp.zeros(k, dtype), components)

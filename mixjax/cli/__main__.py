@@ -1,0 +1,5 @@
+"""`python -m mixjax.cli`."""
+
+from . import main
+
+main()

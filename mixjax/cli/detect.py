@@ -1,0 +1,255 @@
+"""`mixjax detect`: learn from normal rows, choose by itself, flag and explain the strange ones."""
+
+import dataclasses
+import enum
+import json
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+import mixjax
+
+from ..files import atomically, require_folder
+from . import report
+from .errors import said
+from .families import FAMILIES, JOINT, FamilyName, word_for
+from .features import LabelledTable, labelled
+from .missing import Missing, without_missing
+from .source import source_of
+
+# With --columns auto: the share of what makes rows strange that the columns kept hold.
+ENOUGH = 0.95
+
+
+class Text(enum.StrEnum):
+    """What to do with columns of words."""
+
+    refuse = "refuse"
+    one_hot = "one-hot"
+
+
+class Split(NamedTuple):
+    """Row numbers of the table to fit on and to judge by; anomalies of the latter."""
+
+    train: np.ndarray
+    test: np.ndarray
+    is_anomaly: np.ndarray | None
+
+
+def detect(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help=".csv, .parquet, .npz, .npy, - for standard input, or a data set of "
+            "scikit-learn such as kddcup99; none: a bundled table"
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="label column, by name or number (-1: the last)")
+    ] = None,
+    normal: Annotated[str | None, typer.Option(help="the label of normal rows")] = None,
+    anomalous: Annotated[
+        str | None, typer.Option(help="or the label of the strange ones; all others are normal")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="columns to use, comma-separated; auto: those that tell rows apart"),
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="a column to leave out")] = None,
+    missing: Annotated[
+        Missing, typer.Option(help="what to do with rows in which a value is missing")
+    ] = Missing.refuse,
+    text: Annotated[
+        Text | None, typer.Option(help="what to do with columns of words  [default: refuse]")
+    ] = None,
+    components: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="components to compare, may be repeated  [default: 1, 2, 4 ... 64]"
+        ),
+    ] = None,
+    family: Annotated[
+        list[FamilyName] | None,
+        typer.Option(help="what a component may be, may be repeated  [default: all]"),
+    ] = None,
+    false_alarms: Annotated[
+        float, typer.Option(min=0, max=99, help="% of new normal rows that may be flagged")
+    ] = 5.0,
+    contamination: Annotated[
+        float, typer.Option(min=0, max=49, help="or: % of the rows fitted that are strange")
+    ] = 0.0,
+    percentile: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="or: flag above this percentile of all scores"),
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(min=10, help="of a longer table so many rows are fitted")
+    ] = mixjax.detect.MOST_ROWS,
+    top: Annotated[int, typer.Option(min=0, help="how many of the strangest rows to show")] = 10,
+    seed: Annotated[int, typer.Option(help="of the split and the starts")] = 0,
+    output: Annotated[Path | None, typer.Option(help="write the figures here as JSON")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="write the detector here, for mixjax score")
+    ] = None,
+) -> None:
+    """Learn from normal rows, and flag the strange ones.
+
+    Families, numbers of components and ridges are compared by held-out energy; the best of
+    each family judge together. With labels, half of the normal rows are for training; the
+    other half and all anomalies are the test, by which precision, recall, F1 and AUC are
+    taken. Without labels, every row is fitted and every row is scored.
+    """
+    with said(ValueError, mixjax.FitError):
+        for path in (output, save):
+            if path is not None:
+                require_folder(path)
+        source = source_of(data)
+        label = label or source.label
+        if normal is None and anomalous is None:
+            normal, anomalous = source.normal, source.anomalous
+        one_hot = source.one_hot if text is None else text is Text.one_hot
+        named = [name.strip() for name in columns.split(",")] if columns else []
+        auto = named == ["auto"]
+        table = labelled(source.table, label, () if auto else named, drop or (), one_hot)
+        table = without_missing(table, missing)
+        split = _split(table, normal, anomalous, seed)
+        chosen = family or list(FAMILIES)
+        _require_rows(len(split.train), len(table.columns), chosen, auto, family is not None)
+        if components and max(components) > len(split.train) // 2:
+            raise ValueError(
+                f"--components {max(components)}, but there are {len(split.train)} rows to fit"
+            )
+        options: dict[str, Any] = {
+            "families": [FAMILIES[name] for name in family] if family else None,
+            "n_components": sorted(set(components)) if components else "auto",
+            "feature_names": table.columns,
+            "alpha": false_alarms / 100,
+            "contamination": contamination / 100,
+            "max_rows": rows,
+            "progress": True,
+        }
+        key, train = jax.random.key(seed), table.rows[split.train]
+        if auto:
+            used = _telling_columns(key, train, options)
+            report.columns_kept([table.columns[i] for i in used], len(table.columns))
+            options["columns"] = used
+        detector = mixjax.detect.fit(key, train, **options)
+
+    scores = np.asarray(detector.scores(table.rows[split.test]), np.float64)
+    trained = scores if split.is_anomaly is None else np.asarray(detector.scores(train), np.float64)
+    rule = f"at most some {false_alarms:g} % of new normal rows lie above it"
+    if contamination:
+        rule = f"{contamination:g} % of the rows fitted lie above it"
+    if percentile is not None:
+        everything = scores if split.is_anomaly is None else np.concatenate([trained, scores])
+        threshold = jnp.asarray(np.percentile(everything, percentile), detector.threshold.dtype)
+        detector = dataclasses.replace(detector, threshold=threshold)
+        rule = f"the {percentile:g}th percentile of all scores"
+    flagged = scores > float(detector.threshold)
+
+    figures: dict[str, Any] = {
+        "data": source.table.source,
+        "members": [
+            {
+                "family": word_for(type(member.mixtures.components)),
+                "components": member.mixtures.log_weights.shape[-1],
+            }
+            for member in detector.members
+        ],
+        "candidates": len(detector.candidates),
+        "train_rows": len(train),
+        "fitted_rows": min(len(train), rows),
+        "test_rows": len(scores),
+        "columns": len(detector.columns),
+        "threshold": float(detector.threshold),
+        "flagged": int(flagged.sum()),
+    }
+    if split.is_anomaly is not None:
+        figures |= _quality(scores, flagged, split.is_anomaly)
+    report.candidates(detector)
+    report.verdict(figures, rule)
+    if split.is_anomaly is not None:
+        report.confusion(confusion_matrix(split.is_anomaly, flagged, labels=[False, True]))
+    report.strangest(detector, table, split.test, scores, top)
+    with said(OSError):
+        if output is not None:
+            with atomically(output) as file:
+                file.write(f"{json.dumps(figures, indent=2)}\n".encode())
+        if save is not None:
+            mixjax.save(save, detector)
+            report.saved(save)
+
+
+def _split(table: LabelledTable, normal: str | None, anomalous: str | None, seed: int) -> Split:
+    everything = np.arange(len(table.rows))
+    if table.labels is None:
+        if normal is not None or anomalous is not None:
+            raise ValueError("--normal and --anomalous need a --label, the column they stand in")
+        return Split(everything, everything, None)
+    shown = ", ".join(sorted(set(table.labels))[:10])
+    if (normal is None) == (anomalous is None):
+        raise ValueError(
+            f"the labels need either --normal or --anomalous, one of theirs; there are {shown}"
+        )
+    is_normal = table.labels == normal if normal is not None else table.labels != anomalous
+    if is_normal.sum() < 2:
+        raise ValueError(
+            f"all {len(everything):,} rows would be anomalies, or all but one: no row to learn "
+            f"from is labelled --normal {normal}; there are {shown}"
+            if normal is not None
+            else f"all {len(everything):,} rows are labelled {anomalous}, or all but one: there "
+            "is nothing to learn from"
+        )
+    shuffled = np.random.default_rng(seed).permutation(everything[is_normal])
+    half = len(shuffled) // 2
+    test = np.concatenate([shuffled[half:], everything[~is_normal]])
+    return Split(shuffled[:half], test, ~is_normal[test])
+
+
+def _require_rows(n: int, d: int, families: list[FamilyName], auto: bool, asked: bool) -> None:
+    if n < mixjax.detect.FEWEST_ROWS:
+        raise ValueError(f"{n} rows to fit; at least {mixjax.detect.FEWEST_ROWS} are needed")
+    if n < d and not auto and JOINT & set(families):
+        raise ValueError(
+            f"{n} rows to fit, but {d} columns: a covariance wants more rows than columns. Give "
+            "fewer with --columns (auto chooses), or columns that do not know of each other "
+            "with --family diagonal --family laplace"
+        )
+
+
+def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any]) -> list[int]:
+    """The fewest columns that hold nearly all of what makes rows strange."""
+    detector = mixjax.detect.fit(key, train, **options)
+    some = train[: options["max_rows"]]
+    why, scores = np.asarray(detector.explain(some)), np.asarray(detector.scores(some))
+    high = scores >= np.quantile(scores, ENOUGH)
+    extra = np.maximum(why[high].mean(axis=0) - why[~high].mean(axis=0), 0)
+    order = np.argsort(-extra, kind="stable")
+    held = np.cumsum(extra[order]) / max(extra.sum(), np.finfo(float).tiny)
+    return sorted(int(i) for i in order[: int(np.searchsorted(held, ENOUGH)) + 1])
+
+
+def _quality(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) -> dict[str, Any]:
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        is_anomaly, flagged, average="binary", zero_division=0
+    )
+    both = 0 < is_anomaly.sum() < len(scores)
+    return {
+        "anomalies": int(is_anomaly.sum()),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "roc_auc": float(roc_auc_score(is_anomaly, scores)) if both else None,
+        "average_precision": float(average_precision_score(is_anomaly, scores)) if both else None,
+        "false_alarms": float(flagged[~is_anomaly].mean()),
+    }

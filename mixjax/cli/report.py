@@ -1,0 +1,136 @@
+"""What the commands print."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..detect import Detector
+from .families import word_for
+from .features import LabelledTable
+
+console = Console()
+MOST_SHOWN = 12
+REASONS = 3
+
+
+def left_out(n: int, of: int) -> None:
+    """How many rows are not looked at."""
+    console.print(f"[yellow]left out {n:,} of {of:,} rows[/] with a missing or infinite value")
+
+
+def columns_kept(names: list[str], of: int) -> None:
+    """Which columns --columns auto chose."""
+    shown = ", ".join(names[:MOST_SHOWN]) + (", ..." if len(names) > MOST_SHOWN else "")
+    console.print(f"kept {len(names)} of {of} columns: {escape(shown)}", highlight=False)
+
+
+def candidates(detector: Detector) -> None:
+    """The best candidates of each family, those that judge with a star."""
+    n = len(detector.candidates)
+    shown = Table(title=f"the best two of each family, of {n} candidates", title_justify="left")
+    for name in ("family", "components", "ridge", "held-out energy", "judges"):
+        shown.add_column(name, justify="left" if name == "family" else "right")
+    judges = {type(member.mixtures.components) for member in detector.members}
+    energies = np.asarray(detector.held_out)
+    seen: dict[Any, int] = {}
+    for i in np.argsort(energies, kind="stable"):
+        family, k, ridge = detector.candidates[i]
+        place = seen.get(family, 0)
+        seen[family] = place + 1
+        if place < 2:
+            star = "*" if place == 0 and family in judges else ""
+            shown.add_row(word_for(family), str(k), f"{ridge:g}", f"{energies[i]:.4g}", star)
+    console.print(shown)
+
+
+def verdict(figures: dict[str, Any], rule: str) -> None:
+    """The rows, the threshold and what it promises, and how well it did."""
+    known = "anomalies" in figures
+    kind = "normal " if known else ""
+    fitted = figures["fitted_rows"]
+    part = "" if fitted == figures["train_rows"] else f"{fitted:,} of "
+    console.print(f"[bold]{escape(figures['data'])}[/]", highlight=False)
+    families = ", ".join(member["family"] for member in figures["members"])
+    console.print(
+        f"{families}: fitted to {part}{figures['train_rows']:,} "
+        f"{kind}rows of {figures['columns']} columns"
+    )
+    console.print(
+        f"threshold {figures['threshold']:.4f}, {rule}: {figures['flagged']:,} of "
+        f"{figures['test_rows']:,} {'test ' if known else ''}rows flagged"
+    )
+    if not known:
+        return
+    areas = (
+        "" if figures["roc_auc"] is None
+        else f"  ROC AUC {figures['roc_auc']:.4f}  average precision "
+        f"{figures['average_precision']:.4f}"
+    )  # fmt: skip
+    console.print(
+        f"of {figures['anomalies']:,} anomalies: precision {figures['precision']:.4f}  recall "
+        f"{figures['recall']:.4f}  F1 {figures['f1']:.4f}{areas}"
+    )
+
+
+def confusion(matrix: np.ndarray) -> None:
+    """How many rows of each kind were flagged."""
+    shown = Table(title="test rows", title_justify="left")
+    shown.add_column("")
+    for name in ("not flagged", "flagged"):
+        shown.add_column(name, justify="right")
+    for name, counts in zip(("normal", "anomalous"), matrix, strict=True):
+        shown.add_row(name, *(f"{count:,}" for count in counts))
+    console.print(shown)
+
+
+def strangest(
+    detector: Detector, table: LabelledTable, tested: np.ndarray, scores: np.ndarray, top: int
+) -> None:
+    """The rows with the highest scores, each with the columns that surprise most in it."""
+    order = np.argsort(-scores, kind="stable")[:top]
+    if len(order) == 0:
+        return
+    shown = Table(title="the strangest rows", title_justify="left")
+    known = table.labels is not None
+    for name in ["row", "score", "p-value", "flagged"] + (["label"] if known else []):
+        shown.add_column(name, justify="right")
+    shown.add_column("most surprising (nats more than in normal rows)", overflow="fold")
+    rows = tested[order]
+    p_values = np.asarray(detector.p_values(table.rows[rows]))
+    why = reasons(detector, table.rows[rows])
+    for i, row, p, reason in zip(order, rows, p_values, why, strict=True):
+        is_flagged = scores[i] > float(detector.threshold)
+        cells = [str(table.numbers[row]), f"{scores[i]:.4g}", f"{p:.2g}"]
+        cells.append("yes" if is_flagged else "no")
+        if table.labels is not None:
+            cells.append(escape(table.labels[row]))
+        shown.add_row(*cells, escape(reason))
+    console.print(shown)
+
+
+def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
+    """For each row, the three columns that surprise most, with their values."""
+    used = [detector.feature_names[i] for i in detector.columns]
+    told = []
+    for row, extra in zip(rows[:, list(detector.columns)], detector.explain(rows), strict=True):
+        extra = np.asarray(extra)
+        first = [i for i in np.argsort(-extra, kind="stable")[:REASONS] if extra[i] > 0]
+        told.append("; ".join(f"{used[i]} = {row[i]:.4g} ({extra[i]:+.3g})" for i in first))
+    return told
+
+
+def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
+    """What `mixjax score` did."""
+    console.print(
+        f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}; wrote {out}",
+        highlight=False,
+    )
+
+
+def saved(path: Path) -> None:
+    """Where the detector is."""
+    console.print(f"wrote the detector to {path}: mixjax score {path} DATA", highlight=False)

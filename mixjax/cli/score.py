@@ -1,0 +1,71 @@
+"""`mixjax score`: judge the rows of another table by a detector from a file."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import mixjax
+
+from ..detect import Detector
+from ..files import atomically, require_folder
+from . import report
+from .errors import said
+from .features import aligned
+from .missing import Missing, present
+from .source import source_of
+
+# Rows that are judged at once.
+MANY = 2**16
+
+
+def score(
+    model: Annotated[Path, typer.Argument(help="what mixjax detect --save wrote")],
+    data: Annotated[
+        str, typer.Argument(help=".csv, .parquet, .npz, .npy, or - for standard input")
+    ],
+    out: Annotated[Path, typer.Option(help="a CSV: row, score, p_value, flagged, why")],
+    missing: Annotated[
+        Missing, typer.Option(help="what to do with rows in which a value is missing")
+    ] = Missing.refuse,
+    why: Annotated[
+        bool, typer.Option(help="tell the most surprising columns of the rows that are flagged")
+    ] = True,
+) -> None:
+    """Judge the rows of a table; columns are found by their names, whatever their order."""
+    with said(ValueError):
+        require_folder(out)
+        detector = mixjax.load(model)
+        if not isinstance(detector, Detector):
+            raise ValueError(f"{model.name} holds a {type(detector).__name__}, no detector")
+        table = source_of(data).table
+        names = [detector.feature_names[i] for i in detector.columns]
+        rows = aligned(table, detector.feature_names, detector.columns)
+        whole = present(rows[:, list(detector.columns)], names, missing)
+        numbers, rows = np.flatnonzero(whole), rows[whole]
+        n_flagged = 0
+        with atomically(out) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+            lines = csv.writer(text)
+            lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
+            for first in range(0, len(rows), MANY):
+                some = rows[first : first + MANY]
+                scores = np.asarray(detector.scores(some), np.float64)
+                p_values = np.asarray(detector.p_values(some))
+                flagged = np.asarray(detector.predict(some))
+                n_flagged += int(flagged.sum())
+                told = [""] * len(some)
+                if why and flagged.any():
+                    places = np.flatnonzero(flagged)
+                    for place, reason in zip(
+                        places, report.reasons(detector, some[places]), strict=True
+                    ):
+                        told[place] = reason
+                for i in range(len(some)):
+                    line = [numbers[first + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
+                    lines.writerow([*line, int(flagged[i]), *([told[i]] if why else [])])
+            text.detach()
+    report.scored(len(rows), n_flagged, float(detector.threshold), out)

@@ -1,0 +1,114 @@
+"""Where a table comes from: a file, standard input, or a data set of scikit-learn."""
+
+import difflib
+import sys
+import urllib.error
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn import datasets
+
+from .tables import Columns, column, read_columns, read_stream, text_of
+
+BUNDLED = "breast_cancer"
+LABEL = "target"
+
+
+class Source(NamedTuple):
+    """A table, and what is known of its labels.
+
+    Attributes:
+      table: the columns.
+      label: the column of the labels, unless the user names one.
+      normal: the label of normal rows.
+      anomalous: or the label of the strange ones.
+      one_hot: whether words are to be columns unasked.
+    """
+
+    table: Columns
+    label: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
+    one_hot: bool = False
+
+
+# In the published tables on the KDD Cup data most rows are attacks, and normal traffic is strange.
+KNOWN: dict[str, dict[str, str]] = {
+    "breast_cancer": {"normal": "benign"},
+    "kddcup99": {"anomalous": "normal."},
+}
+
+
+def source_of(data: str | None) -> Source:
+    """The table of a path, of ``-`` for standard input, or of a name that scikit-learn knows.
+
+    Raises:
+      ValueError: there is none, or it cannot be read.
+    """
+    if data is None:
+        return _loaded(BUNDLED)
+    if data == "-":
+        return Source(read_stream(sys.stdin.buffer, "standard input"))
+    path = Path(data)
+    if path.suffix or path.exists():
+        return Source(read_columns(path))
+    return _loaded(data)
+
+
+def loaders() -> dict[str, Callable[..., Any]]:
+    """What scikit-learn loads or downloads, by name."""
+    return {
+        name.split("_", 1)[1]: getattr(datasets, name)
+        for name in datasets.__all__
+        if name.startswith(("load_", "fetch_"))
+    }
+
+
+def _loaded(name: str) -> Source:
+    known = loaders()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"there is no file {name}, nor does scikit-learn load such a data set{hint}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Retry downloading")  # what counts is the end
+            bunch = known[name]()
+    except (urllib.error.URLError, OSError) as error:
+        raise ValueError(
+            f"{name} could not be downloaded ({error}): try again, or give a file"
+        ) from error
+    except TypeError as error:
+        raise ValueError(f"{name} is no table that loads by its name alone: {error}") from error
+    return source_of_bunch(name, bunch)
+
+
+def source_of_bunch(name: str, bunch: Any) -> Source:
+    """The table of what a loader of scikit-learn returns."""
+    rows = getattr(bunch, "data", None)
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2:
+        raise ValueError(f"scikit-learn's {name} is no table of rows and columns")
+    names = [str(n) for n in getattr(bunch, "feature_names", range(rows.shape[1]))]
+    values = {n: column(rows[:, i]) for i, n in enumerate(names)}
+    one_hot = any(v.dtype == object for v in values.values())
+    table = Columns(f"{name} (scikit-learn)", values, {})
+    target = getattr(bunch, "target", None)
+    if target is None or target.ndim != 1 or not _is_classes(target):
+        return Source(table, one_hot=one_hot)
+    words = getattr(bunch, "target_names", None)
+    if words is not None and target.dtype.kind in "iu" and len(words) > target.max():
+        target = np.array([text_of(words[i]) for i in target], object)
+    table = table._replace(beside={LABEL: target})
+    return Source(table, LABEL, one_hot=one_hot, **KNOWN.get(name, {}))
+
+
+def _is_classes(target: np.ndarray) -> bool:
+    """Whether a target tells classes, and not amounts."""
+    return target.dtype.kind not in "f" or bool(
+        (target == np.round(target)).all() and len(np.unique(target)) <= 100
+    )

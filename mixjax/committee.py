@@ -67,7 +67,7 @@ class Member:
 
     Attributes:
       mixtures: F of them, with a leading axis.
-      calibration: of the mean of their energies.
+      calibration: of the median of their energies.
     """
 
     mixtures: Mixture
@@ -76,7 +76,8 @@ class Member:
     def rarity(self, x: Array) -> Array:
         """(N,) of rows: minus the logarithm of a share of normal rows."""
         each = jax.lax.map(lambda mixture: -log_prob(mixture, x), self.mixtures)
-        return self.calibration.rarity(jnp.mean(each, axis=0))
+        # Not the mean: a row of a rare kind, which one part alone had none of, is not strange.
+        return self.calibration.rarity(jnp.median(each, axis=0))
 
 
 @jax.jit

@@ -20,18 +20,22 @@ from .grid import Candidate, Lane, Part, Tried, fit_lanes
 from .outcome import FitError
 from .progress import progress_bar
 from .pytree import pytree, static
-from .select import candidates_for, dealt, failed, most_components
+from .select import COMPONENTS, affordable, candidates_for, dealt, failed, most_components
 from .threshold.conformal import Conformal
 from .threshold.quantiles import percentile
 
 # Rows that are fitted of a long table, and rows that the candidates are compared on.
-MOST_ROWS = 2**13
+MOST_ROWS = 2**14
 MOST_COMPARED = 2**11
 FEWEST_ROWS = 10
 # The share of the rows held out, those of the highest energies, that have no say.
 TRIMMED = 0.05
+# Products that an iteration of the chosen candidates may take.
+ITERATION = 2.1e9
 # Scores nearer to each other than this are ties: programs differ in their rounding.
 LEEWAY = 1e-3
+# Candidates are compared after fewer iterations than the chosen ones are fitted by.
+ROUGH = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
 
 
@@ -133,8 +137,9 @@ def fit(
     For each family, numbers of components and ridges are compared by the energy of a fifth
     of the rows held out, without the highest 5 % of these energies. The best is fitted
     ``n_folds`` times, each time without a part of the rows, and the energies of those parts,
-    by mixtures that have not seen them, say how rare an energy is. The families are combined by the harmonic mean of their p-values;
-    the same parts calibrate the result, so that no rows are lost to calibration.
+    by mixtures that have not seen them, say how rare an energy is. The families are
+    combined by the harmonic mean of their p-values; the same parts calibrate the result, so
+    that no rows are lost to calibration.
 
     Args:
       key: a typed random key.
@@ -214,7 +219,7 @@ def fit(
     )  # fmt: skip
     most = most_components(candidates)
 
-    def run(z: Array, lanes: list[Lane], what: str) -> list[Tried]:
+    def run(z: Array, lanes: list[Lane], what: str, tol: float = tol) -> list[Tried]:
         with progress_bar(what, "fit", len(lanes), 0, progress) as show:
             return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""))
 
@@ -222,9 +227,13 @@ def fit(
     size = max(most.values())
     part = Part.of(for_starts[-1], z[compared], ~own_fold, size)
     lanes = [Lane(c, part) for c in candidates]
-    held_out = _held_out(run(z[compared], lanes, "comparing"), own_fold)
+    held_out = _held_out(run(z[compared], lanes, "comparing", ROUGH * tol), own_fold)
     chosen = _best_of_each(candidates, held_out)
-
+    if isinstance(n_components, str):
+        chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
+        # Never fewer: the programs of the comparison serve again where they are as large.
+        most = {family: max(k, most[family]) for family, k in most_components(chosen).items()}
+        size = max(most.values())
     lefts = [fold == i for i in range(n_folds)]
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], Array]:
@@ -313,6 +322,19 @@ def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Can
     return list(best.values())
 
 
+def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, ...]) -> Candidate:
+    """With more components, if cost alone kept them from being compared and there are rows."""
+    k = candidate.n_components
+    if k == most:
+        bound = min(
+            COMPONENTS[-1], k * shape[0] // n_compared,
+            affordable(candidate.family, shape, ITERATION),
+        )  # fmt: skip
+        while 2 * k <= bound:
+            k *= 2
+    return candidate._replace(n_components=k)
+
+
 def _in_several_folds(rows: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Which rows have a copy in another fold than their own."""
     _, number = np.unique(rows, axis=0, return_inverse=True)
@@ -330,9 +352,9 @@ def _judged(
     for first in range(0, len(tried), n_folds):
         parts = tried[first : first + n_folds]
         each = np.stack([part.energy for part in parts])
-        # A row that has copies elsewhere is judged as a new copy would be: by the mean of
+        # A row that has copies elsewhere is judged as a new copy would be: by the median of
         # all. Else a table full of copies would have its threshold between equal rows.
-        energy = np.where(shared, each.mean(axis=0), each[fold, np.arange(len(fold))])
+        energy = np.where(shared, np.median(each, axis=0), each[fold, np.arange(len(fold))])
         if any(failed(part) for part in parts) or not np.isfinite(energy[kept]).all():
             continue
         energies.append(energy)

@@ -4,7 +4,6 @@ The number of components is not part of a program's shape here: a candidate with
 them than the largest has components whose weight is held at zero.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -33,6 +32,8 @@ BEGIN: dict[type[Family], type[Family]] = {Laplace: MeanLaplace}
 # Candidates that iterate together: on a CPU each has a core of its own.
 ABREAST = {"cpu": 1}
 ABREAST_ELSEWHERE = 16
+# Numbers that an iteration looks at, up to which a fit is sooner run than compiled well.
+BRIEF = 2**19
 
 
 class Candidate(NamedTuple):
@@ -150,8 +151,10 @@ def _tried(
     shares = jnp.asarray([lane.candidate.reg_covar for lane in filled], dtype)
     stop = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32)
     family = lanes[0].candidate.family
+    brief = x.size * size * abreast <= BRIEF
+    run = _fit_briefly if brief else _fit_some
     fits, energy = jax.device_get(
-        _fit_some(x, labels, weights, n_components, shares, *stop, size, family)
+        run(x, labels, weights, n_components, shares, *stop, size, family)
     )
     out = []
     for i, lane in enumerate(lanes):
@@ -167,8 +170,7 @@ def _without_the_rest(fit: Fit, k: int) -> Fit:
     return Fit(Mixture(mixture.log_weights[:k], components), fit.energy, fit.n_iter, fit.status)
 
 
-@functools.partial(jax.jit, static_argnums=(7, 8))
-def _fit_some(
+def _fit(
     x: Array,
     labels: Array,
     weights: Array,
@@ -203,6 +205,13 @@ def _fit_some(
         alone = one(*(leaf[0] for leaf in lanes))
         return jax.tree.map(lambda leaf: leaf[None], alone)
     return jax.vmap(one)(*lanes)
+
+
+# Half of the time to compile, and four times that to run.
+_fit_briefly = jax.jit(
+    _fit, static_argnums=(7, 8), compiler_options={"xla_backend_optimization_level": 0}
+)
+_fit_some = jax.jit(_fit, static_argnums=(7, 8))
 
 
 def _iterated(

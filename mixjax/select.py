@@ -212,8 +212,7 @@ def candidates_for(
     reg_covar: Sequence[float],
 ) -> list[Candidate]:
     """The grid for a table of this shape, of which so many rows are fitted."""
-    n, d = shape
-    chosen = [checks.family(family) for family in families or default_families(d)]
+    chosen = [checks.family(family) for family in families or default_families(shape[1])]
     ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
     if not ridges or min(ridges) < 0:
         raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
@@ -222,10 +221,8 @@ def candidates_for(
         if isinstance(n_components, str):
             if n_components != "auto":
                 raise ValueError(f'n_components must be whole numbers or "auto": {n_components!r}')
-            # A full covariance takes D products a number; the sums of a Laplace are slow.
-            each = {Gaussian: d, Laplace: 16}.get(family, 4)
-            affordable = max(FEW, int(ITERATION / (n * d * each)))
-            most = max(1, min(n_fitted // ROWS_EACH, affordable))
+            few = max(FEW, affordable(family, shape, ITERATION))
+            most = max(1, min(n_fitted // ROWS_EACH, few))
             numbers = [k for k in COMPONENTS if k <= most]
         else:
             numbers = [
@@ -235,6 +232,14 @@ def candidates_for(
     if not grid:
         raise ValueError("there is nothing to select from: families or n_components is empty")
     return grid
+
+
+def affordable(family: type[Family], shape: tuple[int, ...], products: float) -> int:
+    """The components for which an iteration over such a table takes so many products."""
+    n, d = shape
+    # A full covariance takes D products a number; the sums of a Laplace are slow.
+    each = {Gaussian: d, Laplace: 16}.get(family, 4)
+    return int(products / (n * d * each))
 
 
 def default_families(n_features: int) -> list[type[Family]]:

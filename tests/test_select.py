@@ -128,7 +128,7 @@ def test_the_grid_suits_the_table():
     from mixjax.select import candidates_for, default_families
 
     def numbers(shape, family):
-        grid = candidates_for(shape, shape[0], None, None, [1e-3])
+        grid = candidates_for(shape, shape[0], None, "auto", [1e-3])
         return [c.n_components for c in grid if c.family is family]
 
     assert numbers((20, 2), mixjax.Gaussian) == [1, 2, 4]

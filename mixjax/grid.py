@@ -151,7 +151,7 @@ def _tried(
     shares = jnp.asarray([lane.candidate.reg_covar for lane in filled], dtype)
     stop = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32)
     family = lanes[0].candidate.family
-    brief = x.size * size * abreast <= BRIEF
+    brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
     run = _fit_briefly if brief else _fit_some
     fits, energy = jax.device_get(
         run(x, labels, weights, n_components, shares, *stop, size, family)

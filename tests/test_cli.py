@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +275,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
     np.save(tmp_path / "short.npy", np.ones((4, 2)))
     np.save(tmp_path / "holes.npy", np.full((40, 2), np.nan))
     np.save(tmp_path / "none.npy", np.ones((0, 2)))
+    np.save(tmp_path / "huge.npy", np.r_[np.full((1, 2), -1e300), np.ones((40, 2))])
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no table")
     (tmp_path / "empty.csv").write_text("")
@@ -311,6 +311,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["wide.npy"], "20 rows to fit, but 30 columns"),
         (["short.npy"], "4 rows to fit; at least 10"),
         (["holes.npy", "--missing", "drop"], "none is left"),
+        (["huge.npy"], "1 of 41 rows have a missing or infinite value (or one beyond 1e38)"),
         (["t.npy", "--save", "nowhere/m.npz"], "there is no folder"),
     ]
     for arguments, text in cases:
@@ -350,17 +351,34 @@ def test_models_and_tables_that_do_not_fit(tmp_path, table):
 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
+    """At a terminal, once the bar is there."""
+    pty = pytest.importorskip("pty")
     np.save(tmp_path / "t.npy", np.random.default_rng(0).normal(size=(8000, 20)))
     command = [sys.executable, "-m", "mixjax.cli", "detect", str(tmp_path / "t.npy"),
                "--save", str(tmp_path / "m.npz"), "--output", str(tmp_path / "o.json")]  # fmt: skip
+    ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command, env=as_users_do(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    time.sleep(8)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert "Traceback" not in output
+        command, env=as_users_do(), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        # What runs in the background of a shell ignores it, and its children would.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    os.close(theirs)
+    output, sent = b"", False
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        while True:
+            try:
+                some = terminal.read(4096)
+            except OSError:  # the other end is closed
+                break
+            if not some:
+                break
+            output += some
+            if b"comparing" in output and not sent:
+                process.send_signal(signal.SIGINT)
+                sent = True
+    assert process.wait(timeout=60) not in (0, None)
+    assert sent
+    assert b"Traceback" not in output
     assert [path.name for path in tmp_path.iterdir()] == ["t.npy"]
 
 

@@ -146,3 +146,43 @@ def test_bad_input_is_named(rng):
     detector = detect.fit(KEY, x, **FEW)
     with pytest.raises(ValueError, match="columns"):
         detector.scores(x[:, :2])
+
+
+def test_a_few_rows_do_not_choose_for_all():
+    """A column that hardly varies makes one row dearer than all others together."""
+    from mixjax.detect import _held_out
+    from mixjax.grid import Tried
+
+    fit = mixjax.fit(KEY, np.eye(3, dtype="float32"), 1)
+    sharp = np.r_[np.full(98, 1.0), 1e9, 1e30].astype("float32")
+    blunt = np.full(100, 2.0, "float32")
+    left = np.ones(100, bool)
+    assert _held_out([Tried(fit, sharp), Tried(fit, blunt)], left).tolist() == [1, 2]
+    sharp[:6] = np.inf  # beyond the share that has no say
+    assert _held_out([Tried(fit, sharp), Tried(fit, blunt)], left).tolist() == [np.inf, 2]
+
+
+def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
+    from mixjax.committee import Calibration, Member
+
+    x = correlated(rng, 200)
+    fit = mixjax.fit(KEY, x, 2).mixture
+    far = mixjax.fit(KEY, x + 100, 2).mixture
+    mixtures = jax.tree.map(lambda a, b: jnp.stack([a, a, b]), fit, far)
+    energy = mixjax.energy(fit, x)
+    member = Member(mixtures, Calibration.of(energy))
+    np.testing.assert_allclose(member.rarity(x), member.calibration.rarity(energy), rtol=1e-5)
+
+
+def test_long_tables_bear_more_components():
+    from mixjax.detect import _grown
+    from mixjax.grid import Candidate
+
+    laplace = Candidate(mixjax.Laplace, 8, 1e-3)
+    assert _grown(laplace, 8, 2048, (16384, 118)).n_components == 64
+    assert _grown(laplace, 8, 2048, (4096, 118)).n_components == 16
+    assert _grown(laplace, 8, 2048, (2048, 118)) == laplace
+    assert _grown(laplace, 16, 2048, (16384, 118)) == laplace  # 16 were tried, and worse
+    full = Candidate(mixjax.Gaussian, 8, 1e-3)
+    assert _grown(full, 8, 2048, (16384, 118)) == full  # too dear
+    assert _grown(full, 8, 2048, (16384, 60)).n_components == 32

@@ -70,17 +70,18 @@ def detect(
         Missing, typer.Option(help="what to do with rows in which a value is missing")
     ] = Missing.refuse,
     text: Annotated[
-        Text | None, typer.Option(help="what to do with columns of words  [default: refuse]")
+        Text | None,
+        typer.Option(
+            help="what to do with columns of words (refuse, unless the data set is known)"
+        ),
     ] = None,
     components: Annotated[
         list[int] | None,
-        typer.Option(
-            min=1, help="components to compare, may be repeated  [default: 1, 2, 4 ... 64]"
-        ),
+        typer.Option(min=1, help="components to compare, may be repeated (else 1, 2, 4 ... 64)"),
     ] = None,
     family: Annotated[
         list[FamilyName] | None,
-        typer.Option(help="what a component may be, may be repeated  [default: all]"),
+        typer.Option(help="what a component may be, may be repeated (else all)"),
     ] = None,
     false_alarms: Annotated[
         float, typer.Option(min=0, max=99, help="% of new normal rows that may be flagged")

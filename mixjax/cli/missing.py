@@ -7,6 +7,9 @@ import numpy as np
 from . import report
 from .features import LabelledTable
 
+# Single precision, in which the mixtures are fitted, holds little more.
+LARGEST = 1e38
+
 
 class Missing(enum.StrEnum):
     """What to do with such rows."""
@@ -17,15 +20,15 @@ class Missing(enum.StrEnum):
 
 def present(rows: np.ndarray, names: list[str], missing: Missing) -> np.ndarray:
     """Which rows (N,) are whole; `ValueError` if some are not and may not be dropped."""
-    finite = np.isfinite(rows)
+    finite = np.abs(rows) < LARGEST  # which NaN is not
     whole = finite.all(axis=1)
     n_absent = int((~whole).sum())
     if n_absent == 0:
         return whole
     worst = names[int(np.argmax((~finite).sum(axis=0)))]
     found = (
-        f"{n_absent:,} of {len(whole):,} rows have a missing or infinite value "
-        f"({int((~finite).sum()):,} cells; most in the column {worst!r}; the first is row "
+        f"{n_absent:,} of {len(whole):,} rows have a missing or infinite value (or one beyond "
+        f"1e38) in {int((~finite).sum()):,} cells (most in the column {worst!r}; the first is row "
         f"{int(np.argmin(whole))})"
     )
     if missing is Missing.refuse:

@@ -90,11 +90,16 @@ class Detector:
 
     def p_values(self, x: ArrayLike) -> Array:
         """(N,) for a new normal row, at most t with a probability of about t at most."""
-        return self.rule.p_values(self.scores(x) - LEEWAY)
+        return self.judge(x)[1]
 
     def predict(self, x: ArrayLike) -> Array:
         """(N,) True for the rows that are flagged."""
-        return ~(self.scores(x) <= self.threshold)
+        return self.judge(x)[2]
+
+    def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
+        """`scores`, `p_values` and `predict` of x (N, D), for the price of one of them."""
+        scores = self.scores(x)
+        return scores, self.rule.p_values(scores - LEEWAY), ~(scores <= self.threshold)
 
     def explain(self, x: ArrayLike) -> Array:
         """(N, C) by how many nats each column is more surprising than in normal rows.

@@ -53,9 +53,7 @@ def score(
             lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
             for first in range(0, len(rows), MANY):
                 some = rows[first : first + MANY]
-                scores = np.asarray(detector.scores(some), np.float64)
-                p_values = np.asarray(detector.p_values(some))
-                flagged = np.asarray(detector.predict(some))
+                scores, p_values, flagged = map(np.asarray, detector.judge(some))
                 n_flagged += int(flagged.sum())
                 told = [""] * len(some)
                 if why and flagged.any():

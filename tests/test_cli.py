@@ -354,13 +354,16 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
     """At a terminal, once the bar is there."""
     pty = pytest.importorskip("pty")
     np.save(tmp_path / "t.npy", np.random.default_rng(0).normal(size=(8000, 20)))
-    command = [sys.executable, "-m", "mixjax.cli", "detect", str(tmp_path / "t.npy"),
+    # What runs in the background of a shell ignores the signal, and so would its children.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from mixjax.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "detect", str(tmp_path / "t.npy"),
                "--save", str(tmp_path / "m.npz"), "--output", str(tmp_path / "o.json")]  # fmt: skip
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command, env=as_users_do(), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-        # What runs in the background of a shell ignores it, and its children would.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(theirs)
     output, sent = b"", False

@@ -86,7 +86,7 @@ class Detector:
 
     def scores(self, x: ArrayLike) -> Array:
         """How strange each row of x (N, D) is: (N,), minus the log of a share of normal rows."""
-        return _scores(self.members, self._standardized(x))
+        return _scores(self.members, self.standardized(x))
 
     def p_values(self, x: ArrayLike) -> Array:
         """(N,) for a new normal row, at most t with a probability of about t at most."""
@@ -107,9 +107,10 @@ class Detector:
         Given the other columns of the row (see `mixjax.surprisal`), by the member with the
         lowest held-out energy.
         """
-        return _surprise(self.members[0], self._standardized(x)) - self.typical[None]
+        return _surprise(self.members[0], self.standardized(x)) - self.typical[None]
 
-    def _standardized(self, x: ArrayLike) -> Array:
+    def standardized(self, x: ArrayLike) -> Array:
+        """The columns used (N, C) of x (N, D), as the members see them."""
         table = checks.table(x)
         checks.width(table, self.n_features)
         columns, dtype = list(self.columns), self.typical.dtype

@@ -182,7 +182,7 @@ def detect(
     if split.is_anomaly is not None:
         report.confusion(confusion_matrix(split.is_anomaly, flagged, labels=[False, True]))
     report.strangest(detector, table, split.test, scores, top)
-    with said(OSError):
+    with said():
         if output is not None:
             with atomically(output) as file:
                 file.write(f"{json.dumps(figures, indent=2)}\n".encode())
@@ -231,13 +231,11 @@ def _require_rows(n: int, d: int, families: list[FamilyName], auto: bool, asked:
 def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any]) -> list[int]:
     """The fewest columns that hold nearly all of what makes rows strange."""
     detector = mixjax.detect.fit(key, train, **options)
-    some = train[: options["max_rows"]]
-    why, scores = np.asarray(detector.explain(some)), np.asarray(detector.scores(some))
-    high = scores >= np.quantile(scores, ENOUGH)
-    extra = np.maximum(why[high].mean(axis=0) - why[~high].mean(axis=0), 0)
-    order = np.argsort(-extra, kind="stable")
-    held = np.cumsum(extra[order]) / max(extra.sum(), np.finfo(float).tiny)
-    return sorted(int(i) for i in order[: int(np.searchsorted(held, ENOUGH)) + 1])
+    mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
+    rows = detector.standardized(train[: options["max_rows"]])
+    importance = np.sort(np.asarray(mixjax.feature_importance(mixture, rows)))[::-1]
+    n = int(np.searchsorted(np.cumsum(importance), ENOUGH)) + 1
+    return sorted(mixjax.suggest_columns(mixture, rows, min(n, len(importance))))
 
 
 def _quality(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) -> dict[str, Any]:

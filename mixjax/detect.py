@@ -1,4 +1,4 @@
-"""A detector of anomalies from normal rows: it chooses, calibrates and explains by itself."""
+"""Learning a detector of anomalies from normal rows: it chooses and calibrates by itself."""
 
 import math
 import numbers
@@ -13,13 +13,12 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from . import checks
-from .committee import Member, calibrated, combined
-from .explain import surprisal
+from .committee import Member, calibrated
+from .detector import LEEWAY, Detector, surprise
 from .families.family import Family
 from .grid import Candidate, Lane, Part, Tried, fit_lanes
 from .outcome import FitError
 from .progress import progress_bar
-from .pytree import pytree, static
 from .select import COMPONENTS, affordable, candidates_for, dealt, failed, most_components
 from .threshold.conformal import Conformal
 from .threshold.quantiles import percentile
@@ -32,93 +31,9 @@ FEWEST_ROWS = 10
 TRIMMED = 0.05
 # Products that an iteration of the chosen candidates may take.
 ITERATION = 2.1e9
-# Scores nearer to each other than this are ties: programs differ in their rounding.
-LEEWAY = 1e-3
 # Candidates are compared after fewer iterations than the chosen ones are fitted by.
 ROUGH = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
-
-
-@pytree
-class Detector:
-    """What was learnt from normal rows: a pytree, with pure methods.
-
-    Attributes:
-      center: (C,) mean of each column used, in double precision.
-      scale: (C,) its standard deviation; 1 for a constant one.
-      members: the best candidate of each family, that of the lowest held-out energy first.
-      typical: (C,) the mean surprise in each column among normal rows.
-      rule: p-values and the threshold of the promised rate.
-      threshold: () rows of a higher score are flagged.
-      held_out: (n,) mean energy, in nats, of the rows held out but for the highest 5 %, for
-        each of the candidates, columns standardised; infinite where a fit failed.
-      candidates: n of them: family, n_components and reg_covar.
-      columns: the columns that are used, of the ``n_features`` of a table.
-      feature_names: the names of all D columns.
-
-    Example:
-      >>> import jax, mixjax
-      >>> x = jax.random.normal(jax.random.key(0), (500, 2))
-      >>> detector = mixjax.detect.fit(
-      ...     jax.random.key(1), x, n_components=[1], families=[mixjax.Gaussian])
-      >>> detector.predict(x.at[0].set(9.0))[:2].tolist()
-      [True, False]
-
-    Source: the combination, Wilson (2019), equation 1; the p-values, Vovk, Cross-conformal
-    Predictors (2015), equation 6.
-    """
-
-    center: Array | np.ndarray
-    scale: Array | np.ndarray
-    members: tuple[Member, ...]
-    typical: Array
-    rule: Conformal
-    threshold: Array
-    held_out: Array
-    candidates: tuple[Candidate, ...] = static()
-    columns: tuple[int, ...] = static()
-    feature_names: tuple[str, ...] = static()
-
-    @property
-    def n_features(self) -> int:
-        """D, the columns of a table, also of those that are not used."""
-        return len(self.feature_names)
-
-    def scores(self, x: ArrayLike) -> Array:
-        """How strange each row of x (N, D) is: (N,), minus the log of a share of normal rows."""
-        return _scores(self.members, self.standardized(x))
-
-    def p_values(self, x: ArrayLike) -> Array:
-        """(N,) for a new normal row, at most t with a probability of about t at most."""
-        return self.judge(x)[1]
-
-    def predict(self, x: ArrayLike) -> Array:
-        """(N,) True for the rows that are flagged."""
-        return self.judge(x)[2]
-
-    def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
-        """`scores`, `p_values` and `predict` of x (N, D), for the price of one of them."""
-        scores = self.scores(x)
-        return scores, self.rule.p_values(scores - LEEWAY), ~(scores <= self.threshold)
-
-    def explain(self, x: ArrayLike) -> Array:
-        """(N, C) by how many nats each column is more surprising than in normal rows.
-
-        Given the other columns of the row (see `mixjax.surprisal`), by the member with the
-        lowest held-out energy.
-        """
-        return _surprise(self.members[0], self.standardized(x)) - self.typical[None]
-
-    def standardized(self, x: ArrayLike) -> Array:
-        """The columns used (N, C) of x (N, D), as the members see them."""
-        table = checks.table(x)
-        checks.width(table, self.n_features)
-        columns, dtype = list(self.columns), self.typical.dtype
-        if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
-            # In double precision: a time in seconds has no digits left in single.
-            return jnp.asarray((x[:, columns] - self.center) / self.scale, dtype)
-        center, scale = (jnp.asarray(v, table.dtype)[None] for v in (self.center, self.scale))
-        return ((table[:, jnp.asarray(columns)] - center) / scale).astype(dtype)
 
 
 def fit(
@@ -260,22 +175,11 @@ def fit(
         members, scores = fitted(kept, "fitting again")
     rule = Conformal(jnp.sort(scores[kept]), jnp.asarray(alpha, z.dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
-    typical = jnp.mean(_surprise(members[0], z[kept]), axis=0)
+    typical = jnp.mean(surprise(members[0], z[kept]), axis=0)
     return Detector(
         center, scale, tuple(members), typical, rule, threshold + LEEWAY,
         jnp.asarray(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
     )  # fmt: skip
-
-
-@jax.jit
-def _scores(members: tuple[Member, ...], z: Array) -> Array:
-    return combined(jnp.stack([member.rarity(z) for member in members]))
-
-
-@jax.jit
-def _surprise(member: Member, z: Array) -> Array:
-    """(N, C) the mean surprisal over the mixtures of a member."""
-    return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), member.mixtures), axis=0)
 
 
 def _columns(columns: Sequence[int] | None, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .average import Average
 from .committee import Calibration, Member
-from .detect import Detector
+from .detector import Detector
 from .families.family import Family
 from .families.known import KNOWN
 from .files import read_arrays, write_arrays

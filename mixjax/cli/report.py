@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..detect import Detector
+from ..detector import Detector
 from .families import word_for
 from .features import LabelledTable
 

@@ -10,7 +10,7 @@ import typer
 
 import mixjax
 
-from ..detect import Detector
+from ..detector import Detector
 from ..files import atomically, require_folder
 from . import report
 from .errors import said

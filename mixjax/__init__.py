@@ -1,5 +1,8 @@
 """mixjax: mixture models in JAX; the public names, and nothing else."""
 
+import importlib
+from typing import Any
+
 from . import detect, threshold
 from .average import Average
 from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
@@ -7,6 +10,7 @@ from .conditioning import Prediction, conditional, marginal, predict
 from .criteria import HeldOut, aic, bic, icl
 from .em import EM
 from .explain import feature_importance, suggest_columns, surprisal
+from .exporting import export
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
 from .families.gaussian import Gaussian
@@ -66,6 +70,7 @@ __all__ = [
     "detect",
     "energy",
     "energy_batch",
+    "export",
     "feature_importance",
     "fit",
     "fit_batch",
@@ -95,3 +100,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Each brings its extra, so they are imported when they are asked for.
+_EXTRAS = frozenset({"dagmm", "explorer", "numpyro", "plot", "sklearn"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXTRAS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'mixjax' has no attribute {name!r}")

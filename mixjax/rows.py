@@ -220,6 +220,8 @@ class Table:
 def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:
     """``f(x)`` for a function of rows, (N, D) -> (N, ...), computed in blocks."""
     n = x.shape[0]
+    if not isinstance(n, int):
+        return f(x)  # exported for any number of rows, which cannot be cut
     length = block_length(max(n, 1), width)
     if n <= length:
         return f(x)

@@ -1,0 +1,74 @@
+"""A mixture as a distribution of NumPyro, to be a part of larger models."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+try:
+    import numpyro.distributions as dist
+except ImportError as error:
+    raise ImportError(
+        "mixjax.numpyro needs its extra (numpyro is missing): pip install 'mixjax[numpyro]'"
+    ) from error
+
+from .families.diagonal import DiagonalGaussian
+from .families.gaussian import Gaussian
+from .families.laplace import Laplace
+from .families.spherical import SphericalGaussian
+from .families.tied import TiedGaussian
+from .linalg import inverse_lower
+from .mixture import Mixture, require
+
+
+def to_distribution(mixture: Mixture) -> Any:
+    r"""The mixture as a NumPyro distribution with the same log-density.
+
+    Args:
+      mixture: K components in D dimensions, of one of the families of this package.
+
+    Returns:
+      A ``numpyro.distributions.MixtureSameFamily`` with events of shape (D,).
+
+    Raises:
+      TypeError: no mixture, or one of a family of your own.
+      ValueError: several mixtures at once.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> from mixjax.numpyro import to_distribution
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[0.0], [5.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.25, 0.75])), pair)
+      >>> x = jnp.array([[1.0], [4.0]])
+      >>> bool(jnp.allclose(to_distribution(mixture).log_prob(x), mixjax.log_prob(mixture, x)))
+      True
+
+    Source: NumPyro, ``numpyro.distributions.MixtureSameFamily``.
+    """
+    require(mixture)
+    if jnp.ndim(mixture.log_weights) != 1:
+        raise ValueError(
+            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
+            "as fits[0].mixture"
+        )
+    return dist.MixtureSameFamily(
+        dist.Categorical(logits=mixture.log_weights), _components(mixture.components)
+    )
+
+
+def _components(components: Any) -> Any:
+    match components:
+        case Gaussian(means, factors):
+            return dist.MultivariateNormal(means, scale_tril=inverse_lower(factors))
+        case TiedGaussian(means, factor):
+            lower = jnp.broadcast_to(inverse_lower(factor), (*means.shape, means.shape[-1]))
+            return dist.MultivariateNormal(means, scale_tril=lower)
+        case DiagonalGaussian(means, scales):
+            return dist.Normal(means, scales).to_event(1)
+        case SphericalGaussian(means, scales):
+            return dist.Normal(means, scales[:, None]).to_event(1)
+        case Laplace(locations, scales):
+            return dist.Laplace(locations, scales).to_event(1)
+    raise TypeError(
+        "NumPyro knows Gaussian and Laplace components, got "
+        f"{type(components).__name__}: write its distribution yourself"
+    )

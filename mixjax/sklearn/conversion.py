@@ -1,0 +1,134 @@
+"""A mixture as scikit-learn's parameters, and the other way round."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn import mixture as peer
+from sklearn.utils.validation import check_is_fitted
+
+from ..families.diagonal import DiagonalGaussian
+from ..families.family import Family
+from ..families.gaussian import Gaussian
+from ..families.spherical import SphericalGaussian
+from ..families.tied import TiedGaussian
+from ..mixture import Mixture, require
+
+COVARIANCE_TYPES: dict[type[Family], str] = {
+    Gaussian: "full",
+    TiedGaussian: "tied",
+    DiagonalGaussian: "diag",
+    SphericalGaussian: "spherical",
+}
+FAMILIES = {word: family for family, word in COVARIANCE_TYPES.items()}
+
+
+def to_sklearn(mixture: Mixture) -> peer.GaussianMixture:
+    r"""A Gaussian mixture as scikit-learn's own fitted estimator, exact to rounding.
+
+    From there skl2onnx writes ONNX and emlearn writes C.
+
+    Args:
+      mixture: of `Gaussian`, `TiedGaussian`, `DiagonalGaussian` or `SphericalGaussian`.
+
+    Returns:
+      A ``sklearn.mixture.GaussianMixture`` that needs no fit.
+
+    Raises:
+      TypeError: no mixture, or one of another family.
+      ValueError: several mixtures at once.
+
+    Example:
+      >>> import jax, mixjax, mixjax.sklearn
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> mixture = mixjax.fit(jax.random.key(1), x, 2).mixture
+      >>> mixjax.sklearn.to_sklearn(mixture).predict(x).shape
+      (100,)
+
+    Source: scikit-learn 1.9, ``sklearn.mixture.GaussianMixture``, attributes.
+    """
+    require(mixture)
+    family = type(mixture.components)
+    if family not in COVARIANCE_TYPES:
+        raise TypeError(
+            "mixture must be of Gaussian components, for others scikit-learn has no estimator; "
+            f"got {family.__name__}"
+        )
+    if jnp.ndim(mixture.log_weights) != 1:
+        raise ValueError(
+            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
+            "as fits[0].mixture"
+        )
+    estimator = peer.GaussianMixture(mixture.n_components, covariance_type=COVARIANCE_TYPES[family])
+    publish(estimator, mixture)
+    estimator.n_features_in_ = mixture.n_features
+    estimator.converged_ = True
+    estimator.n_iter_ = 0
+    estimator.lower_bound_ = -np.inf
+    estimator.lower_bounds_ = []
+    return estimator
+
+
+def from_sklearn(estimator: Any) -> Mixture:
+    r"""The mixture of a fitted scikit-learn ``GaussianMixture``, exact to rounding.
+
+    Args:
+      estimator: fitted; of scikit-learn, or one of `mixjax.sklearn`.
+
+    Returns:
+      The mixture, in float64 where the estimator is and ``jax_enable_x64`` is set.
+
+    Raises:
+      TypeError: it is no ``GaussianMixture``.
+      NotFittedError: it has not been fitted.
+
+    Example:
+      >>> import numpy as np, mixjax.sklearn
+      >>> from sklearn.mixture import GaussianMixture
+      >>> estimator = GaussianMixture(2, random_state=0).fit(np.array([[0.0], [1], [8], [9]]))
+      >>> sorted(mixjax.sklearn.from_sklearn(estimator).weights.round(2).tolist())
+      [0.5, 0.5]
+
+    Source: scikit-learn 1.9, ``sklearn.mixture.GaussianMixture``, attributes.
+    """
+    if not isinstance(estimator, peer.GaussianMixture):
+        raise TypeError(
+            f"estimator must be a sklearn.mixture.GaussianMixture, got {type(estimator).__name__}"
+        )
+    check_is_fitted(estimator)
+    return mixture_of(estimator, estimator.means_.dtype)
+
+
+def mixture_of(estimator: Any, dtype: Any) -> Mixture:
+    """The mixture that an estimator's parameters describe."""
+    family: Any = FAMILIES[estimator.covariance_type]
+    root = np.asarray(estimator.precisions_cholesky_)
+    # Theirs is upper-triangular, of P = U U^T; ours its transpose, which whitens.
+    joint = family in (Gaussian, TiedGaussian)
+    components = family(estimator.means_, np.swapaxes(root, -1, -2) if joint else 1 / root)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(np.asarray(estimator.weights_))
+    # A weight of zero is given: its logarithm has to be finite to be fitted on.
+    log_weights = np.maximum(log_weights, np.finfo(dtype).min / 4)
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), Mixture(log_weights, components))
+
+
+def publish(estimator: Any, mixture: Mixture) -> None:
+    """Set the parameters of the mixture as scikit-learn's attributes."""
+    family = type(mixture.components)
+    means, root = (np.asarray(leaf) for leaf in jax.tree.leaves(mixture.components))
+    weights = np.exp(np.asarray(mixture.log_weights))
+    estimator.weights_ = weights / weights.sum()
+    estimator.means_ = means
+    if family in (Gaussian, TiedGaussian):
+        upper = np.swapaxes(root, -1, -2)
+        lower = np.tril(np.linalg.inv(root))
+        estimator.precisions_cholesky_ = upper
+        estimator.precisions_ = upper @ root
+        estimator.covariances_ = lower @ np.swapaxes(lower, -1, -2)
+    else:
+        estimator.precisions_cholesky_ = 1 / root
+        estimator.precisions_ = estimator.precisions_cholesky_**2
+        estimator.covariances_ = root**2

@@ -1,0 +1,136 @@
+"""`mixjax.dagmm` as an estimator for scikit-learn."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import jax
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..families.family import Family
+from ..families.gaussian import Gaussian
+from ..families.laplace import MeanLaplace
+from .outliers import OutlierDetector
+
+AUTOENCODERS = {
+    "plain": "Autoencoder",
+    "variational": "VariationalAutoencoder",
+    "quantised": "VectorQuantisedAutoencoder",
+}
+FAMILIES: dict[str, type[Family]] = {"full": Gaussian, "laplace": MeanLaplace}
+
+
+class DAGMMDetector(OutlierDetector):
+    r"""Outliers by an autoencoder whose latent space is a mixture; see `mixjax.dagmm.train`.
+
+    ``score_samples`` is minus the score of `mixjax.dagmm.score`: the log-density of the latent
+    row, less the weighted error of reconstruction. Needs the extra ``dagmm``.
+
+    Args:
+      autoencoder: "plain", "variational" or "quantised".
+      covariance_type: "full", or "laplace" for the Laplacian mixture.
+      n_components: K of the estimation network.
+      latent: columns of the code.
+      epochs: passes over the rows.
+      batch_size: rows in a batch; all of X, if these are fewer.
+      reconstruction_weight: of the squared error in the score, relative to its mean.
+      contamination: the share of the rows X that are outliers.
+      random_state: an int, a RandomState or None.
+      verbose: whether to show a progress bar.
+
+    Attributes:
+      trained_: the `mixjax.dagmm.Trained`.
+      offset_: rows whose `score_samples` is below it are outliers.
+
+    Example:
+      >>> import numpy as np
+      >>> from mixjax.sklearn import DAGMMDetector
+      >>> X = np.random.default_rng(0).normal(size=(200, 3))
+      >>> detector = DAGMMDetector(epochs=3, random_state=0).fit(X)
+      >>> detector.score_samples(X).shape
+      (200,)
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018).
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "autoencoder": [StrOptions(set(AUTOENCODERS))],
+        "covariance_type": [StrOptions(set(FAMILIES))],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "latent": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        autoencoder: str = "plain",
+        *,
+        covariance_type: str = "full",
+        n_components: int = 4,
+        latent: int = 8,
+        epochs: int = 20,
+        batch_size: int = 1024,
+        reconstruction_weight: float = 0.0,
+        contamination: float = 0.05,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.autoencoder = autoencoder
+        self.covariance_type = covariance_type
+        self.n_components = n_components
+        self.latent = latent
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.reconstruction_weight = reconstruction_weight
+        self.contamination = contamination
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, is_anomaly: Any = None) -> Self:  # noqa: N803
+        """Train on rows X (n_samples, n_features), normal ones or mostly so.
+
+        Args:
+          X: the rows.
+          y: ignored.
+          is_anomaly: (n_samples,) 1 for rows known to be anomalies, else 0; None: none is.
+
+        Returns:
+          The estimator itself.
+        """
+        self._is_anomaly = is_anomaly
+        try:
+            return super().fit(X, y)
+        finally:
+            del self._is_anomaly
+
+    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+        from .. import dagmm
+
+        for_model, for_training = jax.random.split(key)
+        model = dagmm.DAGMM(
+            for_model,
+            x.shape[1],
+            autoencoder=getattr(dagmm, AUTOENCODERS[self.autoencoder])(latent=self.latent),
+            n_components=self.n_components,
+            family=FAMILIES[self.covariance_type],
+        )
+        self.trained_ = dagmm.train(
+            for_training,
+            model,
+            x,
+            labels=self._is_anomaly,
+            epochs=self.epochs,
+            batch_size=min(self.batch_size, len(x)),
+            progress=bool(self.verbose),
+        )
+        return float("inf")
+
+    def _scores(self, x: np.ndarray) -> jax.Array:
+        from .. import dagmm
+
+        return dagmm.score(self.trained_, x, reconstruction_weight=self.reconstruction_weight)

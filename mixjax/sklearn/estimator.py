@@ -1,0 +1,244 @@
+"""What the mixtures for scikit-learn share: fitting by EM, and what is asked of a fit."""
+
+import math
+import time
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..mixture import Mixture
+from . import loop
+
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical "
+    "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
+    "number of components, increase reg_covar, or scale the input data."
+)
+SINGLE = " The numerical accuracy can also be improved by passing float64 data instead of float32."
+NOT_CONVERGED = (
+    "Best performing initialization did not converge. Try different init parameters, or "
+    "increase max_iter, tol, or check for degenerate data."
+)
+
+
+class EMEstimator:
+    """Fits a mixture as scikit-learn does, by compiled EM.
+
+    An estimator says how it begins (`_begin` sets its parameters from rows), what mixture its
+    parameters are (`_mixture`), how they are set (`_publish`), and what makes one ill-defined
+    (`_ill_defined`).
+    """
+
+    n_components: int
+    tol: float
+    reg_covar: float
+    max_iter: int
+    n_init: int
+    random_state: Any
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    weights_: Any
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    _validate_params: Any
+    _n_parameters: Any
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit the mixture by EM.
+
+        Args:
+          X: (n_samples, n_features) rows.
+          y: ignored.
+          sample_weight: (n_samples,) weight of each row; None for 1 each. A row of weight 0
+            is as if it were absent.
+
+        Returns:
+          The estimator itself.
+
+        Raises:
+          ValueError: a parameter or X that will not do, or ill-defined covariances.
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:  # noqa: N803
+        """Fit, and give the most probable component (n_samples,) of each row."""
+        x = self._fit(X, sample_weight)
+        return self._ask(loop.labels, x)
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The most probable component (n_samples,) of each row of X (n_samples, n_features)."""
+        return self._ask(loop.labels, self._rows(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Responsibilities (n_samples, n_components) of each row of X (n_samples, n_features)."""
+        return self._ask(loop.probabilities, self._rows(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Log-density (n_samples,) of each row of X (n_samples, n_features), in nats."""
+        return self._ask(loop.log_density, self._rows(X))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
+        """The mean of `score_samples` over the rows of X, weighted if weights are given."""
+        log_density = self.score_samples(X)
+        if sample_weight is None:
+            return float(np.mean(log_density))
+        return float(np.average(log_density, weights=sample_weight))
+
+    def bic(self, X: Any) -> float:  # noqa: N803
+        """Bayesian information criterion on X (n_samples, n_features); lower is better."""
+        n = len(X)
+        return -2 * self.score(X) * n + self._n_parameters() * math.log(n)
+
+    def aic(self, X: Any) -> float:  # noqa: N803
+        """Akaike information criterion on X (n_samples, n_features); lower is better."""
+        return -2 * self.score(X) * len(X) + 2 * self._n_parameters()
+
+    def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
+        check_is_fitted(self)
+        with config_context(array_api_dispatch=False):
+            return validate_data(self, X, reset=False)
+
+    def _ask(self, question: Any, x: np.ndarray) -> np.ndarray:
+        dtype = np.result_type(x.dtype, self.weights_, np.float32)
+        with loop.precision(dtype):
+            return loop.ask(question, self._mixture(dtype), x.astype(dtype, copy=False))
+
+    def _fit(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
+        self._validate_params()
+        # Arrays of other libraries become NumPy's.
+        with config_context(array_api_dispatch=False):
+            return self._fit_rows(X, sample_weight)
+
+    def _fit_rows(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
+        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, x, dtype=x.dtype, ensure_non_negative=True
+            )
+            present = weights > 0
+            x, weights = x[present], weights[present]
+        if len(x) < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {len(x)}"
+            )
+        self._require_parameters(x)
+        with loop.precision(x.dtype):
+            self._best_of(x, weights)
+        return x
+
+    def _best_of(self, x: np.ndarray, weights: np.ndarray | None) -> None:
+        """Fit from each start, and keep the parameters of the highest likelihood."""
+        warm = self.warm_start and hasattr(self, "converged_")
+        random_state = check_random_state(self.random_state)
+        rows = loop.filled(x, weights)
+        self.converged_ = False
+        best: Any = None
+        self.lower_bound_ = self.lower_bound_ if warm else -np.inf
+        for number in range(1 if warm else self.n_init):
+            talk = Talk(self.verbose, self.verbose_interval, number)
+            if not warm:
+                self._begin(x, weights, random_state)
+            begin = self._mixture(x.dtype)
+            if self.max_iter == 0:
+                best = (begin, 0, -np.inf, [])
+                continue
+            mixture, bounds, converged = self._iterate(begin, rows, -self.lower_bound_, talk)
+            talk.end(bounds[-1], converged)
+            if best is None or bounds[-1] > best[2]:
+                best = (mixture, len(bounds), bounds[-1], bounds)
+                self.converged_ = converged
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=6)
+        mixture, self.n_iter_, self.lower_bound_, self.lower_bounds_ = best
+        self._publish(mixture)
+
+    def _iterate(
+        self,
+        mixture: Mixture,
+        rows: tuple[np.ndarray, np.ndarray | None],
+        before: float,
+        talk: "Talk",
+    ) -> tuple[Mixture, list[float], bool]:
+        """EM from a mixture: what came of it, the lower bounds, and whether it converged."""
+        x, dtype = rows[0], rows[0].dtype.type
+        bounds: list[float] = []
+        # With words in between, no more iterations at once than are said together.
+        step = min(loop.RECORDED, self.verbose_interval if self.verbose else self.max_iter)
+        converged = False
+        while len(bounds) < self.max_iter and not converged:
+            limit = min(step, self.max_iter - len(bounds))
+            run = loop.iterate(
+                mixture, x, rows[1], dtype(self.reg_covar), dtype(self.tol), np.int32(limit),
+                dtype(before),
+            )  # fmt: skip
+            mixture, converged = run.mixture, bool(run.converged)
+            energies = np.asarray(run.energies)[: int(run.n_iter)]
+            # Without convergence the warning says it, as in scikit-learn, where rounding decides
+            # whether the last M-step fails.
+            ended = converged or len(bounds) + len(energies) < self.max_iter
+            if not run.finite or (ended and self._ill_defined(mixture, x)):
+                raise ValueError(ILL_DEFINED + (SINGLE if x.dtype == np.float32 else ""))
+            changes = -np.diff(energies, prepend=before)
+            for energy, change in zip(energies.tolist(), changes.tolist(), strict=True):
+                bounds.append(-energy)
+                talk.iteration(len(bounds), change)
+            before = energies[-1]
+        return mixture, bounds, converged
+
+    def _ill_defined(self, mixture: Mixture, x: np.ndarray) -> bool:
+        raise NotImplementedError
+
+    def _require_parameters(self, x: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _begin(self, x: np.ndarray, weights: np.ndarray | None, random_state: Any) -> None:
+        raise NotImplementedError
+
+    def _mixture(self, dtype: Any) -> Mixture:
+        raise NotImplementedError
+
+    def _publish(self, mixture: Mixture) -> None:
+        raise NotImplementedError
+
+
+class Talk:
+    """What a fit says while it works, in scikit-learn's words."""
+
+    def __init__(self, verbose: int, interval: int, start: int) -> None:
+        self.verbose, self.interval = verbose, interval
+        self.begun = self.last = time.perf_counter()
+        if verbose:
+            print(f"Initialization {start}")
+
+    def iteration(self, number: int, change: float) -> None:
+        """After an iteration, by how much the lower bound changed in it."""
+        if not self.verbose or number % self.interval:
+            return
+        if self.verbose == 1:
+            print(f"  Iteration {number}")
+            return
+        now = time.perf_counter()
+        print(f"  Iteration {number}\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}")
+        self.last = now
+
+    def end(self, lower_bound: float, converged: bool) -> None:
+        """After the last iteration of a start."""
+        if not self.verbose:
+            return
+        how = "converged" if converged else "did not converge"
+        if self.verbose == 1:
+            print(f"Initialization {how}.")
+            return
+        lapse = time.perf_counter() - self.begun
+        print(f"Initialization {how}. time lapse {lapse:.5f}s\t lower bound {lower_bound:.5f}.")

@@ -1,0 +1,118 @@
+"""`mixjax.detect` as an estimator for scikit-learn."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .. import detect
+from ..families.family import Family
+from ..families.laplace import Laplace
+from .conversion import FAMILIES
+from .outliers import OutlierDetector
+
+WORDS: dict[str, type[Family]] = {**FAMILIES, "laplace": Laplace}
+
+
+class MixtureDetector(OutlierDetector):
+    r"""Outliers by mixtures that choose themselves; see `mixjax.detect.fit`.
+
+    ``score_samples`` is the logarithm of a share of normal rows: $\log\bar p$, with $\bar p$ the
+    harmonic mean of the families' p-values.
+
+    Args:
+      n_components: numbers of components to compare: an int, several, or "auto".
+      covariance_type: "full", "tied", "diag", "spherical" or "laplace", several of these, or
+        "auto" for all that suit the width of X.
+      contamination: the share of the rows X that are outliers; "auto" takes X for normal rows
+        and keeps the promise of ``alpha``.
+      alpha: the promised rate of false alarms among new normal rows.
+      max_rows: of a longer table so many rows are learnt from.
+      random_state: an int, a RandomState or None.
+      verbose: whether to show a progress bar (needs rich).
+
+    Attributes:
+      detector_: the `mixjax.detector.Detector`: p-values, and what `mixjax.save` writes.
+      offset_: rows whose `score_samples` is below it are outliers.
+
+    Example:
+      >>> import numpy as np
+      >>> from mixjax.sklearn import MixtureDetector
+      >>> X = np.random.default_rng(0).normal(size=(200, 2))
+      >>> detector = MixtureDetector(1, covariance_type="full", random_state=0).fit(X)
+      >>> detector.predict([[0.0, 0.0], [9.0, 9.0]]).tolist()
+      [1, -1]
+
+    Source: as `mixjax.detect.fit`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **OutlierDetector._parameter_constraints,
+        "n_components": [
+            StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like",
+        ],
+        "covariance_type": [StrOptions({"auto", *WORDS}), "array-like"],
+        "alpha": [Interval(Real, 0, 1, closed="left")],
+        "max_rows": [Interval(Integral, 10, None, closed="left")],
+        "verbose": ["verbose"],
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] | str = "auto",
+        *,
+        covariance_type: str | Sequence[str] = "auto",
+        contamination: float | str = "auto",
+        alpha: float = 0.05,
+        max_rows: int = detect.MOST_ROWS,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.contamination = contamination
+        self.alpha = alpha
+        self.max_rows = max_rows
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def explain(self, X: Any) -> np.ndarray:  # noqa: N803
+        """(n_samples, n_features) by how many nats each column surprises more than normally."""
+        rows = self._rows(X)
+        return np.asarray(self.detector_.explain(rows))
+
+    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+        n_components: Any = self.n_components
+        if not isinstance(n_components, str):
+            n_components = np.atleast_1d(n_components).tolist()
+        self.detector_ = detect.fit(
+            key,
+            x,
+            families=self._families(),
+            n_components=n_components,
+            feature_names=getattr(self, "feature_names_in_", None),
+            alpha=self.alpha,
+            contamination=0.0 if self.contamination == "auto" else self._most(),
+            max_rows=self.max_rows,
+            progress=bool(self.verbose),
+        )
+        return float(self.detector_.threshold)
+
+    def _most(self) -> float:
+        # Half of the rows may be outliers here, a little less than half there.
+        return min(self.contamination, 0.499)
+
+    def _families(self) -> list[type[Family]] | None:
+        words = self.covariance_type
+        if isinstance(words, str):
+            return None if words == "auto" else [WORDS[words]]
+        unknown = [word for word in words if word not in WORDS]
+        if unknown or len(words) == 0:
+            raise ValueError(f"covariance_type must be of {', '.join(WORDS)}, got {words!r}")
+        return [WORDS[word] for word in words]
+
+    def _scores(self, x: np.ndarray) -> jax.Array:
+        return self.detector_.scores(x)

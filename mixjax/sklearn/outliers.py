@@ -1,0 +1,67 @@
+"""What the detectors for scikit-learn share: scores, an offset, and decisions of ±1."""
+
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .loop import filled
+
+
+class OutlierDetector(OutlierMixin, BaseEstimator):
+    """Decides by scores of an own `_learn` and `_strangeness`, in scikit-learn's signs.
+
+    Attributes:
+      offset_: rows whose `score_samples` is below it are outliers.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "random_state": ["random_state"],
+    }
+    contamination: Any
+    random_state: Any
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """Learn from rows X (n_samples, n_features), normal ones or mostly so; y is ignored."""
+        self._validate_params()
+        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        seed = check_random_state(self.random_state).randint(2**31)
+        self.offset_ = -self._learn(jax.random.key(seed), x)
+        if self.contamination != "auto":
+            scores = -self._strangeness(x)
+            self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
+        """How normal each row of X (n_samples, n_features) is: (n_samples,), higher is more so."""
+        return -self._strangeness(self._rows(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+        """`score_samples` less ``offset_``: (n_samples,), negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """(n_samples,) 1 for the rows of X that are normal, -1 for outliers."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _strangeness(self, x: np.ndarray) -> np.ndarray:
+        rows, _ = filled(x, None)
+        return np.asarray(self._scores(rows), np.float64)[: len(x)]
+
+    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+        """Learn, and give the score from which rows are strange."""
+        raise NotImplementedError
+
+    def _scores(self, x: np.ndarray) -> jax.Array:
+        """(N,) higher is stranger."""
+        raise NotImplementedError

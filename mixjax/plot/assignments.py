@@ -1,0 +1,76 @@
+"""Which component each row belongs to, doubt included."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from matplotlib.axes import Axes
+
+from .. import mixture as mixtures
+from ..mixture import Mixture
+from . import inputs
+from .style import axes_of, caption, component_legend, palette, thinned
+
+
+def responsibilities(
+    mixture: Mixture,
+    x: ArrayLike,
+    *,
+    columns: tuple[int, int] = (0, 1),
+    names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Rows coloured by their responsibilities: $\text{colour}_n = \sum_k r_{nk}\,\text{colour}_k$.
+
+    The responsibilities are those of all D columns. A row that belongs to one component has its
+    colour; a row in doubt has a mixture of colours, and lies on top.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, 5,000 of which are drawn at most.
+      columns: the two columns, the horizontal one first.
+      names: the names of all D columns; None for "column 0" and so on.
+      ax: where to draw; None makes a figure.
+
+    Returns:
+      The axes; weights stand in the legend beside them.
+
+    Raises:
+      TypeError: the mixture is none, or ax is no Axes.
+      ValueError: several mixtures at once; x of another width or with NaN; columns that are
+        not two different ones; names of another number than D.
+
+    Example:
+      >>> import jax, mixjax
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 2)
+      >>> ax = plot.responsibilities(fit.mixture, x, ax=Figure().subplots())
+      >>> len(ax.collections[0].get_offsets())
+      100
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), figure 9.5.
+    """
+    mixture = inputs.mixture_of(mixture)
+    pair = inputs.columns_of(columns, mixture.n_features, 2)
+    names = inputs.names_of(names, mixture.n_features)
+    rows, note = thinned(inputs.table_of(x, mixture))
+    mixed, colours = in_colour(mixture, rows)
+    ax = axes_of(ax, (7.2, 4.8))
+    horizontal, vertical = mixed[:, pair[0]], mixed[:, pair[1]]
+    ax.scatter(horizontal, vertical, s=14, color=colours, linewidth=0, alpha=0.85)
+    ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
+    component_legend(ax, np.asarray(mixture.weights, np.float64))
+    caption(ax, "Responsibilities", "colours mix where a row is in doubt", note)
+    return ax
+
+
+def in_colour(mixture: Mixture, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (N, D), those in doubt last and so on top, and the colour (N, 3) of each."""
+    table = jnp.asarray(rows, mixture.log_weights.dtype)
+    share = np.asarray(mixtures.responsibilities(mixture, table), np.float64)
+    colours = np.clip(share @ palette(mixture.n_components), 0, 1)
+    order = np.argsort(-share.max(axis=1), kind="stable")
+    return rows[order], colours[order]

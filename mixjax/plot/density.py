@@ -1,0 +1,175 @@
+"""The density of two columns: as contours, and as a surface."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jax.typing import ArrayLike
+from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
+from matplotlib.ticker import MaxNLocator
+
+from ..mixture import Mixture
+from . import inputs
+from .grid import Ground, ground_of, log_density, part_of
+from .style import DENSITY, INK, axes_of, caption, thinned
+
+# The share of the mixture's rows that lie beyond the last contour.
+BEYOND = 0.005
+# Places along each side of a surface; of fewer the faces can be told apart.
+MESH = 160
+
+
+def contours(
+    mixture: Mixture,
+    x: ArrayLike | None = None,
+    *,
+    columns: tuple[int, int] = (0, 1),
+    names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""The density of two columns as contours of $\log p(x_i, x_j)$, with rows on it.
+
+    The levels are evenly spaced in nats, from the peak down to where half a percent of the
+    mixture lies beyond. Of a mixture of more columns the marginal is drawn.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows to draw as dots, 5,000 of them at most.
+      columns: the two columns, the horizontal one first.
+      names: the names of all D columns; None for "column 0" and so on.
+      ax: where to draw; None makes a figure.
+
+    Returns:
+      The axes; a bar of colours stands beside them.
+
+    Raises:
+      TypeError: the mixture is none, or ax is no Axes.
+      ValueError: several mixtures at once; x of another width or with NaN; columns that are
+        not two different ones; names of another number than D.
+
+    Example:
+      >>> import jax, mixjax
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
+      >>> ax = plot.contours(fit.mixture, x, names=["width", "height"], ax=Figure().subplots())
+      >>> ax.get_xlabel(), ax.get_ylabel()
+      ('width', 'height')
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), figure 2.23.
+    """
+    mixture = inputs.mixture_of(mixture)
+    pair = inputs.columns_of(columns, mixture.n_features, 2)
+    names = inputs.names_of(names, mixture.n_features)
+    rows, note = None, ""
+    if x is not None:
+        rows, note = thinned(inputs.table_of(x, mixture))
+    ground = ground_of(mixture, rows).of(pair)
+    ax = axes_of(ax)
+    filled = draw_contours(ax, part_of(mixture, pair), ground, 200)
+    ax.figure.colorbar(filled, ax=ax, label="log density, nats", pad=0.02)
+    if rows is not None:
+        draw_rows(ax, rows[:, pair], 7)
+        note = "; ".join(filter(None, [note, ground.outside(rows[:, pair])]))
+    ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
+    caption(ax, _title(mixture), _part(mixture), note)
+    return ax
+
+
+def surface(
+    mixture: Mixture,
+    *,
+    columns: tuple[int, int] = (0, 1),
+    names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""The density of two columns, $p(x_i, x_j)$, as a surface in three dimensions.
+
+    Of a mixture of more columns the marginal is drawn.
+
+    Args:
+      mixture: K components in D dimensions.
+      columns: the two columns.
+      names: the names of all D columns; None for "column 0" and so on.
+      ax: where to draw, made with ``projection="3d"``; None makes a figure.
+
+    Returns:
+      The axes.
+
+    Raises:
+      TypeError: the mixture is none, or ax is no three-dimensional Axes.
+      ValueError: several mixtures at once; columns that are not two different ones; names of
+        another number than D.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> round_ = mixjax.SphericalGaussian(jnp.zeros((1, 2)), jnp.ones(1))
+      >>> ax = Figure().add_subplot(projection="3d")
+      >>> plot.surface(mixjax.Mixture(jnp.zeros(1), round_), ax=ax).get_zlabel()
+      'density'
+    """
+    mixture = inputs.mixture_of(mixture)
+    pair = inputs.columns_of(columns, mixture.n_features, 2)
+    names = inputs.names_of(names, mixture.n_features)
+    if ax is not None and getattr(ax, "name", None) != "3d":
+        raise TypeError(
+            f"ax must be three-dimensional Axes, got {type(ax).__name__}: make them with "
+            'plt.subplots(subplot_kw={"projection": "3d"})'
+        )
+    part, ground = part_of(mixture, pair), ground_of(mixture, None).of(pair)
+    horizontal, vertical, log_p = _on_grid(part, ground, MESH)
+    space: Any = ax  # three-dimensional axes have no types
+    if space is None:
+        kind = {"projection": "3d"}
+        space = plt.subplots(figsize=(6.8, 5.2), layout="constrained", subplot_kw=kind)[1]
+    faces = space.plot_surface(
+        *np.meshgrid(horizontal, vertical), np.exp(log_p), cmap="viridis", rcount=MESH,
+        ccount=MESH, linewidth=0.7,
+    )  # fmt: skip
+    faces.set_edgecolor("face")  # without edges the ground shines through between the faces
+    space.set(xlabel=names[pair[0]], ylabel=names[pair[1]], zlabel="density")
+    space.view_init(elev=38, azim=-62)
+    space.set_box_aspect(None, zoom=0.88)  # else numbers of the axes are cut
+    caption(space, _title(mixture), _part(mixture))
+    return space
+
+
+def draw_contours(ax: Axes, part: Mixture, ground: Ground, n: int) -> QuadContourSet:
+    """Filled contours of the log-density of two columns, from n × n places."""
+    horizontal, vertical, log_p = _on_grid(part, ground, n)
+    last = np.quantile(log_density(part, ground.sampled), BEYOND)
+    levels = MaxNLocator(8).tick_values(last, log_p.max())
+    log_p = np.maximum(log_p, levels[0] - 10 * (levels[-1] - levels[0]))  # finite, also where p = 0
+    filled = ax.contourf(horizontal, vertical, log_p, levels, cmap=DENSITY, alpha=0.85)
+    ax.contour(
+        horizontal, vertical, log_p, levels, colors="white", linewidths=0.6, linestyles="solid"
+    )
+    ax.set(xlim=(ground.low[0], ground.high[0]), ylim=(ground.low[1], ground.high[1]))
+    return filled
+
+
+def draw_rows(ax: Axes, x: np.ndarray, size: float) -> None:
+    """Rows (N, 2) as dots, of which many are smaller and paler: they shall not hide the rest."""
+    fewer = min(1.0, 1000 / len(x))
+    dot = {"s": size * fewer**0.5, "alpha": 0.12 + 0.38 * fewer}
+    ax.scatter(x[:, 0], x[:, 1], color=INK, linewidth=0, zorder=3, **dot)
+
+
+def _on_grid(part: Mixture, ground: Ground, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    horizontal, vertical = ground.lines(0, n), ground.lines(1, n)
+    return horizontal, vertical, log_density(part, np.stack(np.meshgrid(horizontal, vertical), -1))
+
+
+def _title(mixture: Mixture) -> str:
+    k = mixture.n_components
+    return f"Density, {k} {type(mixture.components).__name__} component{'s' * (k > 1)}"
+
+
+def _part(mixture: Mixture) -> str:
+    d = mixture.n_features
+    return f"marginal of two of {d} columns" if d > 2 else ""

@@ -1,0 +1,104 @@
+"""What the pictures ask of their arguments; numbers become NumPy's float64."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import checks
+from ..mixture import Mixture, require
+
+
+def mixture_of(value: Any) -> Mixture:
+    """One mixture, whose parameters are there and no NaN."""
+    require(value)
+    leaves = jax.tree.leaves(value)
+    if not all(checks.is_concrete(leaf) for leaf in leaves):
+        raise TypeError(checks.HOST_ONLY.format("mixjax.plot", "what the fit returned"))
+    shape = np.shape(value.log_weights)
+    if len(shape) != 1:
+        raise ValueError(
+            f"mixture must be a single one, got weights of shape {shape}: draw one of several, "
+            "for example fits[0].mixture"
+        )
+    if any(np.isnan(np.asarray(leaf)).any() for leaf in leaves):
+        raise ValueError("mixture holds NaN: mixjax.check(fit) says what went wrong")
+    return jax.tree.map(jnp.asarray, value)
+
+
+def numbers_of(values: Any, name: str, n_axes: int = 1) -> np.ndarray:
+    """Real numbers of so many axes, at least one."""
+    if not checks.is_concrete(values):
+        raise TypeError(checks.HOST_ONLY.format("mixjax.plot", "what the function returned"))
+    values = np.asarray(values)
+    if not (jnp.issubdtype(values.dtype, np.floating) or values.dtype.kind in "iu"):
+        raise TypeError(f"{name} must be real numbers, got {values.dtype}")
+    if values.ndim != n_axes or values.size == 0:
+        wanted = {1: "(n,)", 2: "(rows, columns)"}[n_axes]
+        raise ValueError(f"{name} must have shape {wanted} and not be empty, got {values.shape}")
+    return values.astype(np.float64)
+
+
+def no_nan(values: np.ndarray, name: str) -> np.ndarray:
+    """The same numbers (n,), none of which is NaN."""
+    if np.isnan(values).any():
+        first = int(np.argmax(np.isnan(values)))
+        raise ValueError(f"{name} hold NaN, the first at place {first}: leave such entries out")
+    return values
+
+
+def table_of(x: Any, mixture: Mixture) -> np.ndarray:
+    """A finite table with the columns of the mixture."""
+    x = numbers_of(x, "x", 2)
+    checks.width(x, mixture.n_features)
+    checks.finite_rows(x)
+    return x
+
+
+def columns_of(columns: Any, n_features: int, n_wanted: int | None = None) -> list[int]:
+    """Different columns that are there, from 0; negative ones count from the end."""
+    wanted = "some" if n_wanted is None else str(n_wanted)
+    if n_wanted is not None and n_features < n_wanted:
+        raise ValueError(
+            f"this draws {n_wanted} columns, but the mixture has {n_features}: mixjax.plot.pairs "
+            "draws any number"
+        )
+    numbers = np.asarray(columns)
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"columns must be {wanted} of the numbers from 0 to {n_features - 1}, got {columns!r}"
+        )
+    if n_wanted not in (None, numbers.size):
+        raise ValueError(f"columns must be {wanted}, got {numbers.tolist()}")
+    if not ((-n_features <= numbers) & (numbers < n_features)).all():
+        raise ValueError(f"columns must be from 0 to {n_features - 1}, got {numbers.tolist()}")
+    found = [int(number) % n_features for number in numbers]
+    if len(set(found)) < len(found):
+        raise ValueError(f"columns must be different ones, got {numbers.tolist()}")
+    return found
+
+
+def names_of(names: Sequence[str] | None, n_features: int) -> list[str]:
+    """A name for each of all columns, with nothing in it that matplotlib takes for formulas."""
+    if names is None:
+        return [f"column {d}" for d in range(n_features)]
+    if isinstance(names, str) or len(names) != n_features:
+        raise ValueError(f"names must be a list of {n_features}, one a column, got {names!r}")
+    return [str(name).replace("$", r"\$") for name in names]
+
+
+def flags_of(is_anomaly: Any, n_rows: int) -> np.ndarray:
+    """(N,) bool from True and False, or 1 and 0."""
+    flags = np.asarray(is_anomaly)
+    if flags.shape != (n_rows,):
+        raise ValueError(
+            f"is_anomaly must have an entry a row, shape ({n_rows},), got {flags.shape}"
+        )
+    if flags.dtype != bool and not np.isin(flags, [0, 1]).all():
+        raise ValueError(
+            "is_anomaly must be True or 1 for anomalies and False or 0 for normal rows, got "
+            + ", ".join(str(value) for value in np.unique(flags)[:5])
+        )
+    return flags.astype(bool)

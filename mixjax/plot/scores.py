@@ -1,0 +1,121 @@
+"""How energies, or other scores, are spread, and where the threshold lies among them."""
+
+import numpy as np
+from jax.typing import ArrayLike
+from matplotlib.axes import Axes
+
+from . import inputs
+from .style import ANOMALY, INK, NORMAL, axes_of, caption, frame
+
+# The bars, and how many times the middle half they may reach beyond it.
+BARS = 60
+REACH = 12.0
+
+
+def energy_histogram(
+    energies: ArrayLike,
+    threshold: float | ArrayLike | None = None,
+    is_anomaly: ArrayLike | None = None,
+    *,
+    ax: Axes | None = None,
+    unit: str = "energy, nats",
+) -> Axes:
+    """Energies as a histogram, rows counted on a log scale, with the threshold.
+
+    Where a few energies lie so far out that the others would share a bar, the outermost bar
+    holds all beyond, those that are infinite included; the line under the title says how many.
+
+    Args:
+      energies: (N,) energies, or scores of another kind; higher is stranger.
+      threshold: rows above it are flagged; None draws none.
+      is_anomaly: (N,) True or 1 for anomalies, which are drawn in a colour of their own.
+      ax: where to draw; None makes a figure.
+      unit: the label of the axis.
+
+    Returns:
+      The axes.
+
+    Raises:
+      TypeError: energies that are no real numbers, or ax is no Axes.
+      ValueError: energies of another shape than (N,), with NaN or without one that is finite;
+        is_anomaly of another length or other than 0 and 1; a threshold that is not one number.
+
+    Example:
+      >>> import numpy as np
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> energies = np.array([1.0, 1.2, 1.1, 1.4, 9.0, np.inf])
+      >>> ax = plot.energy_histogram(energies, 5.0, ax=Figure().subplots())
+      >>> ax.get_legend().get_texts()[-1].get_text()
+      'threshold 5: 2 of 6 above'
+    """
+    energies = inputs.no_nan(inputs.numbers_of(energies, "energies"), "energies")
+    flags = None if is_anomaly is None else inputs.flags_of(is_anomaly, len(energies))
+    limit = None if threshold is None else _one_number(threshold)
+    finite = energies[np.isfinite(energies)]
+    if finite.size == 0:
+        raise ValueError("energies hold no finite number: there is nothing to draw")
+    low, high = _ends(finite, limit)
+    edges = np.linspace(low, high, BARS + 1).tolist()
+    inside = np.clip(energies, low, high)
+    ax = axes_of(ax, (7.2, 4.4))
+    if flags is None:
+        ax.hist(inside, edges, color=NORMAL, alpha=0.75, label=f"rows ({len(energies):,})")
+    else:
+        for rows, colour, name in ((~flags, NORMAL, "normal"), (flags, ANOMALY, "anomalies")):
+            ax.hist(inside[rows], edges, color=colour, alpha=0.6, label=f"{name} ({rows.sum():,})")
+    note = ""
+    if limit is not None:
+        n_above = int((~(energies <= limit)).sum())
+        told = f"{n_above:,} of {len(energies):,} above"
+        if np.isfinite(limit):
+            name = f"threshold {limit:.4g}: {told}"
+            ax.axvline(limit, color=INK, linewidth=1.5, linestyle="--", label=name)
+        else:
+            note = f"the threshold is {_signed(limit)}: {told}"
+    ax.set(yscale="log", xlabel=unit, ylabel="rows", xlim=(low, high))
+    # Room for the legend above the highest bar.
+    ax.set_ylim(0.7, 6 * ax.get_ylim()[1])
+    frame(ax)
+    ax.legend(loc="upper right", fontsize="small", edgecolor="none", framealpha=0.9)
+    caption(ax, "Energies", *_beyond(energies, low, high), note)
+    return ax
+
+
+def _one_number(threshold: float | ArrayLike) -> float:
+    value = np.asarray(threshold)
+    if value.size != 1 or np.isnan(value.astype(np.float64)).any():
+        raise ValueError(f"threshold must be one number, got {threshold!r}")
+    return float(value.reshape(()))
+
+
+def _ends(finite: np.ndarray, limit: float | None) -> tuple[float, float]:
+    """Where the bars begin and end: the outermost energies unless these are far out."""
+    quarter, three = np.quantile(finite, [0.25, 0.75])
+    reach = REACH * (three - quarter)
+    low, high = finite.min(), finite.max()
+    if reach > 0:
+        low, high = max(low, quarter - reach), min(high, three + reach)
+    if limit is not None and np.isfinite(limit):
+        low, high = min(low, limit), max(high, limit)
+    margin = 0.03 * (high - low) or max(0.5, 1e-3 * abs(high))
+    return low - margin, high + margin
+
+
+def _beyond(energies: np.ndarray, low: float, high: float) -> list[str]:
+    """What the outermost bars hold from beyond, in words."""
+    notes = []
+    for name, far in (("last", energies > high), ("first", energies < low)):
+        n_infinite = int(np.isinf(energies[far]).sum())
+        finite = energies[far & np.isfinite(energies)]
+        if finite.size:
+            end = finite.max() if name == "last" else finite.min()
+            notes.append(f"{name} bar: {finite.size:,} further out, to {end:.3g}")
+        if n_infinite:
+            sign = _signed(np.inf if name == "last" else -np.inf)
+            notes.append(f"{name} bar: {n_infinite:,} {sign}")
+    return notes
+
+
+def _signed(value: float) -> str:
+    return "infinite" if value > 0 else "minus infinity"

@@ -1,0 +1,93 @@
+"""What all pictures share: colours, axes, captions and legends."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+
+# Okabe and Ito, Color Universal Design (2008); yellow last, which is faint on white.
+OKABE_ITO = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442")
+NORMAL, ANOMALY, INK, QUIET = "#0072B2", "#D55E00", "#222222", "#666666"
+DENSITY = "viridis_r"
+# Rows that a picture shows at most, and components that a legend names.
+MOST_ROWS = 5000
+MOST_NAMED = 8
+_NOTE = "mixjax note"
+
+
+def palette(n: int) -> np.ndarray:
+    """(n, 3) colours: those of Okabe and Ito, then the same darker, then lighter."""
+    base = np.array([to_rgb(colour) for colour in OKABE_ITO])
+    shades = np.concatenate([base, 0.55 * base, 0.5 + 0.5 * base])
+    return shades[np.arange(n) % len(shades)]
+
+
+def axes_of(ax: Axes | None, figsize: tuple[float, float] = (6.4, 4.8)) -> Axes:
+    """These axes, or those of a new figure."""
+    if ax is None:
+        return plt.subplots(figsize=figsize, layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be one matplotlib Axes, got {type(ax).__name__}")
+    return ax
+
+
+def caption(ax: Axes, title: str, *notes: str) -> None:
+    """A title, and under it in small print what has to be told.
+
+    What an earlier picture on the same axes told is kept.
+    """
+    told = []
+    for text in list(ax.texts):
+        if text.get_gid() == _NOTE:
+            told = text.get_text().split("; ")
+            text.remove()
+    told += [note for note in notes if note and note not in told]
+    ax.set_title(title, loc="left", pad=20 if told else 7)
+    if told:
+        ax.annotate(
+            "; ".join(told), (0, 1), (0, 6), xycoords="axes fraction",
+            textcoords="offset points", ha="left", va="bottom", fontsize="small", color=QUIET,
+            gid=_NOTE,
+        )  # fmt: skip
+
+
+def frame(ax: Axes) -> None:
+    """Axes without a frame on top and on the right, with faint lines behind what is drawn."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
+    """The rows to draw, evenly spaced in the table, and a note if these are not all."""
+    if len(x) <= MOST_ROWS:
+        return x, ""
+    kept = np.linspace(0, len(x) - 1, MOST_ROWS).round().astype(int)
+    return x[kept], f"{MOST_ROWS:,} of {len(x):,} rows, evenly spaced"
+
+
+def component_handles(weights: np.ndarray) -> tuple[list[Line2D], list[str]]:
+    """What a legend needs to name the components by their weights, the heaviest if many."""
+    colours = palette(len(weights))
+    named: Sequence[int] = range(len(weights))
+    if len(weights) > MOST_NAMED:
+        named = sorted(np.argsort(-weights, kind="stable")[:MOST_NAMED].tolist())
+    handles = [
+        Line2D([], [], linestyle="", marker="o", markersize=7, color=colours[k]) for k in named
+    ]
+    labels = [f"{k}  ({weights[k]:.1%})" for k in named]
+    if len(weights) > len(labels):
+        handles.append(Line2D([], [], linestyle=""))
+        labels.append(f"and {len(weights) - len(labels)} lighter")
+    return handles, labels
+
+
+def component_legend(ax: Axes, weights: np.ndarray) -> None:
+    """A legend beside the axes, where it hides nothing."""
+    ax.legend(
+        *component_handles(weights), title="component", loc="upper left",
+        bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from sklearn.metrics import (
 
 import mixjax
 
+from ..detector import Detector
 from ..files import atomically, require_folder
 from . import report
 from .errors import said
@@ -102,6 +103,10 @@ def detect(
     save: Annotated[
         Path | None, typer.Option(help="write the detector here, for mixjax score")
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", help="write a page here (HTML) to look into the rows with"),
+    ] = None,
 ) -> None:
     """Learn from normal rows, and flag the strange ones.
 
@@ -111,9 +116,11 @@ def detect(
     taken. Without labels, every row is fitted and every row is scored.
     """
     with said(ValueError, mixjax.FitError):
-        for path in (output, save):
+        for path in (output, save, page):
             if path is not None:
                 require_folder(path)
+        if page is not None:
+            _require_explorer()
         source = source_of(data)
         label = label or source.label
         if normal is None and anomalous is None:
@@ -189,6 +196,33 @@ def detect(
         if save is not None:
             mixjax.save(save, detector)
             report.saved(save)
+        if page is not None:
+            _write_page(page, detector, table, split, source.table.source)
+            report.explored(page)
+
+
+def _require_explorer() -> None:
+    """Raise before the long fit, not after it."""
+    try:
+        import mixjax.explorer  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"--report: {error}") from error
+
+
+def _write_page(
+    path: Path, detector: Detector, table: LabelledTable, split: Split, title: str
+) -> None:
+    from ..explorer import write
+
+    write(
+        path,
+        detector,
+        table.rows[split.test],
+        is_anomaly=split.is_anomaly,
+        labels=None if table.labels is None else table.labels[split.test],
+        row_numbers=table.numbers[split.test],
+        title=title,
+    )
 
 
 def _split(table: LabelledTable, normal: str | None, anomalous: str | None, seed: int) -> Split:

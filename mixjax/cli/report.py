@@ -134,3 +134,8 @@ def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
 def saved(path: Path) -> None:
     """Where the detector is."""
     console.print(f"wrote the detector to {path}: mixjax score {path} DATA", highlight=False)
+
+
+def explored(path: Path) -> None:
+    """Where the page is."""
+    console.print(f"wrote the page to {path}: open it in a browser", highlight=False)

@@ -1,0 +1,178 @@
+"""What the page shows, in NumPy: scores of all rows, and more of those that are drawn."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from ..conditioning import marginal
+from ..detector import Detector
+from ..families.known import KNOWN
+from ..families.laplace import Laplace
+
+# Columns that are embedded: 20,000 rows of so many keep the page below 15 MB.
+MOST_COLUMNS = 32
+# Thresholds that the slider stops at, and bars of the histogram.
+STOPS = 400
+BARS = 60
+# Of each component, the shares that its outlines hold.
+SHARES = (0.5, 0.9)
+
+
+def contents(
+    detector: Detector,
+    x: ArrayLike,
+    is_anomaly: np.ndarray | None,
+    labels: np.ndarray | None,
+    row_numbers: np.ndarray | None,
+    most_drawn: int,
+    most_listed: int,
+) -> dict[str, Any]:
+    """Everything that the page is made of; arrays stay arrays.
+
+    Args:
+      detector: what judges.
+      x: (N, D) rows.
+      is_anomaly: (N,) bool, or None.
+      labels: (N,) text, or None.
+      row_numbers: (N,) whole numbers, or None for 0, 1, ...
+      most_drawn: so many rows are drawn, and so can be looked into.
+      most_listed: so many of the strangest rows are listed.
+
+    Returns:
+      By name. Rows are told by their place in x: ``drawn`` holds those of the rows that are
+      embedded, of which the first ``kept`` are the strangest, in order, and the others drawn at
+      random. The columns embedded are those that surprise most, as they stand in the table.
+    """
+    scores, p_values, flagged = map(np.asarray, detector.judge(x))
+    order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
+    kept = min(len(order), max(most_listed, min(int(flagged.sum()), most_drawn // 2)))
+    drawn = np.concatenate([order[:kept], _drawn(order[kept:], most_drawn - kept)])
+    rows = x[drawn] if isinstance(x, jax.Array) else np.asarray(x)[drawn]
+    surprises = np.asarray(detector.explain(rows))
+    ranked = _by_surprise(surprises[:most_listed])
+    columns = np.sort(ranked[:MOST_COLUMNS])
+    used = np.asarray(detector.columns)[columns]
+    center, scale = (np.asarray(v, np.float64)[columns] for v in (detector.center, detector.scale))
+    values = np.asarray(rows)[:, used]
+    words, codes = (None, None) if labels is None else np.unique(labels, return_inverse=True)
+    threshold = np.asarray(detector.threshold, scores.dtype)
+    stops = _stops(scores, threshold)
+    return {
+        "scores": scores,
+        "pValues": p_values.astype(np.float32),
+        "rowNumbers": None if row_numbers is None else _small(row_numbers),
+        "isAnomaly": None if is_anomaly is None else np.packbits(is_anomaly, bitorder="little"),
+        "labels": None if codes is None else _small(codes),
+        "labelWords": None if words is None else words.tolist(),
+        "stops": stops,
+        "start": int(np.searchsorted(stops, threshold)),
+        "histogram": _histogram(scores, is_anomaly),
+        "drawn": drawn.astype(np.int32),
+        "kept": kept,
+        "listed": min(most_listed, len(order)),
+        "columns": [detector.feature_names[i] for i in used],
+        "columnsUsed": len(detector.columns),
+        "columnsThere": detector.n_features,
+        "axes": [int(np.searchsorted(columns, i)) for i in ranked[:2]],
+        "values": [_compact(v, s) for v, s in zip(values.T, scale, strict=True)],
+        "surprises": surprises[:, columns].astype(np.float32),
+        "center": center,
+        "scale": scale,
+        "mixture": _outlines(detector, columns),
+    }
+
+
+def _drawn(places: np.ndarray, n: int) -> np.ndarray:
+    """So many of the places, evenly at random and always the same, in random order."""
+    return np.random.default_rng(0).permutation(places)[:n]
+
+
+def _by_surprise(surprises: np.ndarray) -> np.ndarray:
+    """The columns of surprises (n, C), first those that hold most of that of a row.
+
+    By shares, that no row counts for more than another.
+    """
+    above = np.maximum(np.nan_to_num(surprises.astype(np.float64)), 0)
+    total = above.sum(axis=1, keepdims=True)
+    shares = above / np.where(total > 0, total, 1)
+    return np.argsort(-shares.mean(axis=0), kind="stable")
+
+
+def _stops(scores: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """Thresholds for the slider, ascending, the detector's among them.
+
+    Each is a score; above it lie 0, 1, 2, ... rows, then ever more: as the heaviest tail is
+    where a threshold is looked for, one step there is one row.
+    """
+    finite = np.sort(scores[np.isfinite(scores)])[::-1]
+    if len(finite) == 0:
+        return threshold[None]
+    above = np.unique(np.geomspace(1, len(finite), STOPS).astype(int)) - 1
+    return np.unique(np.append(finite[above], threshold))
+
+
+def _squashed(scores: np.ndarray) -> np.ndarray:
+    """On a scale that leaves small scores as they are, and grows with their logarithm."""
+    return np.sign(scores) * np.log1p(np.abs(scores.astype(np.float64)))
+
+
+def _histogram(scores: np.ndarray, is_anomaly: np.ndarray | None) -> dict[str, Any]:
+    """Counts (kinds, bars) between edges (bars + 1,), these squashed; infinity is in the last."""
+    squashed = _squashed(scores)
+    finite = squashed[np.isfinite(squashed)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
+    place = np.clip(np.nan_to_num(squashed, nan=np.inf), edges[0], edges[-1])
+    anomalous = np.zeros(len(scores), bool) if is_anomaly is None else is_anomaly
+    kinds = [~anomalous] if is_anomaly is None else [~anomalous, anomalous]
+    counts = [np.histogram(place[kind], edges)[0] for kind in kinds]
+    return {"edges": edges, "counts": [c.astype(np.int32) for c in counts]}
+
+
+def _compact(values: np.ndarray, scale: float) -> np.ndarray:
+    """In single precision where that tells rows apart; a time in seconds wants double."""
+    with np.errstate(all="ignore"):
+        single = values.astype(np.float32)
+        error = np.abs(single - values.astype(np.float64)).max()
+    return single if error <= 1e-4 * scale else values.astype(np.float64)
+
+
+def _small(whole: np.ndarray) -> np.ndarray:
+    """Whole numbers in the smallest form that a script can read."""
+    low, high = whole.min(), whole.max()
+    for kind in (np.uint8, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return whole.astype(kind)
+    return whole.astype(np.float64)
+
+
+def _outlines(detector: Detector, columns: np.ndarray) -> dict[str, Any]:
+    """The first mixture of the detector, of these columns alone, standardised."""
+    mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
+    family = type(mixture.components)
+    told = {"family": family.__name__, "weights": np.asarray(mixture.weights)}
+    if family not in KNOWN.values():
+        return told | {"shape": None}
+    components = marginal(mixture, columns.tolist()).components
+    diamond = isinstance(components, Laplace)
+    return told | {
+        "shape": "diamond" if diamond else "ellipse",
+        "shares": SHARES,
+        "radii": [_laplace_radius(p) if diamond else _gaussian_radius(p) for p in SHARES],
+        "means": np.asarray(components.locations if diamond else components.means),
+        "covariances": np.asarray(components.covariances),
+    }
+
+
+def _gaussian_radius(share: float) -> float:
+    r"""The radius within which a standard Gaussian of two columns has this share."""
+    return math.sqrt(-2 * math.log1p(-share))
+
+
+def _laplace_radius(share: float) -> float:
+    r"""The radius $|x| + |y|$ of two Laplace columns: it has the density $r e^{-r}$."""
+    radius = np.linspace(0, 40, 40_001)
+    return float(np.interp(share, 1 - (1 + radius) * np.exp(-radius), radius))

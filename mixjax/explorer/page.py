@@ -1,0 +1,177 @@
+"""Assembling the page: template, style, scripts, plotly.js and contents in one file."""
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+from plotly.offline import get_plotlyjs
+
+from .. import checks
+from ..detector import Detector
+from ..files import atomically, require_folder
+from .contents import contents
+
+# In this order, as one function: nothing of theirs is global.
+SCRIPTS = ("data", "words", "plots", "scatter", "histogram", "threshold", "rows", "start")
+
+
+def write(
+    path: str | os.PathLike[str],
+    detector: Detector,
+    x: ArrayLike,
+    *,
+    is_anomaly: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    row_numbers: ArrayLike | None = None,
+    title: str | None = None,
+    most_drawn: int = 20_000,
+    most_listed: int = 50,
+) -> None:
+    """Write a page on which to look into the scores of a table.
+
+    Any two columns against each other with the mixture's outlines, a threshold to move, the
+    strangest rows and why they are strange. One file of HTML, written atomically, that needs a
+    browser and no network; what the table says is shown as text, never run.
+
+    Args:
+      path: the file; it is replaced.
+      detector: what `mixjax.detect.fit` returned; the page starts at its threshold.
+      x: (N, D) rows, in the units in which the detector was fitted.
+      is_anomaly: (N,) True or 1 for anomalies; with it the page tells precision, recall and F1.
+      labels: (N,) what to call the kind of each row.
+      row_numbers: (N,) different whole numbers to call the rows by; None for 0, 1, ...
+      title: the heading.
+      most_drawn: so many rows are drawn and can be looked into: the strangest and, up to half
+        of so many, those that are flagged, then others evenly at random. Counts are of all rows.
+      most_listed: so many of the strangest rows are listed.
+
+    Raises:
+      TypeError: the detector is none, or x holds no floating numbers.
+      ValueError: shapes that do not fit, labels other than 0 and 1, or row numbers that are
+        not whole or not different.
+      FileNotFoundError: the folder does not exist.
+
+    Example:
+      >>> import jax, mixjax, mixjax.explorer, pathlib, tempfile
+      >>> x = jax.random.normal(jax.random.key(0), (200, 2))
+      >>> detector = mixjax.detect.fit(
+      ...     jax.random.key(1), x, n_components=[1], families=[mixjax.Gaussian])
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "page.html")
+      ...     mixjax.explorer.write(path, detector, x, title="Two columns")
+      ...     "<title>Two columns</title>" in path.read_text("utf-8")
+      True
+    """
+    if not isinstance(detector, Detector):
+        raise TypeError(
+            "detector must be what mixjax.detect.fit returns, a Detector; "
+            f"got {type(detector).__name__}"
+        )
+    table = checks.table(x)
+    checks.width(table, detector.n_features)
+    most_listed = checks.count(most_listed, "most_listed")
+    if checks.count(most_drawn, "most_drawn") < most_listed:
+        raise ValueError(
+            f"most_drawn must be at least most_listed, {most_listed}; got {most_drawn}"
+        )
+    require_folder(Path(path))
+    n = len(table)
+    shown = contents(
+        detector,
+        x if isinstance(x, np.ndarray) else table,
+        _anomalies(is_anomaly, n),
+        None if labels is None else _column(labels, "labels", n).astype(str),
+        _numbers(row_numbers, n),
+        most_drawn,
+        most_listed,
+    )
+    shown["title"] = title or "Strange rows"
+    with atomically(path) as file:
+        file.write(page(shown).encode())
+
+
+def page(shown: dict[str, Any]) -> str:
+    """The HTML of what `contents` gave, and a title."""
+    own = "\n".join(_part(f"script/{name}.js") for name in SCRIPTS)
+    scripts = {
+        "plotly": _newlines(get_plotlyjs()),
+        "script": f'(() => {{\n"use strict";\n{own}}})();\n',
+    }
+    # What is not named here is not loaded: no network, and no script but these two. WebGL
+    # scatters are functions that plotly.js writes, hence unsafe-eval.
+    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in scripts.values())
+    parts = {
+        **scripts,
+        "policy": "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+        f"script-src {allowed} 'unsafe-eval'",
+        "title": html.escape(shown["title"]),
+        "style": _part("page.css"),
+        "contents": _json(shown),
+    }
+    # In one go: what is put in is not looked at again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("page.html"))
+
+
+def _part(name: str) -> str:
+    return _newlines(resources.files(__package__).joinpath(name).read_text("utf-8"))
+
+
+def _newlines(text: str) -> str:
+    """As a browser reads them, so that the digest is that of the text it sees."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _json(shown: dict[str, Any]) -> str:
+    """As JSON that may stand in a script element: nothing in it can end that element."""
+    return json.dumps(shown, default=_told, allow_nan=False).replace("<", "\\u003c")
+
+
+def _told(array: Any) -> dict[str, Any]:
+    """An array for the script; the bytes hold what JSON cannot: NaN and infinity."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"the page holds arrays and plain values, not {type(array).__name__}")
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return {"dtype": array.dtype.name, "base64": base64.b64encode(little.tobytes()).decode()}
+
+
+def _column(values: ArrayLike, name: str, n: int) -> np.ndarray:
+    column = np.asarray(values)
+    if column.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one for each row; got {column.shape}")
+    return column
+
+
+def _anomalies(values: ArrayLike | None, n: int) -> np.ndarray | None:
+    if values is None:
+        return None
+    column = _column(values, "is_anomaly", n)
+    found = np.unique(column)
+    if column.dtype.kind not in "biuf" or not np.isin(found, [0, 1]).all():
+        few = ", ".join(map(str, found[:5]))
+        raise ValueError(f"is_anomaly must be 1 for anomalies and 0 for normal rows, got {few}")
+    return column.astype(bool)
+
+
+def _numbers(values: ArrayLike | None, n: int) -> np.ndarray | None:
+    if values is None:
+        return None
+    column = _column(values, "row_numbers", n)
+    if column.dtype.kind not in "iu":
+        raise ValueError(f"row_numbers must be whole numbers, got {column.dtype}")
+    if len(np.unique(column)) < n:
+        raise ValueError(f"row_numbers must be {n} different numbers; some are there twice")
+    if np.abs(column).max() > 2**53:
+        raise ValueError("row_numbers must lie within 2**53 of 0: a browser knows no others")
+    return column

@@ -1,0 +1,156 @@
+/* The strangest rows, and why one row is strange. */
+
+/** The embedded columns of a row, those that surprise most first. */
+function bySurprise(i) {
+  const order = Array.from({ length: nColumns }, (_, c) => c);
+  return order.sort((a, b) => surpriseOf(i, b) - surpriseOf(i, a) || a - b);
+}
+
+function reasons(i) {
+  const first = bySurprise(i)
+    .filter((c) => !(surpriseOf(i, c) <= 0))
+    .slice(0, 3);
+  return first
+    .map(
+      (c) =>
+        `${shortened(page.columns[c])} = ${briefly(page.values[c][i], c)} (${signed(surpriseOf(i, c))})`,
+    )
+    .join("; ");
+}
+
+function fillTable() {
+  for (let i = 0; i < page.listed; i++) {
+    const row = page.drawn[i];
+    const button = made("button", String(numberOf(row)));
+    button.type = "button";
+    const flag = made("td", made("span"), "flag-cell");
+    flagCell(flag.firstChild, row);
+    const cells = [
+      made("td", button, "number"),
+      made("td", digits(page.scores[row]), "number"),
+      made("td", digits(page.pValues[row], 2), "number"),
+    ];
+    if (page.labels) cells.push(made("td", labelOf(row), "labelled"));
+    const line = made("tr", [...cells, flag, made("td", reasons(i), "reasons")]);
+    line.dataset.row = row;
+    line.addEventListener("click", () => look(row));
+    at("strangest").append(line);
+  }
+}
+
+function tellRow() {
+  const row = state.row;
+  const label = labelOf(row);
+  const flag = made("span");
+  flagCell(flag, row);
+  flag.textContent = isFlagged(row) ? "flagged" : "not flagged";
+  const facts = [`score ${digits(page.scores[row], 6)}`, `p-value ${digits(page.pValues[row], 2)}`];
+  if (label !== null) facts.push(label);
+  const told = [
+    made("p", [made("strong", `Row ${numberOf(row)}`), `: ${facts.join(", ")}, `, flag]),
+  ];
+  if (!embedded.has(row)) {
+    told.push(
+      made(
+        "p",
+        "This row is not among those drawn: its score is in this page, its columns are not.",
+      ),
+    );
+  }
+  at("told").replaceChildren(...told);
+}
+
+const MOST_BARS = 16;
+
+function drawBars(i) {
+  const order = bySurprise(i).slice(0, MOST_BARS).reverse();
+  const surprises = order.map((c) => surpriseOf(i, c));
+  at("bars").style.height = `${110 + 22 * order.length}px`;
+  at("bars-note").textContent =
+    "Nats by which each column is more surprising, given the others, than in normal rows." +
+    (nColumns > MOST_BARS ? ` The ${MOST_BARS} most surprising of ${nColumns} columns.` : "");
+  const trace = {
+    type: "bar",
+    orientation: "h",
+    x: surprises,
+    y: order.map(String),
+    customdata: order,
+    hoverinfo: "text",
+    textposition: "none",
+    text: order.map(
+      (c) => `${plain(nameOf(c))} = ${valueText(i, c)}<br>${signed(surpriseOf(i, c))} nats`,
+    ),
+    marker: { color: surprises.map((v) => (v > 0 ? FLAGGED : "#8b94a5")) },
+  };
+  return Plotly.react(
+    "bars",
+    [trace],
+    {
+      font: { ...font, size: 12 },
+      margin: { l: 10, r: 14, t: 8, b: 46 },
+      bargap: 0.25,
+      showlegend: false,
+      xaxis: {
+        ...axis,
+        zeroline: true,
+        zerolinecolor: "#8b94a5",
+        title: { text: "surprise, nats" },
+      },
+      yaxis: {
+        ...axis,
+        ticks: "",
+        type: "category",
+        fixedrange: true,
+        tickvals: order.map(String),
+        ticktext: order.map(
+          (c) => `${plain(shortened(nameOf(c), 26))} = ${briefly(page.values[c][i], c)}`,
+        ),
+      },
+    },
+    { ...config, displayModeBar: false },
+  );
+}
+
+function fillValues(i) {
+  at("values").replaceChildren(
+    ...bySurprise(i).map((c) =>
+      made("tr", [
+        made("td", nameOf(c)),
+        made("td", valueText(i, c), "number"),
+        made("td", `${briefly(page.center[c], c)} ± ${digits(page.scale[c], 3)}`, "number"),
+        made("td", signed(surpriseOf(i, c)), "number"),
+      ]),
+    ),
+  );
+}
+
+/** What a person chose is brought into view, where it is not. */
+function look(row) {
+  choose(row);
+  at("row").scrollIntoView({ block: "nearest" });
+}
+
+function choose(row) {
+  state.row = row;
+  for (const line of at("strangest").rows) {
+    const chosen = Number(line.dataset.row) === row;
+    line.classList.toggle("chosen", chosen);
+    line.querySelector("button").setAttribute("aria-pressed", chosen);
+  }
+  at("number").value = numberOf(row);
+  tellRow();
+  const i = embedded.get(row);
+  for (const id of ["bars", "bars-note", "all-values"]) at(id).hidden = i === undefined;
+  drawChosen();
+  if (i === undefined) return;
+  fillValues(i);
+  drawBars(i);
+}
+
+function searched(event) {
+  event.preventDefault();
+  const text = at("number").value.trim();
+  const row = text === "" ? undefined : rowOfNumber(Number(text));
+  if (row === undefined) at("told").replaceChildren(made("p", `There is no row ${text}.`, "error"));
+  else choose(row);
+}

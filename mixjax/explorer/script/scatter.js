@@ -1,0 +1,204 @@
+/* Rows by two columns, and the outlines of the mixture. */
+
+/** Where rows are along an axis; a score that is infinite or no number stands at the end. */
+function along(c, rows) {
+  if (c !== SCORE) return Array.from(rows, (row) => page.values[c][embedded.get(row)]);
+  return Array.from(rows, (row) => onScale(page.scores[row]));
+}
+
+function hoverText(row) {
+  const label = labelOf(row);
+  const lines = [`row ${numberOf(row)}`, `score ${digits(page.scores[row])}`];
+  for (const c of new Set([state.x, state.y])) {
+    if (c !== SCORE)
+      lines.push(`${plain(shortened(nameOf(c)))} = ${valueText(embedded.get(row), c)}`);
+  }
+  if (label !== null) lines.push(plain(shortened(label)));
+  return lines.join("<br>");
+}
+
+function pointsTrace(name, rows, symbol) {
+  return {
+    type: gl ? "scattergl" : "scatter",
+    mode: "markers",
+    name,
+    hoverinfo: "text",
+    ...inLegend(name, false),
+    x: along(state.x, rows),
+    y: along(state.y, rows),
+    customdata: Array.from(rows),
+    text: Array.from(rows, hoverText),
+    marker: {
+      symbol,
+      size: SIZE,
+      opacity: 0.85,
+      color: Array.from(rows, (row) => onScale(page.scores[row])),
+      coloraxis: "coloraxis",
+    },
+  };
+}
+
+const inLegend = (name, showlegend) => ({ legendgroup: name, showlegend });
+
+/** What the legend shows of points: plotly cannot show there what is coloured by score. */
+function legendTrace(name, symbol) {
+  return {
+    type: "scatter",
+    mode: "markers",
+    name,
+    x: [null],
+    y: [null],
+    marker: { symbol, size: 8, color: "#48546c" },
+    legendrank: 1,
+    ...inLegend(name, true),
+  };
+}
+
+function ringsTrace() {
+  const rows = points.filter(isFlagged);
+  return {
+    type: gl ? "scattergl" : "scatter",
+    mode: "markers",
+    name: "flagged",
+    hoverinfo: "skip",
+    x: along(state.x, rows),
+    y: along(state.y, rows),
+    customdata: Array.from(rows),
+    marker: { symbol: "circle-open", size: SIZE + 4, color: FLAGGED, line: { width: 1.2 } },
+  };
+}
+
+function chosenTrace() {
+  const rows = embedded.has(state.row) ? [state.row] : [];
+  return {
+    type: "scatter",
+    mode: "markers",
+    name: "chosen row",
+    hoverinfo: "skip",
+    x: along(state.x, rows),
+    y: along(state.y, rows),
+    customdata: rows,
+    marker: { symbol: "circle-cross-open", size: 22, color: "#000", line: { width: 2 } },
+  };
+}
+
+/** The outlines of all components in two columns, as one line with gaps. */
+function outlinesTrace() {
+  const { shape, radii, means, covariances, weights } = page.mixture;
+  const [c, d] = [state.x, state.y];
+  const line = { x: [], y: [] };
+  const none = shape === null || c === SCORE || d === SCORE || !at("outlines").checked;
+  for (let k = 0; !none && k < weights.length; k++) {
+    const covariance = (i, j) => covariances[(k * nColumns + i) * nColumns + j];
+    for (const radius of radii) {
+      const path =
+        shape === "diamond"
+          ? diamond(Math.sqrt(covariance(c, c) / 2), Math.sqrt(covariance(d, d) / 2))
+          : ellipse(covariance(c, c), covariance(c, d), covariance(d, d));
+      for (const [u, v] of path) {
+        line.x.push(page.center[c] + page.scale[c] * (means[k * nColumns + c] + radius * u));
+        line.y.push(page.center[d] + page.scale[d] * (means[k * nColumns + d] + radius * v));
+      }
+      line.x.push(null);
+      line.y.push(null);
+    }
+  }
+  return {
+    ...line,
+    type: "scatter",
+    mode: "lines",
+    name: "mixture",
+    hoverinfo: "skip",
+    line: { color: "#2b3a55", width: 1 },
+    opacity: 0.55,
+  };
+}
+
+/** The unit circle through the Cholesky factor of a covariance. */
+function ellipse(xx, xy, yy) {
+  const a = Math.sqrt(xx);
+  const b = xy / a;
+  const c = Math.sqrt(Math.max(0, yy - b * b));
+  return Array.from({ length: 65 }, (_, i) => {
+    const [u, v] = [Math.cos((i * Math.PI) / 32), Math.sin((i * Math.PI) / 32)];
+    return [a * u, b * u + c * v];
+  });
+}
+
+/** Where two Laplace columns have one density. */
+const diamond = (a, b) => [
+  [a, 0],
+  [0, b],
+  [-a, 0],
+  [0, -b],
+  [a, 0],
+];
+
+/** An axis that holds all points: not all outlines, of which some may be very wide. */
+function scatterAxis(c, values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  const room = 0.05 * (high - low) || 1;
+  const range = low <= high ? { range: [low - room, high + room] } : {};
+  return {
+    ...axis,
+    ...range,
+    ...(c === SCORE ? ticks : {}),
+    title: { text: plain(shortened(nameOf(c), 60)), standoff: 8 },
+  };
+}
+
+function drawScatter() {
+  const kinds = page.isAnomaly
+    ? [
+        pointsTrace(
+          "normal",
+          points.filter((row) => !isAnomalous(row)),
+          "circle",
+        ),
+        pointsTrace("anomalous", points.filter(isAnomalous), "triangle-up"),
+      ]
+    : [pointsTrace("rows", points, "circle")];
+  const legend = kinds.map((trace) => legendTrace(trace.name, trace.marker.symbol));
+  const traces = [...kinds, ringsTrace(), outlinesTrace(), chosenTrace(), ...legend];
+  return Plotly.react(
+    "scatter",
+    traces,
+    {
+      font,
+      margin: { l: 60, r: 10, t: 34, b: 50 },
+      hovermode: "closest",
+      dragmode: "zoom",
+      paper_bgcolor: "#fff",
+      plot_bgcolor: "#fff",
+      xaxis: scatterAxis(
+        state.x,
+        kinds.flatMap((trace) => trace.x),
+      ),
+      yaxis: scatterAxis(
+        state.y,
+        kinds.flatMap((trace) => trace.y),
+      ),
+      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", itemsizing: "constant" },
+      coloraxis: {
+        cmin: scale[0],
+        cmax: scale.at(-1),
+        colorscale: COLOURS.map((colour, i) => [i / (COLOURS.length - 1), colour]),
+        colorbar: { title: { text: "score" }, thickness: 12, outlinewidth: 0, ...ticks },
+      },
+    },
+    config,
+  );
+}
+
+function redraw(trace, index) {
+  const { x, y, customdata } = trace;
+  return Plotly.restyle("scatter", { x: [x], y: [y], customdata: [customdata] }, [index]);
+}
+
+const nKinds = page.isAnomaly ? 2 : 1;
+const drawRings = () => redraw(ringsTrace(), nKinds);
+const drawChosen = () => redraw(chosenTrace(), nKinds + 2);

@@ -1,0 +1,49 @@
+/* Numbers and names as text, and text as elements. */
+
+/** A number in so many digits; without those that say nothing. */
+function digits(value, n = 4) {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  return value !== 0 && Math.abs(value) < 1e-4
+    ? Number(value.toExponential(n - 1)).toExponential()
+    : String(Number(value.toPrecision(n)));
+}
+
+/** The shortest text that reads back as the same number, in the precision of the scores. */
+function exactly(value) {
+  if (!Number.isFinite(value)) return digits(value);
+  for (let n = 1; single && n < 10; n++) {
+    const text = digits(value, n);
+    if (Math.fround(Number(text)) === value) return text;
+  }
+  return String(value);
+}
+
+const whole = (n) => n.toLocaleString("en-GB");
+const share = (value) => (Number.isFinite(value) ? value.toFixed(4) : "–");
+const signed = (value) => (value > 0 ? "+" : "") + digits(value, 3);
+const valueText = (i, c) =>
+  digits(page.values[c][i], page.values[c] instanceof Float32Array ? 7 : 15);
+/** A value of a column, in as many digits as tell it from others there, and four at least. */
+function briefly(value, c) {
+  const n = Math.ceil(Math.log10(Math.abs(value) / page.scale[c])) + 3;
+  return digits(value, Math.max(4, Math.min(15, n || 0)));
+}
+
+const surpriseOf = (i, c) => page.surprises[i * nColumns + c];
+
+/** Text for plotly, which takes what looks like HTML for that. */
+function plain(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+const shortened = (text, n = 30) => (text.length > n ? `${text.slice(0, n - 1)}…` : text);
+const nameOf = (c) => (c === SCORE ? "score" : page.columns[c]);
+
+/** An element with text, or with elements, in it. */
+function made(tag, content = "", className = "") {
+  const element = document.createElement(tag);
+  element.append(...[content].flat());
+  if (className) element.className = className;
+  return element;
+}

@@ -1,0 +1,95 @@
+"""What the README shows is run as it stands, Python and shell, on small data."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+pytestmark = pytest.mark.skipif(not README.exists(), reason="an installed package has no README")
+
+# The names that the examples take for granted.
+GIVEN = """
+import matplotlib
+matplotlib.use("Agg")
+import jax, jax.numpy as jnp, numpy as np
+import mixjax
+rng = np.random.default_rng(0)
+def rows(n):
+    return np.where(np.arange(n)[:, None] % 2, 4.0, 0.0).astype("f") + rng.normal(size=(n, 3)).astype("f")
+x, x_new, x_normal, table = rows(320), rows(200), rows(1100), rows(120)
+key, names, n_features = jax.random.key(0), ["a", "b", "c"], 3
+weights = np.ones(320)
+keys, xs = jax.random.split(key, 4), np.stack([rows(60) for _ in range(4)])
+tables = [rows(50 + i) for i in range(20)]
+sensor_of_row = np.arange(120) % 20
+import os
+os.mkdir("folder_of_npy")
+for i in range(3):
+    np.save(f"folder_of_npy/{i}.npy", rows(100))
+loader = [(rows(100), None)] * 3
+sensor = [rows(30)] * 3
+mixture = mixjax.fit(key, x, 2).mixture
+values, scores_of_normal_rows = x_new[:, :2], mixjax.energy(mixture, x_normal)
+def network(params, batch):
+    z = batch @ params
+    return z, z @ params.T, jax.nn.softmax(z)
+"""
+PROVED = """
+assert jnp.isfinite(jax.grad(loss)(jnp.eye(3), x_new)).all()
+assert flagged.shape == (200,)
+assert abs((labels == 0).mean() - 0.5) < 0.5
+"""
+
+
+def blocks(language):
+    found = re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return found
+
+
+def run(command, folder, **more):
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        **more,
+    }
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_the_examples_in_python(tmp_path):
+    program = "\n".join([GIVEN, *blocks("python"), PROVED])
+    (tmp_path / "readme.py").write_text(program)
+    # Eight devices, as the last example wants; and no more optimising than tests need.
+    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    run([sys.executable, "readme.py"], tmp_path, XLA_FLAGS=flags)
+
+
+def test_the_examples_of_the_command(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(np.arange(120) < 100, "ok", "broken")
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    frame.iloc[:, :3].to_csv(tmp_path / "new.csv", index=False)
+    frame.iloc[:, :3].to_parquet(tmp_path / "new.parquet")
+    np.savez(
+        tmp_path / "kdd_cup.npz",
+        kdd=np.column_stack([rng.normal(size=(120, 2)), np.arange(120) >= 100]),
+    )
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    commands = [line for line in lines if "mixjax" in line and "venv" not in line]
+    # Downloads; and the bundled table is what the first command of the README runs in CI.
+    left_out = {"mixjax detect", "mixjax detect kddcup99"}
+    commands = [c for c in commands if c.partition("#")[0].strip() not in left_out]
+    assert len(commands) >= 4
+    for command in commands:
+        run(["bash", "-euo", "pipefail", "-c", command], tmp_path)
+    assert (tmp_path / "scores.csv").read_text().count("\n") == 121

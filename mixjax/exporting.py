@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from .detector import Detector
 from .files import atomically, require_folder
-from .mixture import Mixture, energy
+from .mixture import Mixture, energy, require_one
 
 
 def export(
@@ -72,9 +71,5 @@ def _scoring(model: Any) -> tuple[Callable[[Array], Array], int, Any]:
             "model must be a mixjax.Mixture or what detect.fit returned, got "
             f"{type(model).__name__}"
         )
-    if jnp.ndim(model.log_weights) != 1:
-        raise ValueError(
-            f"model has leading axes {jnp.shape(model.log_weights)[:-1]}: give one of them, as "
-            "fits[0].mixture"
-        )
+    require_one(model)
     return lambda x: energy(model, x), model.n_features, model.log_weights.dtype

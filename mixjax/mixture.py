@@ -91,6 +91,16 @@ def require(mixture: Any) -> None:
         )
 
 
+def require_one(mixture: Any) -> None:
+    """Raise unless it is a mixture, and not several at once."""
+    require(mixture)
+    if jnp.ndim(mixture.log_weights) != 1:
+        raise ValueError(
+            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
+            "for example fits[0].mixture"
+        )
+
+
 def _checked(mixture: Mixture, x: Any) -> Array:
     require(mixture)
     x = checks.table(x)

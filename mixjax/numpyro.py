@@ -17,7 +17,7 @@ from .families.laplace import Laplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .linalg import inverse_lower
-from .mixture import Mixture, require
+from .mixture import Mixture, require_one
 
 
 def to_distribution(mixture: Mixture) -> Any:
@@ -44,12 +44,7 @@ def to_distribution(mixture: Mixture) -> Any:
 
     Source: NumPyro, ``numpyro.distributions.MixtureSameFamily``.
     """
-    require(mixture)
-    if jnp.ndim(mixture.log_weights) != 1:
-        raise ValueError(
-            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
-            "as fits[0].mixture"
-        )
+    require_one(mixture)
     return dist.MixtureSameFamily(
         dist.Categorical(logits=mixture.log_weights), _components(mixture.components)
     )

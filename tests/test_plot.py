@@ -521,7 +521,7 @@ def test_bad_mixtures_and_tables_are_refused(four, ax):
     for draw in [*calls, lambda m: plot.responsibilities(m, x)]:
         with pytest.raises(TypeError, match=r"mixjax\.Mixture"):
             draw(mixjax.Fit)
-        with pytest.raises(ValueError, match=r"single one.*fits\[0\]\.mixture"):
+        with pytest.raises(ValueError, match=r"leading axes.*fits\[0\]\.mixture"):
             draw(two)
         with pytest.raises(ValueError, match=r"NaN.*mixjax\.check"):
             draw(broken)

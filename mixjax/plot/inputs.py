@@ -8,21 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import checks
-from ..mixture import Mixture, require
+from ..mixture import Mixture, require_one
 
 
 def mixture_of(value: Any) -> Mixture:
     """One mixture, whose parameters are there and no NaN."""
-    require(value)
+    require_one(value)
     leaves = jax.tree.leaves(value)
     if not all(checks.is_concrete(leaf) for leaf in leaves):
         raise TypeError(checks.HOST_ONLY.format("mixjax.plot", "what the fit returned"))
-    shape = np.shape(value.log_weights)
-    if len(shape) != 1:
-        raise ValueError(
-            f"mixture must be a single one, got weights of shape {shape}: draw one of several, "
-            "for example fits[0].mixture"
-        )
     if any(np.isnan(np.asarray(leaf)).any() for leaf in leaves):
         raise ValueError("mixture holds NaN: mixjax.check(fit) says what went wrong")
     return jax.tree.map(jnp.asarray, value)

@@ -13,7 +13,7 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
-from ..mixture import Mixture, require
+from ..mixture import Mixture, require_one
 
 COVARIANCE_TYPES: dict[type[Family], str] = {
     Gaussian: "full",
@@ -48,17 +48,12 @@ def to_sklearn(mixture: Mixture) -> peer.GaussianMixture:
 
     Source: scikit-learn 1.9, ``sklearn.mixture.GaussianMixture``, attributes.
     """
-    require(mixture)
+    require_one(mixture)
     family = type(mixture.components)
     if family not in COVARIANCE_TYPES:
         raise TypeError(
             "mixture must be of Gaussian components, for others scikit-learn has no estimator; "
             f"got {family.__name__}"
-        )
-    if jnp.ndim(mixture.log_weights) != 1:
-        raise ValueError(
-            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
-            "as fits[0].mixture"
         )
     estimator = peer.GaussianMixture(mixture.n_components, covariance_type=COVARIANCE_TYPES[family])
     publish(estimator, mixture)

@@ -13,9 +13,6 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 )
 
-# Else scikit-learn skips a check of its estimators; to be set before SciPy is imported.
-os.environ.setdefault("SCIPY_ARRAY_API", "1")
-
 import jax
 import numpy as np
 import pytest

@@ -334,7 +334,7 @@ assert len(results) > 40 and not left, left
     "estimator",
     [
         "GaussianMixture()",
-        "GaussianMixture(2, covariance_type='diag', init_params='random')",
+        "GaussianMixture(covariance_type='tied', init_params='random')",
         "LaplaceMixture()",
         "MixtureDetector()",
         "DAGMMDetector()",

@@ -16,7 +16,7 @@ from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
 from .outcome import Fit, best
 from .rows import Axes, Rows, Table
 from .scaling import Scale, standardized
-from .sharded import gathered, on_shards, row_mesh
+from .sharded import automatic, gathered, on_shards, row_mesh
 from .solver import Solution, Solver, solve
 from .start import Start, assignment_of, kmeans
 
@@ -91,6 +91,7 @@ def fit(
         same = (jax.random.key_data(key), solver, tol, max_iter)
         static = (jax.random.key_impl(key), *options)
         return on_shards(_fit_shards, static, where, same, table, row_weights)
+    table, row_weights = automatic(table), automatic(row_weights)
     return _fit(key, table, row_weights, solver, tol, max_iter, *options)
 
 
@@ -177,7 +178,7 @@ def _continued(
         _check_sums(solver)
         same = (mixture, solver, tol, max_iter)
         return on_shards(_fit_shards_from, n, where, same, x, weights)
-    return _fit_from(mixture, x, weights, solver, tol, max_iter, n)
+    return _fit_from(mixture, automatic(x), automatic(weights), solver, tol, max_iter, n)
 
 
 def _check_sums(solver: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -14,7 +15,7 @@ from .families.family import Family, Responsibilities, occupied, smallest_share
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
 from .scaling import Scale, Scaling, standardized
-from .sharded import by_shards, row_mesh
+from .sharded import automatic, by_shards, has_explicit_axes, row_mesh
 
 
 @pytree
@@ -113,6 +114,9 @@ def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -
     known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
     if known and (where := row_mesh(x)):
         return by_shards(f, where, mixture, x)
+    if known and has_explicit_axes(x):
+        # From the host it goes wherever the rows are.
+        mixture = jax.tree.map(np.asarray, mixture)
     return f(mixture, x)
 
 
@@ -367,7 +371,8 @@ def m_step(
     row_weights = checks.row_weights(weights, table)
     checks.reg_covar(reg_covar, table.shape[1])
     assignment = checks.responsibilities(resp, table)
-    return _m_step(family, table, assignment, row_weights, reg_covar)
+    arrays = (automatic(array) for array in (table, assignment, row_weights))
+    return _m_step(family, *arrays, reg_covar)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from .rows import Axes
@@ -39,6 +39,30 @@ def row_mesh(x: Array) -> RowMesh | None:
         return None
     axes = spec[0] if isinstance(spec[0], tuple) else (spec[0],)
     return RowMesh(mesh, axes)
+
+
+def has_explicit_axes(x: Any) -> bool:
+    """Whether every operation on an array asks how its result is to be spread.
+
+    Such are the axes that `jax.make_mesh` makes.
+    """
+    sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
+    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
+        return False
+    return AxisType.Explicit in sharding.mesh.axis_types
+
+
+def automatic(x: Any) -> Any:
+    """The same array, where operations do not ask how their results are to be spread.
+
+    If every device has all of it, that of one device.
+    """
+    if not has_explicit_axes(x):
+        return x
+    mesh, spec = x.sharding.mesh, x.sharding.spec
+    if x.sharding.is_fully_replicated:
+        return x.addressable_shards[0].data
+    return jax.device_put(x, NamedSharding(Mesh(mesh.devices, mesh.axis_names), spec))
 
 
 def on_shards(

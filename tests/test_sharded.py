@@ -106,6 +106,27 @@ ONE_PROCESS = """
     assert status == mixjax.Status.NONFINITE
 """
 
+EXPLICIT = """
+    x, w = table(320, "float32"), np.linspace(0, 1, 320, dtype="float32")
+    key, resp = jax.random.key(0), np.eye(2, dtype="float32")[np.arange(320) % 2]
+    options = {"weights": w, "tol": 0.0, "max_iter": 5}
+    alone = mixjax.fit(key, x, 2, **options)
+    for n, spec in ((1, P("rows")), (1, P()), (4, P()), (4, P("rows"))):
+        mesh = jax.make_mesh((n,), ("rows",), axis_types=(jax.sharding.AxisType.Explicit,))
+        xs, ws = (jax.device_put(a, NamedSharding(mesh, spec)) for a in (x, w))
+        assert far(mixjax.fit(key, xs, 2, **{**options, "weights": ws}), alone) < 1e-5, (n, spec)
+        again = mixjax.fit_from(alone.mixture, xs, max_iter=2)
+        assert far(again, mixjax.fit_from(alone.mixture, x, max_iter=2)) < 1e-5, (n, spec)
+        made = mixjax.m_step(mixjax.Gaussian, xs, resp, weights=ws)
+        assert far(made, mixjax.m_step(mixjax.Gaussian, x, resp, weights=w)) < 1e-5, (n, spec)
+        assert far(mixjax.energy(made, xs), mixjax.energy(made, x)) < 1e-5, (n, spec)
+"""
+
+
+def test_a_mesh_with_explicit_axes_as_make_mesh_makes_it():
+    command = program(EXPLICIT)
+    subprocess.run(command, check=True, env=environment(4))
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_eight_devices_give_what_one_gives(dtype):

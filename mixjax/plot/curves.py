@@ -23,32 +23,30 @@ def roc(
         scores higher than a normal row, ties counted as one half. Call it again with ``ax=`` to
         compare.
 
-        Args:
-          scores: (N,) higher is stranger; infinite ones may be among them.
-          is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
-          label: what the legend calls the curve.
-          ax: where to draw; None makes a figure.
+    Args:
+      scores: (N,) higher is stranger; infinite ones may be among them.
+      is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
+      label: what the legend calls the curve.
+      ax: where to draw; None makes a figure.
 
-        Returns:
-          The axes; the area stands in the legend.
+    Returns:
+      The axes; the area stands in the legend.
 
-        Raises:
-          TypeError: scores that are no real numbers, or ax is no Axes.
-          ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
-            other than 0 and 1, or all the same.
+    Raises:
+      TypeError: scores that are no real numbers, or ax is no Axes.
+      ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
+        other than 0 and 1, or all the same.
 
-        Example:
-          >>> from typing import Literal
+    Example:
+      >>> import numpy as np
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> scores, is_anomaly = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
+      >>> ax = plot.roc(scores, is_anomaly, ax=Figure().subplots())
+      >>> ax.lines[0].get_label()
+      'area 0.750'
 
-    import numpy as np
-          >>> from matplotlib.figure import Figure
-          >>> from mixjax import plot
-          >>> scores, is_anomaly = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
-          >>> ax = plot.roc(scores, is_anomaly, ax=Figure().subplots())
-          >>> ax.lines[0].get_label()
-          'area 0.750'
-
-        Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
+    Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
     """
     hits, alarms = _counts(scores, is_anomaly)
     found, flagged = hits / hits[-1], alarms / alarms[-1]
@@ -74,32 +72,30 @@ def precision_recall(
         $\mathrm{AP} = \sum_i (R_i - R_{i-1})\,P_i$ over the distinct scores from the highest down.
         Chance is the share of anomalies among the rows. Call it again with ``ax=`` to compare.
 
-        Args:
-          scores: (N,) higher is stranger; infinite ones may be among them.
-          is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
-          label: what the legend calls the curve.
-          ax: where to draw; None makes a figure.
+    Args:
+      scores: (N,) higher is stranger; infinite ones may be among them.
+      is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
+      label: what the legend calls the curve.
+      ax: where to draw; None makes a figure.
 
-        Returns:
-          The axes; the average precision stands in the legend.
+    Returns:
+      The axes; the average precision stands in the legend.
 
-        Raises:
-          TypeError: scores that are no real numbers, or ax is no Axes.
-          ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
-            other than 0 and 1, or all the same.
+    Raises:
+      TypeError: scores that are no real numbers, or ax is no Axes.
+      ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
+        other than 0 and 1, or all the same.
 
-        Example:
-          >>> from typing import Literal
+    Example:
+      >>> import numpy as np
+      >>> from matplotlib.figure import Figure
+      >>> from mixjax import plot
+      >>> scores, is_anomaly = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
+      >>> ax = plot.precision_recall(scores, is_anomaly, ax=Figure().subplots())
+      >>> ax.lines[0].get_label()
+      'average precision 0.833'
 
-    import numpy as np
-          >>> from matplotlib.figure import Figure
-          >>> from mixjax import plot
-          >>> scores, is_anomaly = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
-          >>> ax = plot.precision_recall(scores, is_anomaly, ax=Figure().subplots())
-          >>> ax.lines[0].get_label()
-          'average precision 0.833'
-
-        Source: Davis and Goadrich, The Relationship between Precision-Recall and ROC Curves (2006).
+    Source: Davis and Goadrich, The Relationship between Precision-Recall and ROC Curves (2006).
     """
     hits, alarms = _counts(scores, is_anomaly)
     recall, precision = hits / hits[-1], hits[1:] / (hits[1:] + alarms[1:])

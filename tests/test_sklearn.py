@@ -147,6 +147,29 @@ def test_a_weight_is_a_number_of_rows(estimator, rng):
     )
 
 
+@pytest.mark.parametrize("estimator", MIXTURES)
+def test_rows_of_no_weight_are_labelled_too(estimator, rng):
+    x = clusters(rng, 80, 2, 2, spread=8.0)
+    weights = np.where(np.arange(80) < 60, 1.0, 0.0)
+    model = estimator(2, random_state=0)
+    labels = model.fit_predict(x, sample_weight=weights)
+    np.testing.assert_array_equal(labels, model.predict(x))
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("given", ["weights_init", "means_init", "precisions_init"])
+def test_each_part_of_a_start_may_be_given_beside_weights(given, covariance_type, rng):
+    x = clusters(rng, 120, 2, 2, spread=8.0)
+    known = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(x)
+    name = given.replace("init", "")
+    model = GaussianMixture(
+        2, covariance_type=covariance_type, random_state=0, max_iter=0,
+        **{given: getattr(known, name)},
+    ).fit(x, sample_weight=np.ones(120))  # fmt: skip
+    np.testing.assert_allclose(getattr(model, name), getattr(known, name), rtol=1e-9)
+    assert np.isfinite(model.score_samples(x)).all()
+
+
 @pytest.mark.parametrize("init_params", STARTS)
 def test_every_start_takes_weights(init_params, rng):
     x = clusters(rng, 200, 2, 3, spread=8.0)

@@ -102,13 +102,9 @@ class DAGMMDetector(OutlierDetector):
         Returns:
           The estimator itself.
         """
-        self._is_anomaly = is_anomaly
-        try:
-            return super().fit(X, y)
-        finally:
-            del self._is_anomaly
+        return self._fit(X, is_anomaly=is_anomaly)
 
-    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+    def _learn(self, key: jax.Array, x: np.ndarray, is_anomaly: Any = None, **known: Any) -> float:
         from .. import dagmm
 
         for_model, for_training = jax.random.split(key)
@@ -123,12 +119,12 @@ class DAGMMDetector(OutlierDetector):
             for_training,
             model,
             x,
-            labels=self._is_anomaly,
+            labels=is_anomaly,
             epochs=self.epochs,
             batch_size=min(self.batch_size, len(x)),
             progress=bool(self.verbose),
         )
-        return float("inf")
+        return float("inf")  # the contamination decides
 
     def _scores(self, x: np.ndarray) -> jax.Array:
         from .. import dagmm

@@ -125,16 +125,15 @@ class EMEstimator:
             weights = _check_sample_weight(
                 sample_weight, x, dtype=x.dtype, ensure_non_negative=True
             )
-            present = weights > 0
-            x, weights = x[present], weights[present]
-        if len(x) < self.n_components:
+        present = x if weights is None else x[weights > 0]
+        if len(present) < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {len(x)}"
+                f"n_samples = {len(present)}"
             )
-        self._require_parameters(x)
+        self._require_parameters(present)
         with loop.precision(x.dtype):
-            self._best_of(x, weights)
+            self._best_of(present, None if weights is None else weights[weights > 0])
         return x
 
     def _best_of(self, x: np.ndarray, weights: np.ndarray | None) -> None:

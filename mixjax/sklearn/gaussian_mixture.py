@@ -59,6 +59,8 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
     and Machine Learning (2006), section 9.2.2.
     """
 
+    means_: Any
+
     def _require_parameters(self, x: np.ndarray) -> None:
         self._check_parameters(x, xp=np)
 
@@ -73,12 +75,11 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
         family = conversion.FAMILIES[self.covariance_type]
         mixture = m_step(family, x, resp, weights=weights, reg_covar=float(self.reg_covar))
         conversion.publish(self, mixture)
-        if self.weights_init is not None:
-            self.weights_ = self.weights_init
-        if self.means_init is not None:
-            self.means_ = self.means_init
+        weights_, means_ = self.weights_, self.means_
         if self.precisions_init is not None:
             self._initialize(x, None)
+        self.weights_ = weights_ if self.weights_init is None else self.weights_init
+        self.means_ = means_ if self.means_init is None else self.means_init
 
     def _mixture(self, dtype: Any) -> Mixture:
         return conversion.mixture_of(self, dtype)

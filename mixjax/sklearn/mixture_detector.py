@@ -84,7 +84,7 @@ class MixtureDetector(OutlierDetector):
         rows = self._rows(X)
         return np.asarray(self.detector_.explain(rows))
 
-    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+    def _learn(self, key: jax.Array, x: np.ndarray, **known: Any) -> float:
         n_components: Any = self.n_components
         if not isinstance(n_components, str):
             n_components = np.atleast_1d(n_components).tolist()

@@ -29,10 +29,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """Learn from rows X (n_samples, n_features), normal ones or mostly so; y is ignored."""
+        return self._fit(X)
+
+    def _fit(self, X: Any, **known: Any) -> Self:  # noqa: N803
+        """Learn from rows, and from what else is known of them."""
         self._validate_params()
         x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         seed = check_random_state(self.random_state).randint(2**31)
-        self.offset_ = -self._learn(jax.random.key(seed), x)
+        self.offset_ = -self._learn(jax.random.key(seed), x, **known)
         if self.contamination != "auto":
             scores = -self._strangeness(x)
             self.offset_ = float(np.percentile(scores, 100 * self.contamination))
@@ -58,7 +62,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         rows, _ = filled(x, None)
         return np.asarray(self._scores(rows), np.float64)[: len(x)]
 
-    def _learn(self, key: jax.Array, x: np.ndarray) -> float:
+    def _learn(self, key: jax.Array, x: np.ndarray, **known: Any) -> float:
         """Learn, and give the score from which rows are strange."""
         raise NotImplementedError
 

@@ -111,23 +111,24 @@ def _mended(
     floor = 10 * d * eps * jnp.where(largest > 0, largest, 1)
     positive = jnp.maximum(diagonal, floor)
     shares = jnp.asarray([0, 10 * d * eps, 1e3 * d * eps, 0.1], a.dtype)
-
-    def bad(factor: Array) -> Array:
-        return ~jnp.all(jnp.isfinite(factor), axis=(-2, -1), keepdims=True)
+    eye = eye_like(a)
 
     # A loop rather than a cond: under vmap a cond always takes both of its branches.
-    def unfinished(carry: tuple[Array, Array]) -> Array:
-        factor, attempt = carry
-        return jnp.any(bad(factor)) & (attempt < shares.shape[0])
+    def unfinished(carry: tuple[Array, Array, Array]) -> Array:
+        _, bad, attempt = carry
+        return jnp.any(bad) & (attempt < shares.shape[0])
 
-    def attempt(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        factor, i = carry
-        added = a + eye_like(a) * (shares[i] * positive)[..., None]
-        return jnp.where(bad(factor), factorise(added), factor), i + 1
+    def attempt(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        factor, bad, i = carry
+        tried = factorise(a + eye * (shares[i] * positive)[..., None])
+        sound = jnp.where(eye > 0, tried > 0, True) & jnp.isfinite(tried)
+        failed = ~jnp.all(sound, axis=(-2, -1), keepdims=True)
+        return jnp.where(bad & ~failed, tried, factor), bad & failed, i + 1
 
-    factor, _ = lax.while_loop(unfinished, attempt, (jnp.full_like(a, jnp.nan), jnp.int32(0)))
-    alone = of_diagonal(positive)[..., None] * eye_like(a)
-    return jnp.where(bad(factor), alone, factor)
+    # A flag rather than NaN for "not yet": jax_debug_nans would stop at it.
+    alone = of_diagonal(positive)[..., None] * eye
+    start = (alone, jnp.ones_like(largest[..., None], bool), jnp.int32(0))
+    return lax.while_loop(unfinished, attempt, start)[0]
 
 
 def _plain_cholesky(a: Array) -> Array:
@@ -171,8 +172,8 @@ def _eliminate(a: Array) -> tuple[Array, Array]:
 
 
 def _root(pivot: Array) -> Array:
-    """The root of a pivot; NaN, as LAPACK has it, where it is not positive."""
-    return jnp.where(pivot > 0, jnp.sqrt(jnp.where(pivot > 0, pivot, 1)), jnp.nan)
+    """The root of a pivot; -1, which no factor has on its diagonal, where it is not positive."""
+    return jnp.where(pivot > 0, jnp.sqrt(jnp.where(pivot > 0, pivot, 1)), -1)
 
 
 def _unrolled_inverse(factor: Array) -> Array:

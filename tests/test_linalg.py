@@ -34,6 +34,18 @@ def test_finite_on_what_is_not_positive_definite(dtype, f, d):
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("d", [2, 6, 40])
+@pytest.mark.parametrize("f", [linalg.cholesky, linalg.whitener])
+def test_nothing_is_nan_on_the_way(f, d):
+    """Eagerly every array is looked at, so a NaN that stands for something would be found."""
+    several = jnp.stack([jnp.eye(d), jnp.ones((d, d)), -jnp.eye(d)])
+    with jax.debug_nans(True):
+        alone = f(several)
+        np.testing.assert_allclose(jax.jit(f)(several), alone, rtol=1e-5, atol=1e-5)
+        jax.grad(lambda m: f(m).sum())(several)
+    np.testing.assert_allclose(alone[0], np.eye(d), atol=1e-6)
+
+
 @pytest.mark.parametrize("d", [5, 40])
 def test_a_singular_matrix_is_mended_by_no_more_than_rounding(dtype, d):
     a = np.ones((d, d), dtype)

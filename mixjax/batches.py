@@ -5,7 +5,7 @@ import mmap
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from . import checks
+from .frames import is_frame, rows_of
 from .sharded import row_mesh
 
 # Numbers that are read from a file at a time.
@@ -24,6 +26,8 @@ def batches_of(source: Any) -> Batches:
     """A function that begins a pass over the batches of any source that `fit_stream` takes."""
     if isinstance(source, str | os.PathLike):
         return _of_path(Path(source))
+    if is_frame(source):
+        source = rows_of(source, "batches")[0]
     if isinstance(source, np.ndarray):
         return lambda: _pieces(source)
     if callable(source):
@@ -167,7 +171,7 @@ def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
     length = max(1, PIECE // table.shape[1])
     mapped = getattr(table, "_mmap", None)
     for first in range(0, len(table), length):
-        yield _floating(np.asarray(table[first : first + length]), name)
+        yield _numbers(table[first : first + length], name)
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -175,8 +179,9 @@ def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
 def _rows_of(batch: Any, number: int) -> np.ndarray:
     """One batch (n, D) from what loaders give: arrays, tensors, [x], or columns by name."""
     name = f"batch {number}"
-    if isinstance(batch, dict):
-        batch = np.column_stack([np.asarray(column) for column in batch.values()])
+    if isinstance(batch, Mapping):
+        columns = [_numbers(column, f"{name}, {key!r}") for key, column in batch.items()]
+        batch = np.column_stack(columns)
     elif isinstance(batch, list | tuple):
         if len(batch) != 1 or np.ndim(batch[0]) != 2:
             raise TypeError(
@@ -186,7 +191,7 @@ def _rows_of(batch: Any, number: int) -> np.ndarray:
         batch = batch[0]
     if isinstance(batch, jax.Array) and not batch.is_fully_addressable:
         batch = _own_rows(batch)
-    rows = _floating(np.asarray(batch), name)
+    rows = _numbers(batch, name)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"{name} must have shape (rows, columns), got {rows.shape}")
     return rows
@@ -201,7 +206,7 @@ def _own_rows(batch: jax.Array) -> np.ndarray:
     return np.concatenate(rows) if rows else np.empty((0, *batch.shape[1:]), batch.dtype)
 
 
-def _floating(rows: np.ndarray, name: str) -> np.ndarray:
-    if rows.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} must hold float32 or float64 numbers, got {rows.dtype}")
+def _numbers(rows: Any, name: str) -> np.ndarray:
+    rows = np.asarray(rows_of(rows, name)[0])
+    checks.floating(rows.dtype, name)
     return rows

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from .families.family import Family
+from .frames import rows_of, values_of
 
 HOST_ONLY = "{} runs on the host, not under jit or vmap: there, use {}"
 
@@ -20,15 +21,8 @@ def is_concrete(value: Any) -> bool:
 
 def table(x: Any, name: str = "x") -> Array:
     """A floating table of two axes; what NumPy holds in float64 becomes JAX's float."""
-    dtype = getattr(x, "dtype", None)
-    if dtype is None:
-        x = np.asarray(x)
-        dtype = x.dtype
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"{name} must hold float32 or float64 numbers, got {dtype}: "
-            f"convert it first, for example {name}.astype('float32')"
-        )
+    x, _ = rows_of(x, name)
+    floating(x.dtype, name)
     shape = np.shape(x)
     if len(shape) != 2:
         hint = "; a single column is x[:, None], a single row x[None]" if len(shape) == 1 else ""
@@ -36,6 +30,15 @@ def table(x: Any, name: str = "x") -> Array:
     if 0 in shape:
         raise ValueError(f"{name} must have at least one row and one column, got {shape}")
     return jnp.asarray(x)
+
+
+def floating(dtype: Any, name: str) -> None:
+    """Single or double precision."""
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{name} must hold float32 or float64 numbers, got {dtype}: "
+            f"convert it first, for example {name}.astype('float32')"
+        )
 
 
 def finite_rows(x: Array, name: str = "x") -> Array:
@@ -71,7 +74,7 @@ def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array 
     """None or one non-negative floating weight a row."""
     if weights is None:
         return None
-    values = weights if hasattr(weights, "dtype") else np.asarray(weights)
+    values = values_of(weights, "weights")
     if np.shape(values) != (x.shape[0],):
         raise ValueError(
             f"weights must have one entry a row, shape ({x.shape[0]},), got {np.shape(values)}"

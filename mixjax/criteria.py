@@ -33,7 +33,7 @@ class HeldOut:
 
 def _weighted(values: Array, x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
     """The weighted sum of values (N,), and the sum of the weights."""
-    w = checks.row_weights(weights, jnp.asarray(x))
+    w = checks.row_weights(weights, checks.table(x))
     w = jnp.ones_like(values) if w is None else w
     return jnp.sum(jnp.where(w > 0, w * values, 0)), jnp.sum(w)
 

@@ -16,6 +16,7 @@ from . import checks
 from .committee import Member, calibrated
 from .detector import LEEWAY, Detector, surprise
 from .families.family import Family
+from .frames import rows_of
 from .grid import Candidate, Lane, Part, Tried, fit_lanes
 from .outcome import FitError
 from .progress import progress_bar
@@ -64,14 +65,14 @@ def fit(
 
     Args:
       key: a typed random key.
-      x: (N, D) rows, float32 or float64: normal ones, or with a contamination mostly so.
+      x: (N, D) rows, an array, lists or a frame: normal ones, or with a contamination mostly so.
       families: classes of components; None tries all that suit so many columns, see
         `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64 as far
         as there are rows for them.
       reg_covar: ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
-      feature_names: a name for each column of x; None for x0, x1, ...
+      feature_names: a name for each column of x; None for those of a frame, or x0, x1, ...
       alpha: the promised rate of false alarms among new normal rows.
       contamination: the share of x that is strange, below half. Above 0, that share of the rows is
         left out when the mixtures are fitted again, and is what the threshold flags.
@@ -100,6 +101,7 @@ def fit(
     Source: as `Detector`; Breiman, Stacked Regressions (1996), for the energies of rows
     left out.
     """
+    x, known_names = rows_of(x)
     table = checks.table(x)
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
         raise TypeError(checks.HOST_ONLY.format("detect.fit", "mixjax.fit"))
@@ -117,7 +119,9 @@ def fit(
     if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
         raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
     used = _columns(columns, table.shape[1])
-    names = tuple(feature_names or (f"x{i}" for i in range(table.shape[1])))
+    if feature_names is None:
+        feature_names = known_names or [f"x{i}" for i in range(table.shape[1])]
+    names = tuple(map(str, feature_names))
     if len(set(names)) != table.shape[1]:
         raise ValueError(
             f"feature_names must be {table.shape[1]} different names, got {len(names)}, of which "

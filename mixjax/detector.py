@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from . import checks
 from .committee import Member, combined
 from .explain import surprisal
+from .frames import in_order
 from .grid import Candidate
 from .pytree import pytree, static
 from .threshold.conformal import Conformal
@@ -89,6 +90,7 @@ class Detector:
 
     def standardized(self, x: ArrayLike) -> Array:
         """The columns used (N, C) of x (N, D), as the members see them."""
+        x = in_order(x, self.feature_names)
         table = checks.table(x)
         checks.width(table, self.n_features)
         columns, dtype = list(self.columns), self.typical.dtype

@@ -97,7 +97,7 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
     s = surprisal(mixture, x)
     if labels is not None:
         return jnp.abs(2 * _areas(s, anomalies_of(labels, s[:, 0])) - 1)
-    energy = -jax.nn.logsumexp(joint_log_prob(mixture, jnp.asarray(x)), axis=0)
+    energy = -jax.nn.logsumexp(joint_log_prob(mixture, checks.table(x)), axis=0)
     n_high = max(1, int(STRANGE * s.shape[0]))
     high = jnp.argsort(jnp.argsort(-energy)) < n_high
     share = high.astype(s.dtype)[:, None]

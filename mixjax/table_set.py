@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from . import checks
+from .frames import rows_of, values_of
 
 
 class TableSet(NamedTuple):
@@ -116,11 +117,11 @@ def _stacked(xs: Any, weights: Any) -> TableSet:
         raise ValueError(
             f"xs must have shape (tables, rows, columns), none of them 0, got {xs.shape}{hint}"
         )
-    _floating(xs.dtype, "xs")
-    tables = xs if isinstance(xs, np.ndarray) else np.asarray(xs)
+    tables = np.asarray(rows_of(xs, "xs")[0])
+    checks.floating(tables.dtype, "xs")
     own: Any = None
     if weights is not None:
-        own = np.asarray(weights)
+        own = np.asarray(values_of(weights, "weights"))
         if own.shape != tables.shape[:2]:
             raise ValueError(
                 f"weights must have shape {tables.shape[:2]}, one a row, got {own.shape}"
@@ -136,8 +137,8 @@ def _stacked(xs: Any, weights: Any) -> TableSet:
 def _table(x: Any, number: int | None) -> np.ndarray:
     name = "x" if number is None else f"xs[{number}]"
     _on_host(x)
-    table = x if isinstance(x, np.ndarray) else np.asarray(x)
-    _floating(table.dtype, name)
+    table = np.asarray(rows_of(x, name)[0])
+    checks.floating(table.dtype, name)
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"{name} must have shape (rows, columns), got {table.shape}")
     return table
@@ -145,7 +146,7 @@ def _table(x: Any, number: int | None) -> np.ndarray:
 
 def _weights(weights: Any, n: int, name: str) -> np.ndarray:
     _on_host(weights)
-    values = np.asarray(weights)
+    values = np.asarray(values_of(weights, name))
     if values.shape != (n,):
         raise ValueError(f"{name} must have one entry a row, shape ({n},), got {values.shape}")
     if values.dtype.kind not in "fiub":
@@ -154,14 +155,6 @@ def _weights(weights: Any, n: int, name: str) -> np.ndarray:
         first = int(np.argmax(values < 0))
         raise ValueError(f"{name} must not be negative, got {values[first]} at row {first}")
     return values
-
-
-def _floating(dtype: Any, name: str) -> None:
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"{name} must hold float32 or float64 numbers, got {dtype}: "
-            f"convert it first, for example {name}.astype('float32')"
-        )
 
 
 def _on_host(value: Any) -> None:

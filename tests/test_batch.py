@@ -219,7 +219,7 @@ def test_bad_input_is_named():
     refused(ValueError, r"xs\[1\] has 1 columns, but xs\[0\] has 2", ragged, 2)
     refused(ValueError, r"shape \(tables, rows, columns\).*xs\[None\]", xs[0], 2)
     refused(ValueError, "at least one table", [], 2)
-    refused(TypeError, r"xs\[1\] must hold float32 or float64", [xs[0], xs[1].astype(int)], 2)
+    refused(TypeError, r"xs\[1\] must hold float32 or float64", [xs[0], xs[1].astype("f2")], 2)
     refused(TypeError, "an array .* or a list", (x for x in xs), 2)
     refused(ValueError, "between 1 and the number of rows", xs, 31)
     refused(ValueError, r"weights must have shape \(3, 30\)", xs, 2, weights=np.ones((3, 29)))

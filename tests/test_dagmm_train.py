@@ -352,7 +352,7 @@ X = rows(np.random.default_rng(0))
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every"),
         ({"x": X[:, :-1]}, ValueError, "5 columns, but the model was made for 6"),
         ({"x": np.where(np.arange(N)[:, None] == 3, np.nan, X)}, ValueError, "row 3"),
-        ({"x": X.astype(int)}, TypeError, "float"),
+        ({"x": X.astype("f2")}, TypeError, "float"),
         ({"optimizer": "adam"}, TypeError, "optimizer"),
         ({"objective": 0.1}, TypeError, "objective"),
         ({"inputs": 5.0}, TypeError, "inputs"),

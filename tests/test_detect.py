@@ -140,7 +140,7 @@ def test_bad_input_is_named(rng):
     with pytest.raises(ValueError, match="columns must be from 0 to 2"):
         detect.fit(KEY, x, columns=[3])
     with pytest.raises(TypeError, match="float32 or float64"):
-        detect.fit(KEY, x.astype(int))
+        detect.fit(KEY, x.astype("f2"))
     with pytest.raises(ValueError, match="n_folds"):
         detect.fit(KEY, x, n_folds=1)
     detector = detect.fit(KEY, x, **FEW)

@@ -544,7 +544,7 @@ def test_bad_mixtures_and_tables_are_refused(four, ax):
         with pytest.raises(ValueError, match=r"1 rows with NaN.*row 1"):
             draw(four, np.array([[0.0] * 4, [np.nan] * 4]))
         with pytest.raises(TypeError, match="real numbers"):
-            draw(four, x > 0)
+            draw(four, x + 1j)
         with pytest.raises(ValueError, match=r"shape \(rows, columns\)"):
             draw(four, x[0])
     assert not plt.get_fignums()
@@ -584,7 +584,7 @@ def test_other_bad_arguments_are_refused(four, ax):
                 draw([1.0, 2.0, 3.0], flags)
         with pytest.raises(ValueError, match="scores hold NaN"):
             draw([1.0, np.nan, 3.0], [0, 1, 0])
-        with pytest.raises(TypeError, match="scores must be real"):
+        with pytest.raises(TypeError, match="scores must hold numbers"):
             draw(["a", "b"], [0, 1])
     with pytest.raises(TypeError, match="host"):
         jax.jit(lambda m: plot.contours(m) and 0)(four)

@@ -280,7 +280,7 @@ def test_bad_input_is_named(tmp_path):
     bad[7, 1] = np.nan
     refused(ValueError, "batch 1 holds NaN.*row 7, which is row 67 of the stream", [x, bad])
     refused(ValueError, "between 1 and the number of rows", [x], k=61)
-    refused(TypeError, "batch 0 must hold float32", [x.astype(int)])
+    refused(TypeError, "batch 0 must hold float32", [x.astype("f2")])
     refused(TypeError, "list of 2 things", [[x, x[:, 0]]])
     refused(ValueError, r"batch 0 must have shape", [x[:, 0]])
     refused(TypeError, "batches must be a function", 5)

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..frames import values_of
 from ..progress import progress_bar
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
@@ -214,7 +215,7 @@ def _checked(
         )
     if labels is None:
         return table, None
-    flags = np.asarray(labels)
+    flags = np.asarray(values_of(labels, "labels"))
     if flags.shape != (table.shape[0],):
         raise ValueError(
             f"labels must have one entry a row, shape ({table.shape[0]},), got {flags.shape}"

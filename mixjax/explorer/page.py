@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 from .. import checks
 from ..detector import Detector
 from ..files import atomically, require_folder
+from ..frames import in_order, values_of
 from .contents import contents
 
 # In this order, as one function: nothing of theirs is global.
@@ -75,6 +76,7 @@ def write(
             "detector must be what mixjax.detect.fit returns, a Detector; "
             f"got {type(detector).__name__}"
         )
+    x = in_order(x, detector.feature_names)
     table = checks.table(x)
     checks.width(table, detector.n_features)
     most_listed = checks.count(most_listed, "most_listed")
@@ -156,7 +158,7 @@ def _column(values: ArrayLike, name: str, n: int) -> np.ndarray:
 def _anomalies(values: ArrayLike | None, n: int) -> np.ndarray | None:
     if values is None:
         return None
-    column = _column(values, "is_anomaly", n)
+    column = _column(values_of(values, "is_anomaly"), "is_anomaly", n)
     found = np.unique(column)
     if column.dtype.kind not in "biuf" or not np.isin(found, [0, 1]).all():
         few = ", ".join(map(str, found[:5]))
@@ -167,7 +169,7 @@ def _anomalies(values: ArrayLike | None, n: int) -> np.ndarray | None:
 def _numbers(values: ArrayLike | None, n: int) -> np.ndarray | None:
     if values is None:
         return None
-    column = _column(values, "row_numbers", n)
+    column = _column(values_of(values, "row_numbers"), "row_numbers", n)
     if column.dtype.kind not in "iu":
         raise ValueError(f"row_numbers must be whole numbers, got {column.dtype}")
     if len(np.unique(column)) < n:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import checks
+from ..frames import rows_of, values_of
 from ..mixture import Mixture, require_one
 
 
@@ -26,9 +27,7 @@ def numbers_of(values: Any, name: str, n_axes: int = 1) -> np.ndarray:
     """Real numbers of so many axes, at least one."""
     if not checks.is_concrete(values):
         raise TypeError(checks.HOST_ONLY.format("mixjax.plot", "what the function returned"))
-    values = np.asarray(values)
-    if not (jnp.issubdtype(values.dtype, np.floating) or values.dtype.kind in "iu"):
-        raise TypeError(f"{name} must be real numbers, got {values.dtype}")
+    values = np.asarray(rows_of(values, name)[0])
     if values.ndim != n_axes or values.size == 0:
         wanted = {1: "(n,)", 2: "(rows, columns)"}[n_axes]
         raise ValueError(f"{name} must have shape {wanted} and not be empty, got {values.shape}")
@@ -85,7 +84,7 @@ def names_of(names: Sequence[str] | None, n_features: int) -> list[str]:
 
 def flags_of(is_anomaly: Any, n_rows: int) -> np.ndarray:
     """(N,) bool from True and False, or 1 and 0."""
-    flags = np.asarray(is_anomaly)
+    flags = np.asarray(values_of(is_anomaly, "is_anomaly"))
     if flags.shape != (n_rows,):
         raise ValueError(
             f"is_anomaly must have an entry a row, shape ({n_rows},), got {flags.shape}"

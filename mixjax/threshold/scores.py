@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..frames import rows_of, values_of
 
 
 def scores_of(values: Any, name: str = "scores") -> Array:
     """Floats of one axis, at least one, none of them NaN."""
-    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    values, _ = rows_of(values, name)
     if values.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64 numbers, got {values.dtype}")
     if values.ndim != 1 or values.size == 0:
@@ -36,16 +36,16 @@ def between(value: Any, low: float, high: float, name: str, scores: Array) -> Ar
 
 def anomalies_of(labels: ArrayLike, scores: Array) -> Array:
     """(N,) bool from 0 and 1, with at least one anomaly where that can be seen."""
-    labels = labels if isinstance(labels, jax.Array) else np.asarray(labels)
-    if labels.shape != scores.shape:
+    flags: Any = values_of(labels, "labels")
+    if flags.shape != scores.shape:
         raise ValueError(
-            f"labels must have the shape of the scores {scores.shape}, got {labels.shape}"
+            f"labels must have the shape of the scores {scores.shape}, got {flags.shape}"
         )
-    if checks.is_concrete(labels):
-        found = np.unique(np.asarray(labels))
+    if checks.is_concrete(flags):
+        found = np.unique(np.asarray(flags))
         if not np.isin(found, [0, 1]).all():
             shown = ", ".join(str(value) for value in found[:5])
             raise ValueError(f"labels must be 1 for anomalies and 0 for normal rows, got {shown}")
         if not found.any():
             raise ValueError("labels hold no anomaly: there is nothing to find a threshold for")
-    return jnp.asarray(labels).astype(bool)
+    return jnp.asarray(flags).astype(bool)

@@ -139,7 +139,7 @@ def select(
 
     Example:
       >>> import jax, mixjax
-      >>> centres = jax.random.randint(jax.random.key(0), (500, 1), 0, 3) * 10.0
+      >>> centres = 10 * jax.random.randint(jax.random.key(0), (500, 1), 0, 3).astype("float32")
       >>> x = centres + jax.random.normal(jax.random.key(1), (500, 2))
       >>> selection = mixjax.select(jax.random.key(2), x, families=[mixjax.SphericalGaussian],
       ...                           n_components=range(1, 6), criterion=mixjax.bic)

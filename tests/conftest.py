@@ -12,12 +12,21 @@ os.environ["XLA_FLAGS"] = (
     os.environ["USERS_XLA_FLAGS"]
     + " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 )
+# What one worker has compiled, or an earlier run, the others and their subprocesses read.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import numpy as np
 import pytest
 
 import mixjax
+
+# No silent promotion of ranks or dtypes anywhere in the package, on no thread.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 # Linux only; where it is not, nothing limits them so tightly.
 MEMORY_MAPS = Path("/proc/self/maps" if Path("/proc/self/maps").exists() else os.devnull)
@@ -31,13 +40,6 @@ FAMILIES = [
 ]
 # MeanLaplace is no maximum-likelihood family: its M-step may raise the energy.
 MONOTONE = [family for family in FAMILIES if family is not mixjax.MeanLaplace]
-
-
-@pytest.fixture(autouse=True)
-def strict():
-    """No silent promotion of ranks or dtypes anywhere in the package."""
-    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        yield
 
 
 _tests_run = itertools.count(1)

@@ -41,14 +41,7 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def strictly():
-    """As the tests run: what is compiled here then serves there."""
-    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        yield
-
-
-@pytest.fixture(scope="module")
-def detector(strictly, table):
+def detector(table):
     x, is_anomaly = table
     normal = x[~is_anomaly]
     # Half of the normal rows, as the command takes.

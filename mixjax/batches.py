@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from . import checks
+from .files import mapped_npy
 from .frames import is_frame, rows_of
 from .sharded import row_mesh
 
@@ -144,7 +145,7 @@ def _of_path(path: Path) -> Batches:
             if file.suffix == ".parquet":
                 yield from _row_groups(file)
             else:
-                yield from _pieces(np.load(file, mmap_mode="r", allow_pickle=False), file.name)
+                yield from _pieces(mapped_npy(file), file.name)
 
     return begin
 

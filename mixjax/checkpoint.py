@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .files import filled, named, read_arrays, require_folder, write_arrays
+from .files import check_outputs, filled, named, read_arrays, write_arrays
 from .processes import Team
 
 FORM, VERSION = "mixjax stream", 2
@@ -38,8 +38,8 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, fit: str, rows: str, seconds: float, team: Team) -> None:
-        require_folder(path)
         self.path = path.with_name(f"{path.name}.{team.rank}") if team.rank else path
+        check_outputs({"checkpoint": self.path})
         self.fit, self.rows, self.seconds, self.team = fit, rows, seconds, team
         self.last = time.monotonic()
 

@@ -1,21 +1,19 @@
 """A scoring function as one file of StableHLO, which needs no mixjax to be run."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 from jax import Array
 
 from .detector import Detector
-from .files import atomically, require_folder
+from .files import FilePath, atomically, check_outputs
 from .mixture import Mixture, energy, require_one
 
 
 def export(
     model: Detector | Mixture,
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     platforms: tuple[str, ...] = ("cpu", "cuda", "tpu"),
 ) -> None:
@@ -55,11 +53,11 @@ def export(
     known = {"cpu", "cuda", "rocm", "tpu"}
     if not platforms or not set(platforms) <= known:
         raise ValueError(f"platforms must be of {', '.join(sorted(known))}, got {platforms!r}")
-    require_folder(Path(path))
+    check_outputs({"path": path})
     (n,) = jax.export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, n_features), dtype)
     written = jax.export.export(jax.jit(score), platforms=platforms)(rows).serialize()
-    with atomically(Path(path)) as file:
+    with atomically(path) as file:
         file.write(written)
 
 

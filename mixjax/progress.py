@@ -1,7 +1,9 @@
-"""A progress bar for long work on the host."""
+"""A progress bar for long work on the host, on a console that may lose its reader."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -24,6 +26,23 @@ def progress_bar(
         progress.TextColumn(f"{unit} {of}"), progress.TextColumn("{task.fields[note]}"),
         progress.TimeElapsedColumn(), progress.TimeRemainingColumn(),
     )  # fmt: skip
-    with progress.Progress(*columns) as bar:
+    with progress.Progress(*columns, console=lasting_console(stderr=True)) as bar:
         task = bar.add_task(what, total=total, completed=done, note=note)
         yield lambda done, note: bar.update(task, completed=done, note=note)
+
+
+def lasting_console(**options: Any) -> Any:
+    """A console of rich that falls silent when nobody reads it any more.
+
+    Rich ends the process where a pipe is broken, and with it the work.
+    """
+    from rich.console import Console
+
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.file.fileno())  # what is still in a buffer goes there at exit
+            os.close(nowhere)
+
+    return Lasting(**options)

@@ -1,7 +1,6 @@
 """Mixtures, fits and detectors as files: one file, no pickle, whole or not there."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from .committee import Calibration, Member
 from .detector import Detector
 from .families.family import Family
 from .families.known import KNOWN
-from .files import read_arrays, write_arrays
+from .files import FilePath, read_arrays, write_arrays
 from .grid import Candidate
 from .mixture import Mixture
 from .outcome import Fit
@@ -30,7 +29,7 @@ CLASSES: dict[str, type[Any]] = KNOWN | {
 }  # fmt: skip
 
 
-def save(path: str | os.PathLike[str], tree: Any) -> None:
+def save(path: FilePath, tree: Any) -> None:
     """Write a mixture, a fit, a detector or a tuple of such to one file, atomically.
 
     The file is an ``.npz`` of plain arrays with a header in JSON: NumPy alone can read it,
@@ -61,7 +60,7 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     write_arrays(path, {"format": FORMAT, "version": VERSION, "tree": told}, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: FilePath) -> Any:
     """Read what `save` wrote.
 
     Args:

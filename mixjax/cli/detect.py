@@ -20,9 +20,9 @@ from sklearn.metrics import (
 import mixjax
 
 from ..detector import Detector
-from ..files import atomically, require_folder
+from ..files import check_outputs, write_text
 from . import report
-from .errors import said
+from .errors import said, until_unread
 from .families import FAMILIES, JOINT, FamilyName, word_for
 from .features import LabelledTable, labelled
 from .missing import Missing, without_missing
@@ -116,9 +116,10 @@ def detect(
     taken. Without labels, every row is fitted and every row is scored.
     """
     with said(ValueError, mixjax.FitError):
-        for path in (output, save, page):
-            if path is not None:
-                require_folder(path)
+        check_outputs(
+            {"--output": output, "--save": save, "--report": page}, [0 if data == "-" else data]
+        )
+        report.beside(output, save, page)
         if page is not None:
             _require_explorer()
         source = source_of(data)
@@ -184,20 +185,23 @@ def detect(
     }
     if split.is_anomaly is not None:
         figures |= _quality(scores, flagged, split.is_anomaly)
-    report.candidates(detector)
-    report.verdict(figures, rule)
-    if split.is_anomaly is not None:
-        report.confusion(confusion_matrix(split.is_anomaly, flagged, labels=[False, True]))
-    report.strangest(detector, table, split.test, scores, top)
-    with said():
-        if output is not None:
-            with atomically(output) as file:
-                file.write(f"{json.dumps(figures, indent=2)}\n".encode())
+    with said(), until_unread(output):
+        # Before anything is printed: whoever reads that may be gone.
         if save is not None:
             mixjax.save(save, detector)
-            report.saved(save)
         if page is not None:
             _write_page(page, detector, table, split, source.table.source)
+        if output is not None:
+            write_text(output, f"{json.dumps(figures, indent=2)}\n")
+    with said():
+        report.candidates(detector)
+        report.verdict(figures, rule)
+        if split.is_anomaly is not None:
+            report.confusion(confusion_matrix(split.is_anomaly, flagged, labels=[False, True]))
+        report.strangest(detector, table, split.test, scores, top)
+        if save is not None:
+            report.saved(save)
+        if page is not None:
             report.explored(page)
 
 

@@ -2,10 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+
+from ..files import descriptor_of
+from ..progress import lasting_console
 
 
 @contextlib.contextmanager
@@ -16,5 +19,18 @@ def said(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except known as error:
         text = escape(str(error)) or type(error).__name__
-        Console(stderr=True).print(f"[red]error:[/] {text}", highlight=False)
+        lasting_console(stderr=True).print(
+            f"[red]error:[/] {text}", highlight=False, soft_wrap=True
+        )
         raise typer.Exit(2) from None
+
+
+@contextlib.contextmanager
+def until_unread(output: Path | None) -> Iterator[None]:
+    """Where a file goes to standard output, end quietly once nobody reads it."""
+    try:
+        yield
+    except BrokenPipeError:
+        if output is None or descriptor_of(output) != 1:
+            raise
+        raise typer.Exit(0) from None

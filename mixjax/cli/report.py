@@ -4,17 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..detector import Detector
+from ..files import descriptor_of, printable
+from ..progress import lasting_console
 from .families import word_for
 from .features import LabelledTable
 
-console = Console()
+console = lasting_console()
 MOST_SHOWN = 12
 REASONS = 3
+
+
+def beside(*outputs: Path | None) -> None:
+    """Print to standard error where a file is written to standard output."""
+    console.stderr = any(path is not None and descriptor_of(path) == 1 for path in outputs)
 
 
 def left_out(n: int, of: int) -> None:
@@ -126,16 +132,20 @@ def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
 def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
     """What `mixjax score` did."""
     console.print(
-        f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}; wrote {out}",
+        f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}; wrote "
+        f"{escape(printable(out))}",
         highlight=False,
     )
 
 
 def saved(path: Path) -> None:
     """Where the detector is."""
-    console.print(f"wrote the detector to {path}: mixjax score {path} DATA", highlight=False)
+    name = escape(printable(path))
+    console.print(f"wrote the detector to {name}: mixjax score {name} DATA", highlight=False)
 
 
 def explored(path: Path) -> None:
     """Where the page is."""
-    console.print(f"wrote the page to {path}: open it in a browser", highlight=False)
+    console.print(
+        f"wrote the page to {escape(printable(path))}: open it in a browser", highlight=False
+    )

@@ -11,9 +11,9 @@ import typer
 import mixjax
 
 from ..detector import Detector
-from ..files import atomically, require_folder
+from ..files import atomically, check_outputs
 from . import report
-from .errors import said
+from .errors import said, until_unread
 from .features import aligned
 from .missing import Missing, present
 from .source import source_of
@@ -36,8 +36,9 @@ def score(
     ] = True,
 ) -> None:
     """Judge the rows of a table; columns are found by their names, whatever their order."""
-    with said(ValueError):
-        require_folder(out)
+    with said(ValueError), until_unread(out):
+        check_outputs({"--out": out}, [model, 0 if data == "-" else data])
+        report.beside(out)
         detector = mixjax.load(model)
         if not isinstance(detector, Detector):
             raise ValueError(f"{model.name} holds a {type(detector).__name__}, no detector")
@@ -66,4 +67,4 @@ def score(
                     line = [numbers[first + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
                     lines.writerow([*line, int(flagged[i]), *([told[i]] if why else [])])
             text.detach()
-    report.scored(len(rows), n_flagged, float(detector.threshold), out)
+        report.scored(len(rows), n_flagged, float(detector.threshold), out)

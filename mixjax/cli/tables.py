@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from ..files import read_npy, read_npz
+
 # How other programs write that there is no value.
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "?"}
 READ = ".csv, .parquet, .npz and .npy"
@@ -59,8 +61,8 @@ def read_stream(stream: BinaryIO, source: str) -> Columns:
 
 def _npy(file: BinaryIO, source: str) -> Columns:
     try:
-        table = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        table = read_npy(file)
+    except ValueError as error:
         raise ValueError(f"{source} is no NumPy file that can be read: {error}") from error
     if table.ndim != 2:
         raise ValueError(f"{source} holds an array of shape {table.shape}, not a table")
@@ -69,9 +71,8 @@ def _npy(file: BinaryIO, source: str) -> Columns:
 
 def _npz(file: BinaryIO, source: str) -> Columns:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # a broken zip raises many things, all meaning the same
+        arrays = read_npz(file)
+    except ValueError as error:
         raise ValueError(f"{source} is no .npz file that can be read: {error}") from error
     tables = {name: value for name, value in arrays.items() if value.ndim == 2}
     if len(tables) != 1:

@@ -1,7 +1,6 @@
 """Trained models and unfinished trainings as files, without pickle."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..families.known import KNOWN
-from ..files import digest_of, filled, named, read_arrays, require_folder, write_arrays
+from ..files import FilePath, check_outputs, digest_of, filled, named, read_arrays, write_arrays
 from ..mixture import Mixture
 from .autoencoders.autoencoder import Autoencoder
 from .autoencoders.quantised import VectorQuantisedAutoencoder
@@ -27,7 +26,7 @@ AUTOENCODERS: dict[str, type[Autoencoder]] = {
 }
 
 
-def save(path: str | os.PathLike[str], trained: Trained) -> None:
+def save(path: FilePath, trained: Trained) -> None:
     """Write a trained model to one file, atomically; NumPy can read its arrays.
 
     Args:
@@ -90,7 +89,7 @@ def save(path: str | os.PathLike[str], trained: Trained) -> None:
     write_arrays(path, header, named(trained))
 
 
-def load(path: str | os.PathLike[str]) -> Trained:
+def load(path: FilePath) -> Trained:
     """Read what `save` wrote.
 
     Args:
@@ -156,9 +155,9 @@ class Checkpoint:
     digest: str
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], identity: Any) -> Self:
+    def of(cls, path: FilePath, identity: Any) -> Self:
         """For a training told by these leaves: key, model, data and options."""
-        require_folder(Path(path))
+        check_outputs({"checkpoint": path})
         return cls(Path(path), digest_of("", identity))
 
     def write(self, run: Any, done: tuple[Terms, ...]) -> None:

@@ -4,10 +4,8 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from .. import checks
 from ..detector import Detector
-from ..files import atomically, require_folder
+from ..files import FilePath, check_outputs, write_text
 from ..frames import in_order, values_of
 from .contents import contents
 
@@ -25,7 +23,7 @@ SCRIPTS = ("data", "words", "plots", "scatter", "histogram", "threshold", "rows"
 
 
 def write(
-    path: str | os.PathLike[str],
+    path: FilePath,
     detector: Detector,
     x: ArrayLike,
     *,
@@ -84,7 +82,7 @@ def write(
         raise ValueError(
             f"most_drawn must be at least most_listed, {most_listed}; got {most_drawn}"
         )
-    require_folder(Path(path))
+    check_outputs({"path": path})
     n = len(table)
     shown = contents(
         detector,
@@ -96,8 +94,7 @@ def write(
         most_listed,
     )
     shown["title"] = title or "Strange rows"
-    with atomically(path) as file:
-        file.write(page(shown).encode())
+    write_text(path, page(shown))
 
 
 def page(shown: dict[str, Any]) -> str:

@@ -1,15 +1,24 @@
 """Files: outputs that are whole or not there, archives of arrays, trees in them."""
 
 from .archive import read_arrays, write_arrays
-from .outputs import atomically, require_folder
+from .atomic import atomically, write_text
+from .numpy_files import mapped_npy, read_npy, read_npz
+from .outputs import FilePath, check_outputs, descriptor_of, printable
 from .trees import digest_of, filled, named
 
 __all__ = [
+    "FilePath",
     "atomically",
+    "check_outputs",
+    "descriptor_of",
     "digest_of",
     "filled",
+    "mapped_npy",
     "named",
+    "printable",
     "read_arrays",
-    "require_folder",
+    "read_npy",
+    "read_npz",
     "write_arrays",
+    "write_text",
 ]

@@ -1,34 +1,110 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Which files may be written: asked before any work begins."""
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
+import re
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+
+FilePath = str | os.PathLike[str]
 
 
-def require_folder(path: Path) -> None:
-    """Raise unless a file could be put there."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
+def check_outputs(
+    outputs: Mapping[str, FilePath | None], inputs: Iterable[FilePath | int | None] = ()
+) -> None:
+    """Raise unless all outputs of a job can be written without loss of anything.
+
+    Args:
+      outputs: the files that it will write, by what the user calls them; None is left out.
+      inputs: the files that it reads, as paths or numbers of open files. An output may not be
+        one of them, by whatever name.
+
+    Raises:
+      ValueError: an output is an input, or two outputs are one file.
+      FileNotFoundError: there is no such folder.
+      IsADirectoryError: an output is a folder.
+      PermissionError: it, or its folder, cannot be written to.
+    """
+    read = [
+        (given, found)
+        for given in inputs
+        if given is not None and (found := _found(given)) is not None
+    ]
+    taken: dict[object, str] = {}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        called = f"{name} {printable(path)}"
+        place = _require_writable(called, path)
+        if place is None:
+            continue  # a device or a pipe: written to, not replaced
+        existing = _found(path)
+        for given, found in read:
+            if existing is not None and os.path.samestat(existing, found):
+                which = "standard input" if isinstance(given, int) else printable(given)
+                raise ValueError(
+                    f"{called} is the file that is read ({which}), which would be lost: give "
+                    "another name"
+                )
+        if place in taken:
+            raise ValueError(f"{called} is also {taken[place]}: give each a file of its own")
+        taken[place] = called
 
 
-@contextlib.contextmanager
-def atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``path`` once all of it is on disk."""
-    path = Path(path)
-    require_folder(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+def descriptor_of(path: FilePath) -> int | None:
+    """The number of the open file that a path such as /dev/stdout stands for."""
+    text = os.fspath(path)
+    known = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    numbered = re.fullmatch(r"(?:/dev|/proc/self)/fd/(\d+)", text)
+    return int(numbered[1]) if numbered else known.get(text)
+
+
+def is_special(path: FilePath) -> bool:
+    """Whether a path is written to, and not replaced: an open file, a device or a pipe."""
+    found = _found(path)
+    special = found is not None and not stat.S_ISREG(found.st_mode)
+    return special or descriptor_of(path) is not None
+
+
+def printable(path: FilePath) -> str:
+    """A path as it can be printed, whatever its bytes are."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _require_writable(called: str, path: FilePath) -> object:
+    """What tells the file from others; None for one that is not replaced."""
+    found = _found(path)
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(f"{called} cannot be written: it is a folder; name a file in it")
+    if found is not None and is_special(path):
+        if stat.S_ISSOCK(found.st_mode) or not os.access(path, os.W_OK):
+            raise PermissionError(f"{called} cannot be written to")
+        return None
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    if not folder.is_dir():
+        shown = printable(folder)
+        raise FileNotFoundError(f"{called} cannot be written: there is no folder {shown}")
+    if found is not None and not os.access(target, os.W_OK):
+        raise PermissionError(f"{called} cannot be written: the file is write-protected")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{called} cannot be written: no file can be made in the folder {printable(folder)}"
+        )
+    if found is not None:
+        return found.st_dev, found.st_ino
+    place = os.stat(folder)
+    return place.st_dev, place.st_ino, os.path.normcase(target.name)
+
+
+def _found(path: FilePath | int) -> os.stat_result | None:
+    """What is there; None if nothing is."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # as any new file; a temporary one is its owner's alone
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        if isinstance(path, int):  # a file that is closed
+            return None
         raise

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 import mixjax
 from mixjax import plot
+from mixjax.files import atomically, check_outputs
 
 NAMES = ["length", "width", "weight", "age"]
 
@@ -71,6 +72,7 @@ def _normal_rows(rng: np.random.Generator, n: int) -> np.ndarray:
 def gallery(folder: Path) -> list[Path]:
     """Write all pictures into a folder, which is made; the files, by name."""
     folder.mkdir(parents=True, exist_ok=True)
+    check_outputs({"the last picture": folder / "overview.png"})
     data = example()
     mixture, x = data.fit.mixture, data.x
     at_random = np.random.default_rng(0).dirichlet(np.ones(3), len(x))
@@ -142,7 +144,8 @@ def overview(data: Example) -> Figure:
 
 
 def _written(figure: Any, path: Path, dpi: int = 150) -> Path:
-    figure.savefig(path, dpi=dpi)
+    with atomically(path) as file:
+        figure.savefig(file, format="png", dpi=dpi)
     return path
 
 
@@ -150,8 +153,11 @@ def main() -> None:
     """Run the gallery from the command line."""
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         raise SystemExit("usage: python -m mixjax.plot FOLDER (writes a picture of each function)")
-    for path in gallery(Path(sys.argv[1])):
-        print(path)
+    try:
+        files = gallery(Path(sys.argv[1]))
+    except OSError as error:
+        raise SystemExit(f"no pictures in {sys.argv[1]}: {error}") from error
+    print(*files, sep="\n")
 
 
 if __name__ == "__main__":

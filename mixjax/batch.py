@@ -22,7 +22,7 @@ from .lanes import Model, Pool, pool_shape
 from .mixture import Mixture, log_prob, require, responsibilities
 from .outcome import Fit
 from .progress import progress_bar
-from .solver import Solver, Status
+from .solver import Solver
 from .start import Start, kmeans
 from .table_set import TableSet, grouped, listed
 from .workers import n_cores
@@ -231,8 +231,7 @@ class _Work:
     def put(self, lanes: np.ndarray, fits: Fit) -> None:
         """Keep these fits (the first of the leading axis), or those that beat what is there."""
         leaves, structure = jax.tree.flatten(fits)
-        failed = (fits.status == Status.NONFINITE) | ~np.isfinite(fits.energy)
-        energy = np.where(failed, np.inf, fits.energy)
+        energy = np.where(fits.failed, np.inf, fits.energy)
         with self.lock:
             if self.leaves is None:
                 size = (len(self.tables),)

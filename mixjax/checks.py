@@ -176,3 +176,16 @@ def stopping(tol: Any, max_iter: Any) -> None:
             raise ValueError(f"{name} must not be negative, got {value}")
     if is_concrete(max_iter) and int(max_iter) != max_iter:
         raise TypeError(f"max_iter must be a whole number, got {max_iter}")
+
+
+def labels(values: Any, n_rows: int, name: str = "labels") -> Any:
+    """One entry a row: 1 or True for an anomaly, 0 or False for a normal row; may be traced."""
+    values = values_of(values, name)
+    if values.shape != (n_rows,):
+        raise ValueError(f"{name} must have shape ({n_rows},), one entry a row; got {values.shape}")
+    if is_concrete(values):
+        found = np.unique(np.asarray(values))
+        if not np.isin(found, (0, 1)).all():
+            shown = ", ".join(str(value) for value in found[:5])
+            raise ValueError(f"{name} must be 1 for anomalies and 0 for normal rows, got {shown}")
+    return values

@@ -13,6 +13,7 @@ from .frames import in_order
 from .grid import Candidate
 from .pytree import pytree, static
 from .threshold.conformal import Conformal
+from .threshold.scores import above
 
 # Scores nearer to each other than this are ties: programs differ in their rounding.
 LEEWAY = 1e-3
@@ -78,7 +79,11 @@ class Detector:
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), for the price of one of them."""
         scores = self.scores(x)
-        return scores, self.rule.p_values(scores - LEEWAY), ~(scores <= self.threshold)
+        return scores, self.rule.p_values(scores - LEEWAY), self.flags(scores)
+
+    def flags(self, scores: ArrayLike) -> Array:
+        """Which scores are above the threshold, as `predict` decides; NaN is."""
+        return above(scores, self.threshold)
 
     def explain(self, x: ArrayLike) -> Array:
         """(N, C) by how many nats each column is more surprising than in normal rows.

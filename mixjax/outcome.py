@@ -37,6 +37,11 @@ class Fit:
     n_iter: Array
     status: Array
 
+    @property
+    def failed(self) -> Array:
+        """() whether it has nothing to say: NONFINITE, or an energy that is not finite."""
+        return (self.status == Status.NONFINITE) | ~jnp.isfinite(self.energy)
+
     def __len__(self) -> int:
         """How many fits there are along the leading axis."""
         if jnp.ndim(self.energy) == 0:
@@ -94,8 +99,7 @@ def best(fits: Fit) -> Fit:
             f"best wants fits with one leading axis, got energies of shape {fits.energy.shape}: "
             "call it under jax.vmap for more"
         )
-    failed = (fits.status == Status.NONFINITE) | ~jnp.isfinite(fits.energy)
-    chosen = jnp.argmin(jnp.where(failed, jnp.inf, fits.energy))
+    chosen = jnp.argmin(jnp.where(fits.failed, jnp.inf, fits.energy))
     return jax.tree.map(lambda leaf: leaf[chosen], fits)
 
 

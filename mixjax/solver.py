@@ -92,12 +92,15 @@ class Progress:
         """Whether there is an iteration to do before ``limit``."""
         return (self.status == RUNNING) & (self.n_iter < limit)
 
-    def solution(self) -> Solution:
-        """What to return of a fit that stopped here: without convergence it is MAX_ITER."""
+    def solution(self, active: Array | bool = True) -> Solution:
+        """What to return of a fit that stopped here: without convergence it is MAX_ITER.
+
+        Components that are not active (K,) are held at weight zero, and no fault.
+        """
         state = self.state
         status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
         share = jnp.exp(state.mixture.log_weights)
-        empty = jnp.any(share < 2 * smallest_share(share.dtype))
+        empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
         return Solution(state.mixture, state.energy, self.n_iter, status)
@@ -106,11 +109,15 @@ class Progress:
 def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progress:
     """Before the first iteration."""
     state = solver.init(mixture, rows, scale)
-    status = jnp.where(_is_finite(state), RUNNING, Status.NONFINITE)
-    too_few = rows.n_present < mixture.n_components
-    status = jnp.where(too_few, Status.TOO_FEW_ROWS, status)
-    status = jnp.where(rows.nonfinite, Status.NONFINITE, status)
-    return Progress(state, jnp.int32(0), status.astype(jnp.int32))
+    status = first_status(rows, mixture.n_components)
+    nonfinite = (status == RUNNING) & ~_is_finite(state)
+    return Progress(state, jnp.int32(0), jnp.where(nonfinite, Status.NONFINITE, status))
+
+
+def first_status(rows: Rows, n_components: int | Array) -> Array:
+    """The status before the first E-step: of rows that cannot be fitted, or RUNNING."""
+    status = jnp.where(rows.n_present < n_components, Status.TOO_FEW_ROWS, RUNNING)
+    return jnp.where(rows.nonfinite, Status.NONFINITE, status).astype(jnp.int32)
 
 
 def iterate(solver: Solver, old: Progress, rows: Rows, scale: Scale, tol: Array) -> Progress:

@@ -152,3 +152,13 @@ def test_positive_unlabelled_names_bad_input():
         dagmm.positive_unlabelled(key, result, x, x.at[0, 0].set(jnp.nan))
     with pytest.raises(TypeError, match="trained"):
         dagmm.positive_unlabelled(key, result.model, x, x)
+
+
+def test_positive_unlabelled_judges_no_odd_row_normal():
+    result, x = trained(AUTOENCODERS[0])
+    x = jnp.asarray(x)
+    found = dagmm.positive_unlabelled(jax.random.key(0), result, x, x + 1, epochs=2)
+    odd = x[:3].at[0, 0].set(jnp.nan).at[1, 1].set(jnp.inf)
+    assert jnp.isnan(found.labelled_probability(odd)).tolist() == [True, True, False]
+    assert jnp.isnan(found.normal_probability(odd)).tolist() == [True, True, False]
+    assert found.is_anomaly(odd)[:2].tolist() == [True, True]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import typer
 from sklearn.metrics import (
@@ -161,10 +160,10 @@ def detect(
         rule = f"{contamination:g} % of the rows fitted lie above it"
     if percentile is not None:
         everything = scores if split.is_anomaly is None else np.concatenate([trained, scores])
-        threshold = jnp.asarray(np.percentile(everything, percentile), detector.threshold.dtype)
-        detector = dataclasses.replace(detector, threshold=threshold)
+        limit = mixjax.threshold.percentile(everything.astype(detector.threshold.dtype), percentile)
+        detector = dataclasses.replace(detector, threshold=limit)
         rule = f"the {percentile:g}th percentile of all scores"
-    flagged = scores > float(detector.threshold)
+    flagged = np.asarray(detector.flags(scores))
 
     figures: dict[str, Any] = {
         "data": source.table.source,

@@ -97,7 +97,7 @@ def strangest(
     detector: Detector, table: LabelledTable, tested: np.ndarray, scores: np.ndarray, top: int
 ) -> None:
     """The rows with the highest scores, each with the columns that surprise most in it."""
-    order = np.argsort(-scores, kind="stable")[:top]
+    order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[:top]
     if len(order) == 0:
         return
     shown = Table(title="the strangest rows", title_justify="left")
@@ -107,9 +107,9 @@ def strangest(
     shown.add_column("most surprising (nats more than in normal rows)", overflow="fold")
     rows = tested[order]
     p_values = np.asarray(detector.p_values(table.rows[rows]))
+    flagged = np.asarray(detector.flags(scores[order]))
     why = reasons(detector, table.rows[rows])
-    for i, row, p, reason in zip(order, rows, p_values, why, strict=True):
-        is_flagged = scores[i] > float(detector.threshold)
+    for i, row, p, is_flagged, reason in zip(order, rows, p_values, flagged, why, strict=True):
         cells = [str(table.numbers[row]), f"{scores[i]:.4g}", f"{p:.2g}"]
         cells.append("yes" if is_flagged else "no")
         if table.labels is not None:

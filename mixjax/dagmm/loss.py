@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -113,13 +112,9 @@ def loss(
     x = of_model(model, x)
     if not isinstance(objective, Objective):
         raise TypeError(f"objective must be a dagmm.Objective, got {type(objective).__name__}")
-    if labels is not None and jnp.shape(labels) != x.shape[:1]:
-        raise ValueError(
-            f"labels must have one entry a row, shape {x.shape[:1]}, got {jnp.shape(labels)}"
-        )
+    if labels is not None:
+        checks.labels(labels, x.shape[0])
     check_cost(objective)
-    if labels is not None and checks.is_concrete(labels) and not np.isin(labels, (0, 1)).all():
-        raise ValueError("labels must be 1 (an anomaly) or 0")
     return _loss(model, x, objective, key, labels)
 
 

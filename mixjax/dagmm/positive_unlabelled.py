@@ -48,17 +48,19 @@ class PositiveUnlabelled:
     rule: ElkanNoto
 
     def labelled_probability(self, x: ArrayLike) -> Array:
-        """p(labelled | x) of rows (N, D): (N,)."""
-        features = self.inputs(features_of(self.trained, of_model(self.trained.model, x)))
-        return jax.nn.sigmoid(self.network(features)[:, 0])
+        """p(labelled | x) of rows (N, D): (N,), NaN for rows that hold NaN or infinity."""
+        x = of_model(self.trained.model, x)
+        logits = self.network(self.inputs(features_of(self.trained, x)))[:, 0]
+        # Bounding the inputs would make infinity look like any large number.
+        return jnp.where(jnp.all(jnp.isfinite(x), axis=1), jax.nn.sigmoid(logits), jnp.nan)
 
     def normal_probability(self, x: ArrayLike) -> Array:
         """p(normal | x) = p(labelled | x) / c, at most 1, of rows (N, D): (N,)."""
         return self.rule.normal_probability(self.labelled_probability(x))
 
     def is_anomaly(self, x: ArrayLike) -> Array:
-        """Whether p(labelled | x) is below c / 2, of rows (N, D): (N,) bool."""
-        return self.labelled_probability(x) < self.rule.threshold
+        """Whether p(labelled | x) is below c / 2 or NaN, of rows (N, D): (N,) bool."""
+        return self.rule.is_anomaly(self.labelled_probability(x))
 
 
 def positive_unlabelled(

@@ -15,7 +15,6 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..frames import values_of
 from ..progress import progress_bar
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .files import Checkpoint
@@ -215,14 +214,7 @@ def _checked(
         )
     if labels is None:
         return table, None
-    flags = np.asarray(values_of(labels, "labels"))
-    if flags.shape != (table.shape[0],):
-        raise ValueError(
-            f"labels must have one entry a row, shape ({table.shape[0]},), got {flags.shape}"
-        )
-    if not np.isin(flags, (0, 1)).all():
-        other = flags[~np.isin(flags, (0, 1))][0]
-        raise ValueError(f"labels must be 1 (an anomaly) or 0, got {other!r}")
+    flags = np.asarray(checks.labels(labels, table.shape[0]))
     if flags.all():
         raise ValueError("labels name every row an anomaly: there are no normal rows to learn from")
     return table, jnp.asarray(flags.astype(np.int8))

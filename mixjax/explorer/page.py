@@ -155,12 +155,7 @@ def _column(values: ArrayLike, name: str, n: int) -> np.ndarray:
 def _anomalies(values: ArrayLike | None, n: int) -> np.ndarray | None:
     if values is None:
         return None
-    column = _column(values_of(values, "is_anomaly"), "is_anomaly", n)
-    found = np.unique(column)
-    if column.dtype.kind not in "biuf" or not np.isin(found, [0, 1]).all():
-        few = ", ".join(map(str, found[:5]))
-        raise ValueError(f"is_anomaly must be 1 for anomalies and 0 for normal rows, got {few}")
-    return column.astype(bool)
+    return np.asarray(checks.labels(values, n, "is_anomaly")).astype(bool)
 
 
 def _numbers(values: ArrayLike | None, n: int) -> np.ndarray | None:

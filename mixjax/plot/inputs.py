@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import checks
-from ..frames import rows_of, values_of
+from ..frames import rows_of
 from ..mixture import Mixture, require_one
 
 
@@ -84,14 +84,4 @@ def names_of(names: Sequence[str] | None, n_features: int) -> list[str]:
 
 def flags_of(is_anomaly: Any, n_rows: int) -> np.ndarray:
     """(N,) bool from True and False, or 1 and 0."""
-    flags = np.asarray(values_of(is_anomaly, "is_anomaly"))
-    if flags.shape != (n_rows,):
-        raise ValueError(
-            f"is_anomaly must have an entry a row, shape ({n_rows},), got {flags.shape}"
-        )
-    if flags.dtype != bool and not np.isin(flags, [0, 1]).all():
-        raise ValueError(
-            "is_anomaly must be True or 1 for anomalies and False or 0 for normal rows, got "
-            + ", ".join(str(value) for value in np.unique(flags)[:5])
-        )
-    return flags.astype(bool)
+    return np.asarray(checks.labels(is_anomaly, n_rows, "is_anomaly")).astype(bool)

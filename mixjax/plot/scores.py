@@ -4,6 +4,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 
+from ..threshold.scores import above
 from . import inputs
 from .style import ANOMALY, INK, NORMAL, axes_of, caption, frame
 
@@ -66,7 +67,7 @@ def energy_histogram(
             ax.hist(inside[rows], edges, color=colour, alpha=0.6, label=f"{name} ({rows.sum():,})")
     note = ""
     if limit is not None:
-        n_above = int((~(energies <= limit)).sum())
+        n_above = int(above(energies, limit).sum())
         told = f"{n_above:,} of {len(energies):,} above"
         if np.isfinite(limit):
             name = f"threshold {limit:.4g}: {told}"

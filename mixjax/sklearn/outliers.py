@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..threshold import percentile
 from .loop import filled
 
 
@@ -38,8 +39,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31)
         self.offset_ = -self._learn(jax.random.key(seed), x, **known)
         if self.contamination != "auto":
-            scores = -self._strangeness(x)
-            self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+            strange = self._strangeness(x).astype(x.dtype)
+            self.offset_ = -float(percentile(strange, 100 * (1 - self.contamination)))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -48,11 +49,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
         """`score_samples` less ``offset_``: (n_samples,), negative for outliers."""
-        return self.score_samples(X) - self.offset_
+        normality = self.score_samples(X)
+        # Not the difference of two infinities.
+        away = np.zeros_like(normality)
+        return np.subtract(normality, self.offset_, out=away, where=normality != self.offset_)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """(n_samples,) 1 for the rows of X that are normal, -1 for outliers."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
         check_is_fitted(self)
@@ -60,7 +64,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _strangeness(self, x: np.ndarray) -> np.ndarray:
         rows, _ = filled(x, None)
-        return np.asarray(self._scores(rows), np.float64)[: len(x)]
+        strangeness = np.asarray(self._scores(rows), np.float64)[: len(x)]
+        return np.where(np.isnan(strangeness), np.inf, strangeness)
 
     def _learn(self, key: jax.Array, x: np.ndarray, **known: Any) -> float:
         """Learn, and give the score from which rows are strange."""

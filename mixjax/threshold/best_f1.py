@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ..pytree import pytree
-from .scores import anomalies_of, scores_of
+from .scores import above, anomalies_of, scores_of
 
 
 @pytree
@@ -31,6 +31,10 @@ class BestF1:
     f1: Array
     precision: Array
     recall: Array
+
+    def flags(self, scores: ArrayLike) -> Array:
+        """Which of the scores are above the threshold; NaN is."""
+        return above(scores, self.threshold)
 
 
 def best_f1(scores: ArrayLike, labels: ArrayLike) -> BestF1:
@@ -73,4 +77,10 @@ def best_f1(scores: ArrayLike, labels: ArrayLike) -> BestF1:
     i = jnp.argmax(f1)
     middle = following[i] + 0.5 * (ordered[i] - following[i])
     threshold = jnp.where(middle < ordered[i], middle, following[i])
-    return BestF1(threshold, f1[i], hits[i] / n_flagged[i], hits[i] / hits[-1])
+    # Nothing is above minus infinity if all are.
+    some = f1[i] >= 0
+    found = jnp.where(some, hits[i], 0)
+    return BestF1(
+        jnp.where(some, threshold, ordered[0]), jnp.where(some, f1[i], 0),
+        found / n_flagged[i], found / jnp.maximum(hits[-1], 1),
+    )  # fmt: skip

@@ -1,13 +1,17 @@
 """Thresholds that keep their promise on new rows, from rows that were not fitted."""
 
+import math
+import warnings
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from .. import checks
 from ..pytree import pytree
-from .scores import between, scores_of
+from . import rates
+from .scores import above, between, no_nan, probabilities_of, scores_of
 
 
 @pytree
@@ -34,26 +38,42 @@ class Conformal:
     def threshold(self) -> Array:
         r"""() the $\lceil(n+1)(1-\alpha)\rceil$-th score; infinite if n is too small for alpha."""
         n = self.calibration.shape[-1]
-        # A product that is a whole number may come out just below it.
-        eps = 4 * float(jnp.finfo(self.alpha.dtype).eps)
-        above = jnp.floor((n + 1) * self.alpha * (1 + eps)).astype(jnp.int32)
-        place = jnp.clip(n - above, 0, n - 1)[..., None]
+        n_above = rates.whole_part(n + 1, self.alpha)
+        place = jnp.clip(n - n_above, 0, n - 1)[..., None]
         last = jnp.take_along_axis(self.calibration, place, axis=-1)[..., 0]
-        return jnp.where(above > n, -jnp.inf, jnp.where(above > 0, last, jnp.inf))
+        return jnp.where(n_above > n, -jnp.inf, jnp.where(n_above > 0, last, jnp.inf))
 
     def p_values(self, scores: ArrayLike) -> Array:
         r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ of scores (N,); NaN counts as strangest of all.
 
         For a new normal row, p is at most any t with a probability of at most t.
         """
-        scores = jnp.asarray(scores)
-        n = self.calibration.shape[0]
-        below = jnp.searchsorted(self.calibration, scores, side="left")
-        return (1 + n - below).astype(self.calibration.dtype) / (n + 1)
+        return share_as_high(self.calibration, scores)
 
     def flags(self, scores: ArrayLike) -> Array:
         """Which of the scores are above the threshold; NaN is."""
-        return ~(jnp.asarray(scores) <= self.threshold)
+        return above(scores, self.threshold)
+
+
+def share_as_high(calibration: Array, scores: ArrayLike) -> Array:
+    r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ for calibration scores c (n,) in ascending order."""
+    n = calibration.shape[0]
+    below = jnp.searchsorted(calibration, no_nan(scores), side="left")
+    return rates.quotient((1 + n - below).astype(calibration.dtype), n + 1)
+
+
+def warn_of_rate(n: int, alpha: ArrayLike) -> None:
+    """Warn where alpha is lower than any rate that n scores can promise, but not 0."""
+    rate = rates.written(alpha) or 0
+    if rate > 0 and (n + 1) * rate < 1:
+        enough = math.ceil(1 / rate) - 1
+        warnings.warn(
+            f"alpha {float(rate):g} is below 1/{n + 1} = {1 / (n + 1):.3g}, the lowest rate that "
+            f"{n} normal rows can promise: the threshold is infinite and nothing is flagged. Give "
+            f"at least {enough} rows, an alpha of at least {1 / (n + 1):.3g}, or use "
+            "mixjax.threshold.peaks_over_threshold",
+            stacklevel=3,
+        )
 
 
 def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
@@ -63,7 +83,8 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
     calibration rows were, and that none of these was used to fit what scores them. It
     holds on average over calibration sets; for one of n rows the rate is spread around
     alpha by about $\sqrt{\alpha(1-\alpha)/n}$. An alpha below 1/(n + 1) cannot be promised:
-    the threshold is then infinite (see `peaks_over_threshold`).
+    the threshold is then infinite, nothing is flagged, and unless alpha is 0 a warning says so
+    (see `peaks_over_threshold`).
 
     Args:
       calibration_scores: (n,) scores of normal rows that were not fitted.
@@ -74,7 +95,10 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
 
     Raises:
       TypeError, ValueError: scores that are no floats, not of one axis or empty, or an
-        alpha that is no rate.
+        alpha that is outside [0, 1].
+
+    Warns:
+      UserWarning: so few scores that no threshold keeps the rate.
 
     Example:
       >>> import jax, mixjax
@@ -87,7 +111,10 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
     proposition 4.1; Laxhammar, Conformal Anomaly Detection (2014), section 4.
     """
     scores = scores_of(calibration_scores, "calibration_scores")
-    return Conformal(jnp.sort(scores), between(alpha, 0, 1, "alpha", scores))
+    rate = between(alpha, 0, 1, "alpha", scores)
+    if checks.is_concrete(scores) and checks.is_concrete(alpha):
+        warn_of_rate(len(scores), rate)
+    return Conformal(jnp.sort(scores), rate)
 
 
 def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
@@ -105,8 +132,8 @@ def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
       (N,) bool.
 
     Raises:
-      TypeError, ValueError: p-values that are no floats between 0 and 1 of one axis, or a
-        rate that is none.
+      TypeError, ValueError: p-values that are not floats of one axis from 0 to 1, or a rate
+        outside [0, 1].
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -117,10 +144,8 @@ def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
     Source: Benjamini and Hochberg, Controlling the False Discovery Rate (1995), procedure
     (1); Bates et al. (2023), theorem 2, for conformal p-values.
     """
-    p = scores_of(p_values, "p_values")
-    rate = between(rate, 0, 1, "rate", p)
-    n = p.shape[0]
+    p = probabilities_of(p_values, "p_values")
+    limits = rates.steps(p.shape[0], between(rate, 0, 1, "rate", p))
     ordered = jnp.sort(p)
-    passed = ordered <= jnp.arange(1, n + 1, dtype=p.dtype) / n * rate
-    highest = jnp.max(jnp.where(passed, ordered, -1))
+    highest = jnp.max(jnp.where(ordered <= limits, ordered, -1))
     return p <= highest

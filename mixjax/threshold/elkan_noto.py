@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..pytree import pytree
+from .scores import above
 
 
 @pytree
@@ -32,6 +33,10 @@ class ElkanNoto:
     def threshold(self) -> Array:
         """() the prediction below which a row is more likely an anomaly: c / 2."""
         return 0.5 * self.c
+
+    def is_anomaly(self, predictions: ArrayLike) -> Array:
+        """Which predictions of p(labelled | x) are below the threshold; NaN is."""
+        return above(-jnp.asarray(predictions), -self.threshold)
 
     def normal_probability(self, predictions: ArrayLike) -> Array:
         """p(normal | x) from predictions of p(labelled | x), of any shape."""

@@ -1,19 +1,19 @@
 """A threshold beyond all scores seen so far, from the shape of their tail."""
 
+import dataclasses
+
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from ..pytree import pytree
-from .scores import between, scores_of
-
-FEWEST_PEAKS = 10
+from . import pareto
+from .scores import above, between, no_nan, scores_of
 
 
 @pytree
 class Tail:
-    r"""A generalised Pareto tail: $P(s > u + y) = \pi\,(1+\xi y/\sigma)^{-1/\xi}$.
+    r"""A generalized Pareto tail: $P(s > u + y) = \pi\,(1+\xi y/\sigma)^{-1/\xi}$.
 
     Attributes:
       start: () u, above which the scores are peaks.
@@ -42,32 +42,34 @@ class Tail:
     @property
     def threshold(self) -> Array:
         """() the score that a new normal row exceeds with a probability of ``risk``."""
-        log_ratio = jnp.log(self.share / self.risk)
-        # expm1(xi t) / xi, which is t where xi is 0.
-        flat = jnp.abs(self.shape * log_ratio) < 1e-4
-        safe = jnp.where(flat, 1, self.shape)
-        curved = jnp.expm1(safe * jnp.where(flat, 0, log_ratio)) / safe
-        bent = log_ratio + 0.5 * self.shape * log_ratio**2
-        return self.start + self.scale * jnp.where(flat, bent, curved)
+        log_ratio = jnp.maximum(jnp.log(self.share / self.risk), 0)
+        threshold = self.start + self.scale * pareto.quantile(log_ratio, self.shape)
+        largest = jnp.finfo(threshold.dtype).max
+        return jnp.where(self.risk > 0, jnp.minimum(threshold, largest), threshold)
 
     def p_values(self, scores: ArrayLike) -> Array:
-        """The probability of a score as high in a normal row; at most ``share``, below u too."""
-        y = jnp.maximum(jnp.asarray(scores) - self.start, 0) / self.scale
-        flat = jnp.abs(self.shape) < 1e-6
-        safe = jnp.where(flat, 1, self.shape)
-        inside = jnp.maximum(1 + safe * jnp.where(flat, 0, y), 0)
-        log_survival = jnp.where(flat, -y, -jnp.log(inside) / safe)
-        return self.share * jnp.exp(log_survival)
+        """The probability of a score as high in a normal row; at most ``share``, below u too.
+
+        Infinity and NaN are the strangest of all: 0, or what is left beyond all floats.
+        """
+        y = jnp.maximum(no_nan(scores) - self.start, 0) / self.scale
+        return self.share * jnp.exp(pareto.log_survival(y, self.shape))
+
+    def flags(self, scores: ArrayLike) -> Array:
+        """Which of the scores are above the threshold; NaN is."""
+        return above(scores, self.threshold)
 
 
 def peaks_over_threshold(scores: ArrayLike, risk: ArrayLike, tail: float = 0.1) -> Tail:
     r"""The threshold that normal scores exceed with a small probability, by extreme values.
 
-    The highest scores of nearly every distribution follow a generalised Pareto law, so that
+    The highest scores of nearly every distribution follow a generalized Pareto law, so that
     a risk far below 1/N can be extrapolated, where `conformal` has nothing to say. It is
     only as good as that law: promised is a rate near the risk (within a factor of a few for
     risks around 1/N), not a bound. The law is fitted by the estimate of Zhang and Stephens,
-    which is close to maximum likelihood and always finite.
+    which is close to maximum likelihood. Equal scores are spread to halfway between their
+    neighbors before, as scores that were rounded. Infinite scores count as the highest that is
+    finite; the threshold is finite, but for a risk of 0.
 
     Args:
       scores: (N,) of normal rows, at least 10 of them in the tail.
@@ -96,32 +98,28 @@ def peaks_over_threshold(scores: ArrayLike, risk: ArrayLike, tail: float = 0.1) 
         raise ValueError(f"tail must be between 0 and 1, got {tail}")
     risk = between(risk, 0, tail, "risk", scores)
     n_peaks = int(tail * len(scores))
-    if n_peaks < FEWEST_PEAKS:
+    if n_peaks < pareto.FEWEST_PEAKS:
         raise ValueError(
             f"{len(scores)} scores with a tail of {tail:g} leave {n_peaks} peaks, at least "
-            f"{FEWEST_PEAKS} are needed: give more scores, or a larger tail"
+            f"{pareto.FEWEST_PEAKS} are needed: give more scores, or a larger tail"
         )
-    top = jnp.sort(scores)[-n_peaks - 1 :]
-    shape, scale = _pareto(top[1:] - top[0])
-    return Tail(top[0], jnp.asarray(n_peaks / len(scores), scores.dtype), scale, shape, risk)
+    ordered = jnp.sort(scores)
+    start, share, shape, scale = pareto.tail_of(ordered, n_peaks)
+    return _plausible(Tail(start, share, scale, shape, risk), pareto.bounded(ordered))
 
 
-def _pareto(excesses: Array) -> tuple[Array, Array]:
-    """Shape and scale of a generalised Pareto law, from excesses (n,) in ascending order."""
-    n = excesses.shape[0]
-    # A tail of ties has no width: anything above it is strange.
-    wide = excesses[-1] > 0
-    unit = jnp.where(wide, excesses[-1], 1)
-    x = jnp.where(wide, excesses / unit, 1)
-    n_grid = 20 + int(np.sqrt(n))
-    quartile = jnp.maximum(x[max(int(n / 4 + 0.5) - 1, 0)], jnp.finfo(x.dtype).eps)
-    steps = jnp.arange(1, n_grid + 1, dtype=x.dtype)
-    theta = 1 + (1 - jnp.sqrt(n_grid / (steps - 0.5))) / (3 * quartile)
-    k = -jnp.mean(jnp.log1p(-theta[:, None] * x[None]), axis=1)
-    profile = n * (jnp.log(theta / k) + k - 1)
-    weight = jnp.exp(profile - jnp.max(profile))
-    theta = jnp.sum(theta * weight) / jnp.sum(weight)
-    k = -jnp.mean(jnp.log1p(-theta * x))
-    tiny = jnp.finfo(x.dtype).eps
-    scale = jnp.maximum(k / theta, tiny) * unit
-    return jnp.where(wide, -k, 0), jnp.where(wide, scale, tiny)
+def _plausible(tail: Tail, ordered: Array) -> Tail:
+    """The tail, made so wide that no more scores lie above its threshold than chance allows.
+
+    The law may end below what was seen, as where many scores are equal to the highest.
+    """
+    n = ordered.shape[0]
+    expected = n * tail.risk
+    allowed = jnp.floor(expected + 3 * jnp.sqrt(expected) + 1).astype(jnp.int32)
+    lowest = ordered[jnp.clip(n - 1 - allowed, 0, n - 1)]
+    # Rounding must not leave the threshold just below a score that many rows have.
+    margin = 8 * jnp.finfo(ordered.dtype).eps * jnp.maximum(jnp.abs(lowest), jnp.abs(tail.start))
+    reach = pareto.quantile(jnp.maximum(jnp.log(tail.share / tail.risk), 0), tail.shape)
+    short = (tail.threshold < lowest + margin) & (reach > 0)
+    wanted = (lowest - tail.start + margin) / jnp.where(short, reach, 1)
+    return dataclasses.replace(tail, scale=jnp.where(short, wanted, tail.scale))

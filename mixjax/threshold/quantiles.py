@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from .rates import written
 from .scores import between, scores_of
 
 # The standard deviation of a normal distribution, in median absolute deviations.
@@ -22,7 +23,7 @@ def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
       percent: from 0 to 100.
 
     Returns:
-      () the threshold, interpolated between two scores.
+      () the threshold, interpolated between two scores; infinite beside an infinite one.
 
     Raises:
       TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
@@ -36,8 +37,7 @@ def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 4.4.
     """
     scores = scores_of(scores)
-    percent = between(percent, 0, 100, "percent", scores)
-    return jnp.percentile(scores, percent)
+    return _quantile(jnp.sort(scores), between(percent, 0, 100, "percent", scores))
 
 
 def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
@@ -52,7 +52,7 @@ def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
       n_deviations: n.
 
     Returns:
-      () the threshold.
+      () the threshold; infinite unless more than half of the scores are finite.
 
     Raises:
       TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
@@ -69,5 +69,31 @@ def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
     """
     scores = scores_of(scores)
     n = between(n_deviations, 0, jnp.inf, "n_deviations", scores)
-    median = jnp.median(scores)
-    return median + n * NORMAL_MAD * jnp.median(jnp.abs(scores - median))
+    half = jnp.asarray(50, scores.dtype)
+    median = _quantile(jnp.sort(scores), half)
+    deviation = _quantile(jnp.sort(jnp.abs(scores - median)), half)
+    # No deviation times infinity is none.
+    threshold = median + jnp.where(deviation > 0, n * NORMAL_MAD * deviation, 0)
+    enough = 2 * jnp.sum(jnp.isfinite(scores).astype(jnp.int32)) > len(scores)
+    return jnp.where(enough, threshold, jnp.inf)
+
+
+def _quantile(ordered: Array, percent: Array) -> Array:
+    """The quantile of ascending scores (n,), interpolated between two; exact where it is one."""
+    n = ordered.shape[0]
+    exact = written(percent)
+    if exact is None:
+        place = jnp.clip(percent / 100 * (n - 1), 0, n - 1)
+        lower = jnp.floor(place).astype(jnp.int32)
+        part = place - lower.astype(place.dtype)
+    else:
+        whole, rest = divmod(exact * (n - 1) / 100, 1)
+        lower, part = jnp.int32(whole), jnp.asarray(float(rest), ordered.dtype)
+    low, high = ordered[lower], ordered[jnp.minimum(lower + 1, n - 1)]
+    largest = jnp.finfo(ordered.dtype).max
+    gap = high - low
+    # The gap may be infinite, between numbers that are not.
+    ends = (1 - part) * jnp.clip(low, -largest, largest) + part * jnp.clip(high, -largest, largest)
+    ends = jnp.where(jnp.isinf(low) == jnp.isinf(high), ends, jnp.where(jnp.isinf(low), low, high))
+    between_ = jnp.where(jnp.isfinite(gap), low + part * jnp.where(jnp.isfinite(gap), gap, 0), ends)
+    return jnp.where((low == high) | (part == 0), low, between_)

@@ -1,4 +1,4 @@
-"""What all thresholds ask of their arguments."""
+"""What all thresholds ask of their arguments, and how a score is held against one."""
 
 from typing import Any
 
@@ -8,27 +8,57 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..frames import rows_of, values_of
+from ..frames import rows_of
+
+
+def above(scores: ArrayLike, threshold: ArrayLike) -> Array:
+    """Which scores are above the threshold (a score on it is not); NaN is."""
+    scores, threshold = jnp.asarray(scores), jnp.asarray(threshold)
+    dtype = jnp.promote_types(scores.dtype, threshold.dtype)
+    return ~(scores.astype(dtype) <= threshold.astype(dtype))
+
+
+def no_nan(scores: ArrayLike) -> Array:
+    """The scores with infinity, the strangest there is, in the place of NaN."""
+    scores = jnp.asarray(scores)
+    return jnp.where(jnp.isnan(scores), jnp.inf, scores)
 
 
 def scores_of(values: Any, name: str = "scores") -> Array:
-    """Floats of one axis, at least one, none of them NaN."""
+    """Floats of one axis, at least one. NaN is refused, and under ``jit`` the strangest."""
     values, _ = rows_of(values, name)
     if values.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64 numbers, got {values.dtype}")
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"{name} must have shape (rows,) with a row, got {values.shape}")
-    if checks.is_concrete(values) and np.isnan(np.asarray(values)).any():
+    if not checks.is_concrete(values):
+        return no_nan(values)
+    if np.isnan(np.asarray(values)).any():
         first = int(np.argmax(np.isnan(np.asarray(values))))
         raise ValueError(f"{name} hold NaN, the first in row {first}: leave such rows out")
     return jnp.asarray(values)
 
 
+def probabilities_of(values: Any, name: str) -> Array:
+    """Floats from 0 to 1 of one axis, at least one."""
+    values = scores_of(values, name)
+    if checks.is_concrete(values):
+        host = np.asarray(values)
+        outside = ~((host >= 0) & (host <= 1))
+        if outside.any():
+            first = int(np.argmax(outside))
+            raise ValueError(f"{name} must be from 0 to 1, got {host[first]} in row {first}")
+    return values
+
+
 def between(value: Any, low: float, high: float, name: str, scores: Array) -> Array:
-    """One number in a range, as a float like the scores."""
+    """One number in a range, as a float like the scores; under ``jit`` brought into it."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one number, got shape {np.shape(value)}")
-    if checks.is_concrete(value) and not low <= float(value) <= high:
+    if not checks.is_concrete(value):
+        number = jnp.asarray(value, scores.dtype)
+        return jnp.clip(jnp.where(jnp.isnan(number), low, number), low, high)
+    if not low <= float(value) <= high:
         wanted = f"between {low:g} and {high:g}" if np.isfinite(high) else f"at least {low:g}"
         raise ValueError(f"{name} must be {wanted}, got {value}")
     return jnp.asarray(value, scores.dtype)
@@ -36,16 +66,7 @@ def between(value: Any, low: float, high: float, name: str, scores: Array) -> Ar
 
 def anomalies_of(labels: ArrayLike, scores: Array) -> Array:
     """(N,) bool from 0 and 1, with at least one anomaly where that can be seen."""
-    flags: Any = values_of(labels, "labels")
-    if flags.shape != scores.shape:
-        raise ValueError(
-            f"labels must have the shape of the scores {scores.shape}, got {flags.shape}"
-        )
-    if checks.is_concrete(flags):
-        found = np.unique(np.asarray(flags))
-        if not np.isin(found, [0, 1]).all():
-            shown = ", ".join(str(value) for value in found[:5])
-            raise ValueError(f"labels must be 1 for anomalies and 0 for normal rows, got {shown}")
-        if not found.any():
-            raise ValueError("labels hold no anomaly: there is nothing to find a threshold for")
-    return jnp.asarray(flags).astype(bool)
+    labels = checks.labels(labels, scores.shape[0])
+    if checks.is_concrete(labels) and not np.asarray(labels).any():
+        raise ValueError("labels hold no anomaly: there is nothing to find a threshold for")
+    return jnp.asarray(labels).astype(bool)

@@ -1,0 +1,121 @@
+r"""The generalized Pareto law of the highest scores: $P(s > u + \sigma y) = (1+\xi y)^{-1/\xi}$."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+# A shape nearer to zero than this is that of an exponential law: a quotient by it is lost.
+FLAT = 1e-12
+FEWEST_PEAKS = 10
+
+
+def tail_of(ordered: Array, n_peaks: int) -> tuple[Array, Array, Array, Array]:
+    """Start, share, shape and scale of the law of the highest scores, ascending (n,).
+
+    Equal scores are spread first, as if they had been rounded; where many are equal at the
+    start, the tail begins above them, with fewer scores than ``n_peaks``. Infinite ones count
+    as the outermost that is finite.
+    """
+    n = ordered.shape[0]
+    ordered = bounded(ordered)
+    # Differences of the largest floats are infinite.
+    largest = jnp.finfo(ordered.dtype).max
+    shrink = jnp.where(jnp.max(jnp.abs(ordered)) > largest / 8, 0.125, 1).astype(ordered.dtype)
+    smooth, end = spread(ordered * shrink)
+    first = n - n_peaks - 1
+    n_higher = n - jnp.searchsorted(ordered, ordered[first], side="right")
+    whole = n_higher >= max(FEWEST_PEAKS, n_peaks // 8)
+    start = jnp.where(whole, end[first], smooth[first])
+    n_used = jnp.where(whole, n_higher, n_peaks).astype(ordered.dtype)
+    excesses = jnp.maximum(smooth[first + 1 :] - start, 0)
+    shape, scale = _zhang_stephens(excesses, n_used)
+    smallest = jnp.finfo(ordered.dtype).tiny
+    scale = jnp.clip(scale / shrink, smallest, largest)
+    return start / shrink, n_used / n, shape, scale
+
+
+def bounded(scores: Array) -> Array:
+    """The scores (n,) with the outermost that are finite in place of infinite ones."""
+    finite = jnp.isfinite(scores)
+    largest = jnp.finfo(scores.dtype).max
+    low = jnp.min(jnp.where(finite, scores, largest))
+    high = jnp.max(jnp.where(finite, scores, -largest))
+    some = jnp.any(finite)
+    return jnp.clip(scores, jnp.where(some, low, -largest), jnp.where(some, high, largest))
+
+
+def spread(ordered: Array) -> tuple[Array, Array]:
+    """Ascending scores (n,), equal ones spread evenly halfway to their neighbors.
+
+    Scores that were rounded, or that are whole numbers, become what they may have been: a
+    tail of a few different numbers has no law otherwise. Beside them stands for each score
+    where the room of its equals ends.
+    """
+    n = ordered.shape[0]
+    place = jnp.arange(n, dtype=jnp.int32)
+    differs = ordered[1:] != ordered[:-1]
+    first = lax.cummax(jnp.where(jnp.append(True, differs), place, 0))
+    last = lax.cummin(jnp.where(jnp.append(differs, True), place, n - 1), reverse=True)
+    below = ordered - ordered[jnp.maximum(first - 1, 0)]
+    above = ordered[jnp.minimum(last + 1, n - 1)] - ordered
+    # The outermost reach as far out as in.
+    below, above = jnp.where(first == 0, above, below), jnp.where(last == n - 1, below, above)
+    copies = (last - first + 1).astype(ordered.dtype)
+    part = ((place - first).astype(ordered.dtype) + 0.5) / copies
+    moved = 0.5 * (part * above - (1 - part) * below)
+    single = copies == 1
+    return ordered + jnp.where(single, 0, moved), ordered + jnp.where(single, 0, 0.5 * above)
+
+
+def _zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
+    """Shape and scale of the law, from the last n () excesses (m,), in ascending order.
+
+    Close to maximum likelihood, and always finite.
+
+    Source: Zhang and Stephens, A New and Efficient Estimation Method for the Generalized
+    Pareto Distribution (2009), equations 4 to 6.
+    """
+
+    def not_zero(theta: Array) -> Array:
+        eps = jnp.finfo(theta.dtype).eps
+        return jnp.where(jnp.abs(theta) < eps, eps, theta)
+
+    m = excesses.shape[0]
+    counts = jnp.arange(m, dtype=excesses.dtype) >= m - n
+    wide = excesses[-1] > 0
+    unit = jnp.where(wide, excesses[-1], 1)
+    x = jnp.where(counts, jnp.where(wide, excesses / unit, 1), 0)
+    n_grid = 20 + math.isqrt(m)
+    place = m - n + jnp.maximum(jnp.floor(n / 4 + 0.5) - 1, 0)
+    quartile = jnp.maximum(x[place.astype(jnp.int32)], jnp.finfo(x.dtype).eps)
+    steps = jnp.arange(1, n_grid + 1, dtype=x.dtype)
+    theta = not_zero(1 + (1 - jnp.sqrt(n_grid / (steps - 0.5))) / (3 * quartile))
+
+    def negative_shape(theta: Array) -> Array:
+        return -jnp.sum(jnp.log1p(-theta * x)) / n
+
+    k = lax.map(negative_shape, theta)
+    weight = jax.nn.softmax(n * (jnp.log(theta / k) + k - 1))
+    theta = not_zero(jnp.sum(theta * weight))
+    k = negative_shape(theta)
+    return jnp.where(wide, -k, 0), jnp.where(wide, k / theta, 0) * unit
+
+
+def log_survival(y: Array, shape: Array) -> Array:
+    r"""$-\log(1+\xi y)/\xi$ at y scales above the start; -y where the shape is 0.
+
+    Minus infinity beyond the end of a law of negative shape.
+    """
+    curved = jnp.abs(shape) > FLAT
+    safe = jnp.where(curved, shape, 1)
+    inside = jnp.maximum(jnp.where(curved, safe * y, 0), -1)
+    return jnp.where(curved, -jnp.log1p(inside) / safe, -y)
+
+
+def quantile(log_ratio: Array, shape: Array) -> Array:
+    r"""$(r^{\xi}-1)/\xi$, from log r: how many scales above the start a share 1/r begins."""
+    curved = jnp.abs(shape) > FLAT
+    safe = jnp.where(curved, shape, 1)
+    return jnp.where(curved, jnp.expm1(jnp.where(curved, safe * log_ratio, 0)) / safe, log_ratio)

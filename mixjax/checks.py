@@ -11,6 +11,8 @@ from jax import Array
 from .families.family import Family
 from .frames import rows_of, values_of
 
+# Iterations are counted in 32 bits.
+MOST_ITERATIONS = 2**31 - 1
 HOST_ONLY = "{} runs on the host, not under jit or vmap: there, use {}"
 
 
@@ -174,6 +176,8 @@ def stopping(tol: Any, max_iter: Any) -> None:
             raise ValueError(f"{name} must be a single number, got shape {np.shape(value)}")
         if is_concrete(value) and not value >= 0:
             raise ValueError(f"{name} must not be negative, got {value}")
+    if is_concrete(max_iter) and not max_iter <= MOST_ITERATIONS:
+        raise ValueError(f"max_iter must be at most {MOST_ITERATIONS}, got {max_iter}")
     if is_concrete(max_iter) and int(max_iter) != max_iter:
         raise TypeError(f"max_iter must be a whole number, got {max_iter}")
 

@@ -1,18 +1,19 @@
 """Several mixtures that judge together, each by how rare its energy is among normal rows."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from .mixture import Mixture, log_prob
 from .pytree import pytree
-from .threshold.conformal import Conformal
+from .threshold import pareto
+from .threshold.conformal import share_as_high
 
-# The share of the energies that make the tail, and the heaviest tail that is believed.
+# The share of the energies that make the tail.
 TAIL = 0.1
-HEAVIEST = 0.9
+# In nats: energies this near (or this share of them) are equal; the least scale of a tail.
+TIES = 1e-5
+NARROWEST = 0.05
 
 
 @pytree
@@ -33,32 +34,27 @@ class Calibration:
 
     @classmethod
     def of(cls, energies: Array) -> "Calibration":
-        """With the tail of the energies (n,) by the method of moments."""
+        """With the tail of the energies (n,), by `threshold.pareto`."""
         ordered = jnp.sort(energies)
         n_tail = max(1, int(TAIL * len(ordered)))
-        start = ordered[-n_tail - 1]
-        excess = ordered[-n_tail:] - start
-        mean = jnp.mean(excess)
-        variance = jnp.mean((excess - mean) ** 2)
-        tiny = jnp.finfo(mean.dtype).eps * jnp.maximum(jnp.abs(start), 1)
-        mean = jnp.maximum(mean, tiny)
-        shape = 0.5 * (1 - mean**2 / jnp.maximum(variance, tiny**2))
-        # No lighter than exponential: the tail must not end where rows still differ.
-        shape = jnp.clip(shape, 0, HEAVIEST)
-        return cls(ordered, start, mean * (1 - shape), shape)
+        start, _, shape, scale = pareto.tail_of(ordered, n_tail, pareto.moments)
+        # A tail of equal energies has the width of what rounding leaves of them.
+        return cls(ordered, start, jnp.maximum(scale, NARROWEST), shape)
 
     def rarity(self, energy: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows with as high an energy."""
-        n = self.energies.shape[0]
-        counted = Conformal(self.energies, self.shape).p_values(energy)
+        # Copies of a row may differ by rounding.
+        near = jnp.where(jnp.isfinite(energy), TIES * jnp.maximum(jnp.abs(energy), 1), 0)
+        counted = share_as_high(self.energies, energy - near)
         # Energies may be infinite; their order is kept as far as floats go.
         y = jnp.minimum((energy - self.start) / self.scale, jnp.finfo(energy.dtype).max / 4)
         y = jnp.maximum(y, 0)
-        curved = self.shape > 1e-4
-        safe = jnp.where(curved, self.shape, 1)
-        law = jnp.where(curved, jnp.log1p(safe * y) / safe, y)
-        share = max(1, int(TAIL * n)) / n
-        return jnp.where(energy > self.start, law - math.log(share), -jnp.log(counted))
+        n_higher = jnp.sum((self.energies > self.start).astype(energy.dtype))
+        share = (1 + n_higher) / (self.energies.shape[0] + 1)
+        law = -pareto.log_survival(y, self.shape)
+        rarity = jnp.where(energy > self.start, law - jnp.log(share), -jnp.log(counted))
+        # NaN is never normal.
+        return jnp.where(jnp.isnan(energy), energy, rarity)
 
 
 @pytree

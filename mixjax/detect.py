@@ -1,5 +1,6 @@
 """Learning a detector of anomalies from normal rows: it chooses and calibrates by itself."""
 
+import copy
 import math
 import numbers
 import operator
@@ -20,8 +21,9 @@ from .frames import rows_of
 from .grid import Candidate, Lane, Part, Tried, fit_lanes
 from .outcome import FitError
 from .progress import progress_bar
-from .select import COMPONENTS, affordable, candidates_for, dealt, failed, most_components
-from .threshold.conformal import Conformal
+from .repeats import ROUNDING, copies, dealt, dithered, steps
+from .select import COMPONENTS, affordable, candidates_for, most_components
+from .threshold.conformal import Conformal, warn_of_rate
 from .threshold.quantiles import percentile
 
 # Rows that are fitted of a long table, and rows that the candidates are compared on.
@@ -41,7 +43,7 @@ def fit(
     key: Array,
     x: ArrayLike,
     *,
-    families: Sequence[type[Family]] | None = None,
+    families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
     reg_covar: Sequence[float] = RIDGES,
     columns: Sequence[int] | None = None,
@@ -66,14 +68,15 @@ def fit(
     Args:
       key: a typed random key.
       x: (N, D) rows, an array, lists or a frame: normal ones, or with a contamination mostly so.
-      families: classes of components; None tries all that suit so many columns, see
-        `mixjax.select`.
+      families: classes of components, or one of them; None tries all that suit so many columns,
+        see `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64 as far
         as there are rows for them.
       reg_covar: ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
       feature_names: a name for each column of x; None for those of a frame, or x0, x1, ...
-      alpha: the promised rate of false alarms among new normal rows.
+      alpha: the promised rate of false alarms among new normal rows: at least 1/(N + 1), or 0
+        to flag none.
       contamination: the share of x that is strange, below half. Above 0, that share of the rows is
         left out when the mixtures are fitted again, and is what the threshold flags.
       n_folds: into how many parts the rows are dealt.
@@ -89,6 +92,9 @@ def fit(
       TypeError, ValueError: x is no floating table, holds NaN or infinity, or has fewer
         than 10 rows; columns that are not there; a rate that is none.
       FitError: no candidate could be fitted.
+
+    Warns:
+      UserWarning: so few rows that the rate cannot be promised.
 
     Example:
       >>> import jax, mixjax
@@ -134,7 +140,11 @@ def fit(
     rows = _some(host[:, used], max_rows, rng)
     center, scale = _center_and_scale(rows)
     z = jnp.asarray((rows - center) / scale, table.dtype)
-    fold = dealt(rng, np.ones(len(z), bool), n_folds)
+    copy_of, everything = copies(rows), np.ones(len(z), bool)
+    # The same folds twice, unless there are copies: the second time these are kept together.
+    together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
+    fold = dealt(rng, everything, n_folds, np.arange(len(z)))
+    step = steps(np.asarray(z), np.random.default_rng(0))
     compared = np.arange(len(z))
     if len(z) > 2 * MOST_COMPARED:
         compared = _some(compared, MOST_COMPARED, rng)
@@ -146,13 +156,15 @@ def fit(
 
     def run(z: Array, lanes: list[Lane], what: str, tol: float = tol) -> list[Tried]:
         with progress_bar(what, "fit", len(lanes), 0, progress) as show:
-            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""))
+            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), step * ROUNDING)
 
-    own_fold = fold[compared] == 0
+    # Candidates are compared by what the rows may have been before they were rounded.
+    smooth = jnp.asarray(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
+    own_fold = together[compared] == 0
     size = max(most.values())
-    part = Part.of(for_starts[-1], z[compared], ~own_fold, size)
+    part = Part.of(for_starts[-1], smooth, ~own_fold, size)
     lanes = [Lane(c, part) for c in candidates]
-    held_out = _held_out(run(z[compared], lanes, "comparing", ROUGH * tol), own_fold)
+    held_out = _held_out(run(smooth, lanes, "comparing", ROUGH * tol), own_fold)
     chosen = _best_of_each(candidates, held_out)
     if isinstance(n_components, str):
         chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
@@ -168,13 +180,14 @@ def fit(
             for key, left in zip(for_starts, lefts, strict=False)
         ]
         lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
-        return _judged(run(z, lanes, what), fold, shared, kept)
+        return _judged(run(z, lanes, what), fold, repeated, kept)
 
-    shared = _in_several_folds(rows, fold)
-    kept = np.ones(len(z), bool)
+    repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")
     n_strange = int(contamination * len(z))
-    if n_strange:
+    if n_strange == 0:
+        warn_of_rate(len(z), alpha)
+    else:
         kept[np.argsort(-np.asarray(scores), kind="stable")[:n_strange]] = False
         members, scores = fitted(kept, "fitting again")
     rule = Conformal(jnp.sort(scores[kept]), jnp.asarray(alpha, z.dtype))
@@ -218,7 +231,7 @@ def _held_out(tried: list[Tried], left: np.ndarray) -> np.ndarray:
     """
     energies = np.stack([one.energy[left] for one in tried]).astype(np.float64)
     energies = np.sort(energies, axis=1)[:, : math.ceil((1 - TRIMMED) * energies.shape[1])]
-    bad = np.array([failed(one) for one in tried])
+    bad = np.array([bool(one.fit.failed) for one in tried])
     return np.where(bad | ~np.isfinite(energies).all(axis=1), np.inf, energies.mean(axis=1))
 
 
@@ -249,16 +262,8 @@ def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, .
     return candidate._replace(n_components=k)
 
 
-def _in_several_folds(rows: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Which rows have a copy in another fold than their own."""
-    _, number = np.unique(rows, axis=0, return_inverse=True)
-    number = number.reshape(-1)
-    pairs = np.unique(np.stack([number, fold], axis=1), axis=0)
-    return np.bincount(pairs[:, 0])[number] > 1
-
-
 def _judged(
-    tried: list[Tried], fold: np.ndarray, shared: np.ndarray, kept: np.ndarray
+    tried: list[Tried], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
 ) -> tuple[list[Member], Array]:
     """Members, the lowest mean energy first, and the combined scores of all rows."""
     n_folds = fold.max() + 1
@@ -266,10 +271,11 @@ def _judged(
     for first in range(0, len(tried), n_folds):
         parts = tried[first : first + n_folds]
         each = np.stack([part.energy for part in parts])
-        # A row that has copies elsewhere is judged as a new copy would be: by the median of
-        # all. Else a table full of copies would have its threshold between equal rows.
-        energy = np.where(shared, np.median(each, axis=0), each[fold, np.arange(len(fold))])
-        if any(failed(part) for part in parts) or not np.isfinite(energy[kept]).all():
+        own = each[fold, np.arange(len(fold))]
+        # A new copy of a row is judged by the median of all, by some of which the row was seen:
+        # the row ties with its copies, or is stranger.
+        energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
+        if any(part.fit.failed for part in parts) or not np.isfinite(energy[kept]).all():
             continue
         energies.append(energy)
         mixtures.append(

@@ -21,7 +21,7 @@ from .mixture import Mixture, log_prob, ridge
 from .outcome import Fit
 from .rows import Rows, Table
 from .scaling import Scale, standardized
-from .solver import RUNNING, Progress, Solution, Status, accepted
+from .solver import Progress, Solution, accepted, first_status
 from .start import nested_seeds
 from .workers import n_cores
 
@@ -97,6 +97,7 @@ def fit_lanes(
     tol: float,
     max_iter: int,
     report: Callable[[int], None] = lambda n_done: None,
+    narrowest: np.ndarray | None = None,
 ) -> list[Tried]:
     """Fit every lane, those of a family by one program; the results in their order.
 
@@ -107,7 +108,9 @@ def fit_lanes(
       tol: as that of `mixjax.fit`.
       max_iter: as that of `mixjax.fit`.
       report: is told how many are done.
+      narrowest: (D,) the least standard deviation of a component in each column; None for 0.
     """
+    least = np.zeros(x.shape[1]) if narrowest is None else narrowest
     results: list[Any] = [None] * len(lanes)
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
     chunks: list[list[int]] = []
@@ -120,7 +123,9 @@ def fit_lanes(
         with jax.enable_x64(x64):  # the caller's, which is not that of a new thread
             own = [lanes[i] for i in chunk]
             size = most[own[0].candidate.family]
-            for i, tried in zip(chunk, _tried(x, own, size, abreast, tol, max_iter), strict=True):
+            for i, tried in zip(
+                chunk, _tried(x, own, size, abreast, tol, max_iter, least), strict=True
+            ):
                 results[i] = tried
 
     seen: set[type[Family]] = set()
@@ -141,7 +146,13 @@ def fit_lanes(
 
 
 def _tried(
-    x: Array, lanes: list[Lane], size: int, abreast: int, tol: float, max_iter: int
+    x: Array,
+    lanes: list[Lane],
+    size: int,
+    abreast: int,
+    tol: float,
+    max_iter: int,
+    least: np.ndarray,
 ) -> list[Tried]:
     filled = lanes + [lanes[0]] * (abreast - len(lanes))  # programs are of one width
     dtype = x.dtype
@@ -149,12 +160,12 @@ def _tried(
     labels = np.stack([lane.part.labels[lane.candidate.n_components] for lane in filled])
     n_components = jnp.asarray([lane.candidate.n_components for lane in filled], jnp.int32)
     shares = jnp.asarray([lane.candidate.reg_covar for lane in filled], dtype)
-    stop = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32)
+    rest = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32), jnp.asarray(least, dtype)
     family = lanes[0].candidate.family
     brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
     run = _fit_briefly if brief else _fit_some
     fits, energy = jax.device_get(
-        run(x, labels, weights, n_components, shares, *stop, size, family)
+        run(x, labels, weights, n_components, shares, *rest, size, family)
     )
     out = []
     for i, lane in enumerate(lanes):
@@ -178,6 +189,7 @@ def _fit(
     shares: Array,
     tol: Array,
     max_iter: Array,
+    narrowest: Array,
     size: int,
     family: type[Family],
 ) -> tuple[Fit, Array]:
@@ -190,7 +202,9 @@ def _fit(
         def assignment(x: Array, index: Array) -> Array:
             return (jnp.arange(size)[:, None] == labels[index][None]).astype(x.dtype)
 
-        em = EM(share * scale.variance)
+        # Rounding hides what is narrower; a column that is mostly one value may be so itself.
+        hidden = jnp.minimum(narrowest / jnp.sqrt(scale.variance), 1)
+        em = EM(jnp.maximum(share, hidden**2) * scale.variance)
         begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
         begin = begin.maximise(rows, assignment, ridge(em.reg_covar, scale))
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
@@ -209,9 +223,9 @@ def _fit(
 
 # Half of the time to compile, and four times that to run.
 _fit_briefly = jax.jit(
-    _fit, static_argnums=(7, 8), compiler_options={"xla_backend_optimization_level": 0}
+    _fit, static_argnums=(8, 9), compiler_options={"xla_backend_optimization_level": 0}
 )
-_fit_some = jax.jit(_fit, static_argnums=(7, 8))
+_fit_some = jax.jit(_fit, static_argnums=(8, 9))
 
 
 def _iterated(
@@ -240,10 +254,8 @@ def _iterated(
     shapes = jax.eval_shape(lambda: em.expect(first, rows))
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     before = EMState(first, jnp.asarray(jnp.inf, rows.x.dtype), nothing.stats)
-    few = rows.n_present < jnp.sum(active)
-    status = jnp.where(few, Status.TOO_FEW_ROWS, RUNNING)
-    status = jnp.where(rows.nonfinite, Status.NONFINITE, status).astype(jnp.int32)
     # After the first E-step no iteration is done.
-    begin = Progress(before, jnp.int32(-1), status)
+    begin = Progress(before, jnp.int32(-1), first_status(rows, jnp.sum(active)))
     progress, _ = lax.while_loop(lambda carry: carry[0].unfinished(max_iter), once, (begin, first))
-    return Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status).solution()
+    progress = Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status)
+    return progress.solution(active)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from .families.tied import TiedGaussian
 from .grid import Candidate, Lane, Part, Tried, fit_lanes
 from .outcome import Fit, FitError
 from .progress import progress_bar
+from .repeats import ROUNDING, copies, dealt, dithered, steps
 from .solver import Status
 
 FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
@@ -94,7 +96,7 @@ def select(
     key: Array,
     x: ArrayLike,
     *,
-    families: Sequence[type[Family]] | None = None,
+    families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
     reg_covar: Sequence[float] = RIDGES,
     criterion: Criterion = HeldOut(),  # noqa: B008 - frozen
@@ -112,11 +114,16 @@ def select(
     candidates by $\exp(-N\,\text{score})$, or $\exp(-\text{score}/2)$ for an information
     criterion.
 
+    The likelihood of repeated values has no bound: it grows as components shrink upon them.
+    So equal rows are held out together. Where the values of a column are rounded to steps s,
+    candidates are compared by rows that are spread evenly within the steps, and no component
+    is narrower than $s/\sqrt{12}$, what rounding hides. Other columns stay as they are.
+
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
-      families: classes of components. None tries the four Gaussians and `Laplace`, without
-        full covariances beyond 256 columns and without a tied one beyond 512.
+      families: classes of components, or one of them. None tries the four Gaussians and
+        `Laplace`, without full covariances beyond 256 columns and without a tied one beyond 512.
       n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, up to one for five
         rows and, for large tables, to what an iteration may cost.
       reg_covar: ridges, as shares of each column's variance.
@@ -136,6 +143,9 @@ def select(
     Raises:
       TypeError, ValueError: as `mixjax.fit`; an empty grid.
       FitError: no candidate could be fitted.
+
+    Warns:
+      UserWarning: a component is narrower than the rounding of a column, after all.
 
     Example:
       >>> import jax, mixjax
@@ -159,15 +169,20 @@ def select(
     w = np.ones(len(table)) if row_weights is None else np.asarray(row_weights, np.float64)
     n_init = checks.count(n_init, "n_init")
     n_fitted = int((w > 0).sum())
-    folds = _folds(key, w, criterion)
+    folds = _folds(key, np.asarray(table), w, criterion)
     if folds is not None:
         n_fitted -= max(int((fold & (w > 0)).sum()) for fold in folds)
     candidates = candidates_for(table.shape, n_fitted, families, n_components, reg_covar)
 
-    search = _Search(key, table, w, candidates, n_init, tol, max_iter, progress)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    host = np.asarray(table)
+    step = steps(host[w > 0], rng)
+    compared = jnp.asarray(dithered(host, step, rng)) if step.any() else table
+    options = (n_init, tol, max_iter, progress, step * ROUNDING)
+    search = _Search(key, compared, w, candidates, *options)
     if not isinstance(criterion, HeldOut):
         tried = search.run([w], "selecting")
-        scores, errors = _by_function(criterion, tried[0], table, row_weights), None
+        scores, errors = _by_function(criterion, tried[0], compared, row_weights), None
     else:
         assert folds is not None
         tried = search.run([np.where(fold, 0, w) for fold in folds], "selecting")
@@ -189,8 +204,12 @@ def select(
     log_weights = -per_score * (scores - scores.min())
     kept = np.flatnonzero(log_weights > math.log(NEGLIGIBLE))
     wanted = np.union1d(kept, [best])
-    whole = tried[0] if folds is None else search.run([w], "refitting", wanted)[0]
-    found = {int(i): whole[i if folds is None else place] for place, i in enumerate(wanted)}
+    if folds is None and compared is table:
+        whole = [tried[0][i] for i in wanted]
+    else:
+        search = _Search(key, table, w, candidates, *options)
+        whole = search.run([w], "refitting", wanted)[0]
+    found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
         jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
         tuple(_on_device(found[int(i)].fit.mixture) for i in kept),
@@ -198,23 +217,42 @@ def select(
     n_iter, status = (
         np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
     )
+    _warn_of_narrow(found[best].fit, search.narrowest)
     return Selection(
         tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
         _on_device(found[best].fit), average,
     )  # fmt: skip
 
 
+def _warn_of_narrow(fit: Fit, least: np.ndarray) -> None:
+    """Warn of components that are narrower than the rounding of a column that they share."""
+    variances = np.asarray(fit.mixture.components.variances, np.float64)
+    whole = np.asarray(fit.mixture.weights) @ variances
+    narrow = (variances < 0.5 * np.minimum(least**2, whole)).any(axis=0) & (least > 0)
+    if narrow.any():
+        columns = np.flatnonzero(narrow)
+        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        warnings.warn(
+            f"in columns {shown} the chosen mixture has a component that is narrower than the "
+            "rounding of their values, which it may only repeat: give a larger reg_covar, or "
+            "fewer components",
+            stacklevel=3,
+        )
+
+
 def candidates_for(
     shape: tuple[int, ...],
     n_fitted: int,
-    families: Sequence[type[Family]] | None,
+    families: Sequence[type[Family]] | type[Family] | None,
     n_components: Sequence[int] | str,
     reg_covar: Sequence[float],
 ) -> list[Candidate]:
     """The grid for a table of this shape, of which so many rows are fitted."""
-    chosen = [checks.family(family) for family in families or default_families(shape[1])]
+    if families is None:
+        families = default_families(shape[1])
+    chosen = [checks.family(f) for f in ([families] if isinstance(families, type) else families)]
     ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
-    if not ridges or min(ridges) < 0:
+    if not ridges or not all(0 <= share < math.inf for share in ridges):
         raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
     grid = []
     for family in chosen:
@@ -247,15 +285,9 @@ def default_families(n_features: int) -> list[type[Family]]:
     return [family for family in FAMILIES if n_features <= WIDEST.get(family, n_features)]
 
 
-def dealt(rng: np.random.Generator, present: np.ndarray, n_folds: int) -> np.ndarray:
-    """The fold of each row (N,), drawn evenly among those that are present; -1 for others."""
-    fold = np.full(len(present), -1)
-    rows = np.flatnonzero(present)
-    fold[rows[rng.permutation(len(rows))]] = np.arange(len(rows)) % n_folds
-    return fold
-
-
-def _folds(key: Array, w: np.ndarray, criterion: Criterion) -> list[np.ndarray] | None:
+def _folds(
+    key: Array, x: np.ndarray, w: np.ndarray, criterion: Criterion
+) -> list[np.ndarray] | None:
     """Which rows (N,) are held out together; None if the criterion wants all rows fitted."""
     if not isinstance(criterion, HeldOut):
         if not callable(criterion):
@@ -272,7 +304,7 @@ def _folds(key: Array, w: np.ndarray, criterion: Criterion) -> list[np.ndarray] 
         )
     n_used = n_folds if criterion.n_used is None else checks.count(criterion.n_used, "n_used")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    fold = dealt(rng, w > 0, n_folds)
+    fold = dealt(rng, w > 0, n_folds, copies(x))
     return [fold == i for i in range(min(n_used, n_folds))]
 
 
@@ -289,10 +321,12 @@ class _Search:
         tol: float,
         max_iter: int,
         progress: bool,
+        narrowest: np.ndarray,
     ) -> None:
         self.key, self.x, self.w, self.candidates = key, x, w, candidates
         self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
         self.most = most_components(candidates)
+        self.narrowest = narrowest
 
     def run(
         self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
@@ -307,8 +341,9 @@ class _Search:
             lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
         with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
             tried = fit_lanes(
-                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, "")
-            )
+                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
+                self.narrowest,
+            )  # fmt: skip
         best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
         return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
 
@@ -321,13 +356,8 @@ def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
     return most
 
 
-def failed(tried: Tried) -> bool:
-    """Whether a fit has nothing to say."""
-    return int(tried.fit.status) == Status.NONFINITE or not np.isfinite(tried.fit.energy)
-
-
 def _best(starts: list[Tried]) -> Tried:
-    return min(starts, key=lambda t: np.inf if failed(t) else float(t.fit.energy))
+    return min(starts, key=lambda t: np.inf if t.fit.failed else float(t.fit.energy))
 
 
 def _by_rows(
@@ -338,7 +368,7 @@ def _by_rows(
     own = np.argmax(folds, axis=0)[out]
     energy = np.stack([np.stack([t.energy for t in fold])[:, out] for fold in tried])
     energy = energy[own, :, np.arange(out.sum())].T.astype(np.float64)  # (C, held out)
-    bad = np.any([[failed(t) for t in fold] for fold in tried], axis=0)
+    bad = np.any([[bool(t.fit.failed) for t in fold] for fold in tried], axis=0)
     share = w[out] / w[out].sum()
     # Not @: a row of weight 0 may be infinitely far.
     scores = np.where(bad, np.inf, np.where(share > 0, energy * share, 0).sum(axis=1))
@@ -356,7 +386,7 @@ def _by_function(
     criterion: Callable[..., Array], tried: list[Tried], x: Array, weights: Any
 ) -> np.ndarray:
     scores = [
-        np.inf if failed(t) else float(criterion(_on_device(t.fit.mixture), x, weights))
+        np.inf if t.fit.failed else float(criterion(_on_device(t.fit.mixture), x, weights))
         for t in tried
     ]
     return np.where(np.isfinite(scores), scores, np.inf)

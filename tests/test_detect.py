@@ -1,5 +1,7 @@
 """A detector finds what is strange, keeps its rate, and says why."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,8 +121,34 @@ def test_wide_tables_and_short_ones(rng):
     names = {type(member.mixtures.components).__name__ for member in detector.members}
     assert names == {"DiagonalGaussian", "SphericalGaussian", "Laplace"}
     assert detector.predict(wide[:2] + 5).all()
-    short = detect.fit(KEY, wide[:12, :2], **FEW | {"n_components": "auto"})
+    with pytest.warns(UserWarning, match=r"0\.05 is below 1/13"):
+        short = detect.fit(KEY, wide[:12, :2], **FEW | {"n_components": "auto"})
+    assert not short.predict(wide[:, :2] + 100).any()
     assert np.isfinite(short.scores(wide[:, :2])).all()
+
+
+def test_a_rate_that_the_rows_cannot_promise(rng):
+    x = correlated(rng, 150)
+    options = {"families": mixjax.Gaussian, "n_components": [1]}
+    with pytest.warns(UserWarning, match=r"alpha 0\.005 is below 1/151 = 0\.00662.* 199 rows"):
+        assert np.isinf(detect.fit(KEY, x, alpha=0.005, **options).threshold)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isinf(detect.fit(KEY, x, alpha=0, **options).threshold)  # asked for
+        assert np.isfinite(detect.fit(KEY, x[:149], alpha=1 / 150, **options).threshold)
+        assert np.isfinite(detect.fit(KEY, x[:19], alpha=0.05, **options).threshold)
+        assert np.isfinite(detect.fit(KEY, x, alpha=0.005, contamination=0.05, **options).threshold)
+
+
+def test_rows_that_are_not_finite_are_never_normal(rng):
+    x = correlated(rng, 150)
+    detector = detect.fit(KEY, x, **FEW)
+    odd = x[:4].copy()
+    odd[0, 0], odd[1, 1], odd[2] = np.nan, np.inf, 1e30
+    _, p, flagged = detector.judge(odd)
+    assert flagged.tolist()[:3] == [True, True, True]
+    np.testing.assert_allclose(p[:3], 1 / 151, rtol=1e-6)
+    assert detector.flags(np.array([np.nan, -np.inf, np.inf])).tolist() == [True, False, True]
 
 
 def test_bad_input_is_named(rng):

@@ -578,7 +578,7 @@ def test_other_bad_arguments_are_refused(four, ax):
     for draw in (plot.roc, plot.precision_recall):
         for flags, said in [
             ([1, 0], "shape"), ([0, 0, 0], "both kinds, got 3 normal"),
-            ([1, 1, 1], "both kinds, got 3 anomalies"), ([0, 1, 2], "True or 1"),
+            ([1, 1, 1], "both kinds, got 3 anomalies"), ([0, 1, 2], "got 0, 1, 2"),
         ]:  # fmt: skip
             with pytest.raises(ValueError, match=said):
                 draw([1.0, 2.0, 3.0], flags)

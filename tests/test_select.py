@@ -138,6 +138,55 @@ def test_the_grid_suits_the_table():
     assert default_families(2000) == MONOTONE[2:]
 
 
+def test_the_status_is_that_of_the_mixture_alone(rng):
+    """Components held at zero for others' sake are no fault; one without rows is."""
+    x = clusters(rng, 100, 2, 2)
+
+    def alone(fit, x, max_iter=100):
+        again = mixjax.fit_from(
+            fit.mixture, x, solver=mixjax.EM(1e-6 * x.var(axis=0)), tol=1e-3, max_iter=max_iter
+        )
+        return int(again.status)
+
+    options = {"families": mixjax.Gaussian, "reg_covar": [1e-6]}
+    for criterion in (mixjax.bic, mixjax.HeldOut()):
+        selection = mixjax.select(KEY, x, n_components=[1, 2, 4], criterion=criterion, **options)
+        assert (selection.status == mixjax.Status.CONVERGED).all()
+        assert (selection.n_iter > 0).all()
+        assert alone(mixjax.check(selection.fit), x) == selection.fit.status == 0
+    brief = mixjax.select(KEY, x, n_components=[1, 4], criterion=mixjax.bic, max_iter=0, **options)
+    assert (brief.status == mixjax.Status.MAX_ITER).all()
+    assert (brief.n_iter == 0).all()
+    with pytest.warns(UserWarning, match="MAX_ITER"):
+        mixjax.check(brief.fit)
+    # Two different rows: of four components two are left without any.
+    two = np.repeat(np.array([[0, 0], [9, 9]], "float32"), 50, axis=0)
+    part = Part.of(KEY, jnp.asarray(two), np.ones(100, "float32"), 4)
+    wanted = [Lane(Candidate(mixjax.Gaussian, 4, 1e-6), part)]
+    (empty,) = fit_lanes(jnp.asarray(two), wanted, {mixjax.Gaussian: 4}, 1e-3, 100)
+    fit = jax.tree.map(jnp.asarray, empty.fit)
+    assert alone(fit, two) == fit.status == mixjax.Status.DEGENERATE
+    with pytest.warns(UserWarning, match="DEGENERATE"):
+        mixjax.check(fit)
+    few = Part.of(KEY, jnp.asarray(x), (np.arange(100) < 2).astype("float32"), 4)
+    odd = Part.of(KEY, jnp.asarray(x), np.ones(100, "float32"), 4)
+    lanes = [Lane(Candidate(mixjax.Gaussian, k, 1e-6), few) for k in (2, 4)]
+    tried = fit_lanes(jnp.asarray(x), lanes, {mixjax.Gaussian: 4}, 1e-3, 100)
+    assert tried[0].fit.status != mixjax.Status.TOO_FEW_ROWS
+    assert (tried[1].fit.status, tried[1].fit.n_iter) == (mixjax.Status.TOO_FEW_ROWS, 0)
+    nan = jnp.asarray(x).at[0, 0].set(jnp.nan)
+    (bad,) = fit_lanes(nan, [Lane(lanes[1].candidate, odd)], {mixjax.Gaussian: 4}, 1e-3, 100)
+    assert (bad.fit.status, bad.fit.n_iter) == (mixjax.Status.NONFINITE, 0)
+    assert bad.fit.failed
+
+
+def test_a_fit_that_failed_has_nothing_to_say():
+    fit = mixjax.fit(KEY, np.eye(3, dtype="float32"), 1)
+    energy, status = jnp.array([1.0, jnp.nan, jnp.inf, 1.0, 1.0]), jnp.array([0, 0, 1, 2, 3])
+    fits = mixjax.Fit(fit.mixture, energy, jnp.zeros(5, int), status)
+    assert fits.failed.tolist() == [False, True, True, True, False]
+
+
 def test_a_bar_counts_fits(rng, capsys):
     x = clusters(rng, 50, 2, 2)
     mixjax.select(
@@ -157,8 +206,18 @@ def test_bad_input_is_named(rng):
         mixjax.select(KEY, x, n_components=[2.5])
     with pytest.raises(TypeError, match="family must be a class"):
         mixjax.select(KEY, x, families=["full"])
-    with pytest.raises(ValueError, match="nothing to select from"):
-        mixjax.select(KEY, x, n_components=[])
+    for nothing in ({"n_components": []}, {"families": []}):
+        with pytest.raises(ValueError, match="nothing to select from"):
+            mixjax.select(KEY, x, **nothing)
+    for front in (mixjax.select, mixjax.detect.fit):
+        with pytest.raises(ValueError, match="max_iter must be at most 2147483647"):
+            front(KEY, x, max_iter=2**40)
+    with pytest.raises(ValueError, match="max_iter must be at most 2147483647"):
+        mixjax.fit_batch(KEY, x[None], 1, max_iter=2**40)
+    with pytest.raises(ValueError, match="max_iter must be at most"):
+        mixjax.fit(KEY, x, 1, max_iter=float("inf"))
+    with pytest.raises(ValueError, match="shares of the variance"):
+        mixjax.select(KEY, x, reg_covar=[float("nan")])
     with pytest.raises(ValueError, match="not negative"):
         mixjax.select(KEY, x, reg_covar=[-1.0])
     with pytest.raises(TypeError, match="criterion must be"):

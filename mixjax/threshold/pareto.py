@@ -1,6 +1,7 @@
 r"""The generalized Pareto law of the highest scores: $P(s > u + \sigma y) = (1+\xi y)^{-1/\xi}$."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,16 @@ from jax import Array, lax
 # A shape nearer to zero than this is that of an exponential law: a quotient by it is lost.
 FLAT = 1e-12
 FEWEST_PEAKS = 10
+# The heaviest tail that is believed where rows are ranked by it.
+HEAVIEST = 0.9
+
+# Shape and scale from the last n () of ascending excesses (m,).
+Estimate = Callable[[Array, Array], tuple[Array, Array]]
 
 
-def tail_of(ordered: Array, n_peaks: int) -> tuple[Array, Array, Array, Array]:
+def tail_of(
+    ordered: Array, n_peaks: int, estimate: Estimate | None = None
+) -> tuple[Array, Array, Array, Array]:
     """Start, share, shape and scale of the law of the highest scores, ascending (n,).
 
     Equal scores are spread first, as if they had been rounded; where many are equal at the
@@ -30,7 +38,7 @@ def tail_of(ordered: Array, n_peaks: int) -> tuple[Array, Array, Array, Array]:
     start = jnp.where(whole, end[first], smooth[first])
     n_used = jnp.where(whole, n_higher, n_peaks).astype(ordered.dtype)
     excesses = jnp.maximum(smooth[first + 1 :] - start, 0)
-    shape, scale = _zhang_stephens(excesses, n_used)
+    shape, scale = (estimate or zhang_stephens)(excesses, n_used)
     smallest = jnp.finfo(ordered.dtype).tiny
     scale = jnp.clip(scale / shrink, smallest, largest)
     return start / shrink, n_used / n, shape, scale
@@ -69,7 +77,7 @@ def spread(ordered: Array) -> tuple[Array, Array]:
     return ordered + jnp.where(single, 0, moved), ordered + jnp.where(single, 0, 0.5 * above)
 
 
-def _zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
+def zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
     """Shape and scale of the law, from the last n () excesses (m,), in ascending order.
 
     Close to maximum likelihood, and always finite.
@@ -101,6 +109,25 @@ def _zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
     theta = not_zero(jnp.sum(theta * weight))
     k = negative_shape(theta)
     return jnp.where(wide, -k, 0), jnp.where(wide, k / theta, 0) * unit
+
+
+def moments(excesses: Array, n: Array) -> tuple[Array, Array]:
+    """The same by mean and variance, with a shape from 0 (exponential) to 0.9.
+
+    For ranking: of a few dozen scores this shape varies less than that of the highest
+    likelihood, and no law ends where rows still differ. Detection is better by it.
+
+    Source: Hosking and Wallis, Parameter and Quantile Estimation for the Generalized Pareto
+    Distribution (1987), section 3.
+    """
+    m = excesses.shape[0]
+    counts = (jnp.arange(m, dtype=excesses.dtype) >= m - n).astype(excesses.dtype)
+    mean = jnp.sum(counts * excesses) / n
+    variance = jnp.sum(counts * (excesses - mean) ** 2) / n
+    wide = variance > 0
+    shape = 0.5 * (1 - jnp.where(wide, mean**2 / jnp.where(wide, variance, 1), 1))
+    shape = jnp.clip(shape, 0, HEAVIEST)
+    return shape, mean * (1 - shape)
 
 
 def log_survival(y: Array, shape: Array) -> Array:

@@ -19,6 +19,7 @@ from .scaling import Scale, standardized
 from .sharded import automatic, gathered, on_shards, row_mesh
 from .solver import Solution, Solver, solve
 from .start import Start, assignment_of, kmeans
+from .subsample import seed_of
 
 # Rows that a start looks at where they are spread over devices.
 SAMPLE = 2**16
@@ -275,8 +276,10 @@ def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | N
     key_data, solver, tol, max_iter = same
     tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
     rows, scale = standardized(Table.of(x, weights, k, axes), family.scaling)
-    some = gathered(x, axes, SAMPLE)
-    some_weights = None if weights is None else gathered(weights, axes, SAMPLE)
+    key = jax.random.wrap_key_data(key_data, impl=kind)
+    seed = seed_of(key)
+    some = gathered(x, axes, SAMPLE, seed)
+    some_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
     some_rows = Table.of(some, some_weights, k).standardized(scale.shift, scale.scale)
     if family.order_statistics:
         some_rows = some_rows.sorted(some)
@@ -286,7 +289,6 @@ def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | N
         solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
         return in_units(solution, scale, family)
 
-    key = jax.random.wrap_key_data(key_data, impl=kind)
     if n_init == 1:
         return once(key)
     return best(jax.vmap(once)(jax.random.split(key, n_init)))

@@ -1,6 +1,6 @@
 """Fitting by gradient: any optax optimiser on the unconstrained parameters."""
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from .mixture import Mixture, joint_log_prob
 from .pytree import pytree, static
 from .rows import Rows
 from .scaling import Scale
+from .subsample import scrambled
 
 Leaves = tuple[Array, Any]
 
@@ -31,9 +32,10 @@ class Gradient:
     """Descend the mean energy with an optax optimiser; an iteration is one pass.
 
     The weights are the softmax of their leaf, the components what their family makes of
-    unconstrained leaves. With ``batch_size`` a pass takes one step a minibatch; the
-    minibatches are strides through the table, so a sorted table does no harm and there
-    is nothing random. After each pass the energy of all rows is taken.
+    unconstrained leaves. With ``batch_size`` a pass takes one step a minibatch. Every row
+    that has weight is in one of them; successive rows are in different ones, in an order
+    without a pattern which is the same in every pass, so neither a sorted table nor one in
+    which sensors take turns does harm. After each pass the energy of all rows is taken.
 
     Attributes:
       optimizer: an `optax.GradientTransformation`; `optax.lbfgs` works as well. Build
@@ -92,11 +94,9 @@ class Gradient:
         if size is None or size >= rows.weights.size:
             leaves, optimizer_state = update(carry, rows)
         else:
+            dealt = Minibatches.of(rows, size)
             leaves, optimizer_state = lax.fori_loop(
-                0,
-                _n_batches(rows, size),
-                lambda i, carry: update(carry, _minibatch(rows, size, i)),
-                carry,
+                jnp.int32(0), dealt.n_batches, lambda i, carry: update(carry, dealt.batch(i)), carry
             )
         mixture = mixture_of(leaves)
         return GradientState(mixture, _mean_energy(mixture, rows), leaves, optimizer_state)
@@ -110,17 +110,51 @@ def _mean_energy(mixture: Mixture, rows: Rows) -> Array:
     return rows.sum(block) / rows.total
 
 
-def _n_batches(rows: Rows, batch_size: int) -> int:
-    return -(-rows.weights.size // batch_size)
+class Minibatches(NamedTuple):
+    """The rows that have weight, dealt to minibatches: each once, the others to none.
 
+    Successive rows go to different minibatches, a row of as many as there are minibatches to
+    each, in an order that is another one every time: neither a sorted table nor one in which
+    sensors take turns makes them differ. The order comes from a hash, and is always the same.
 
-def _minibatch(rows: Rows, batch_size: int, i: Array) -> Rows:
-    """Every n-th row from the i-th on, as one block."""
-    n_rows, length = rows.weights.size, rows.weights.shape[1]
-    n_batches = _n_batches(rows, batch_size)
-    place = i + jnp.arange(-(-n_rows // n_batches)) * n_batches
-    block, within = jnp.divmod(jnp.minimum(place, n_rows - 1), length)
-    weights = jnp.where(place < n_rows, rows.weights[block, within], 0)
-    x = rows.x[block, :, within].T
-    start = jnp.zeros((1,), rows.start.dtype)
-    return Rows(x[None], weights[None], start, jnp.sum(weights), rows.nonfinite)
+    Attributes:
+      rows: the table.
+      size: the most rows of a minibatch.
+      place: the places (N,) of the rows that have weight, in their order; then zeros.
+      n_present: () how many these are.
+    """
+
+    rows: Rows
+    size: int
+    place: Array
+    n_present: Array
+
+    @classmethod
+    def of(cls, rows: Rows, size: int) -> Self:
+        """The minibatches of a table, without those that would be empty."""
+        present = rows.weights.reshape(-1) > 0
+        steps = jnp.arange(present.size, dtype=jnp.int32)
+        rank = jnp.where(present, jnp.cumsum(present.astype(jnp.int32)) - 1, present.size)
+        place = jnp.zeros_like(steps).at[rank].set(steps, mode="drop")
+        return cls(rows, size, place, jnp.sum(present.astype(jnp.int32)))
+
+    @property
+    def n_batches(self) -> Array:
+        """() how many minibatches there are."""
+        return (self.n_present + self.size - 1) // self.size
+
+    def batch(self, i: Array) -> Rows:
+        """The i-th one, as one block; what is short of ``size`` rows has no weight."""
+        n_batches = jnp.maximum(self.n_batches, 1)
+        stratum = jnp.arange(self.size, dtype=jnp.int32)
+        # The i-th row of each stratum, counted from a place of its own.
+        turn = (scrambled(stratum.astype(jnp.uint32)) % n_batches.astype(jnp.uint32)).astype(
+            jnp.int32
+        )
+        rank = stratum * n_batches + (i + turn) % n_batches
+        place = self.place[jnp.minimum(rank, self.place.size - 1)]
+        block, within = jnp.divmod(place, self.rows.weights.shape[1])
+        weights = jnp.where(rank < self.n_present, self.rows.weights[block, within], 0)
+        x = self.rows.x[block, :, within].T
+        start = jnp.zeros((1,), self.rows.start.dtype)
+        return Rows(x[None], weights[None], start, jnp.sum(weights), self.rows.nonfinite)

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array, lax
 
 from .pytree import pytree, static
+from .subsample import places
 
 
 def block_length(n_rows: int, width: int) -> int:
@@ -107,9 +108,12 @@ class Rows:
         return lax.scan(body, out, (self.x, self.start))[0]
 
     def thinned(self, most: int = 8) -> Self:
-        """At most so many of the blocks, evenly spaced, without the order of the columns."""
-        step = -(-self.start.shape[0] // most)
-        x, weights, start = self.x[::step], self.weights[::step], self.start[::step]
+        """At most so many of the blocks, one from each stratum, without the columns' order."""
+        n_blocks = self.start.shape[0]
+        chosen: Any = slice(None)
+        if n_blocks > most:
+            chosen = places(n_blocks, -(-n_blocks // -(-n_blocks // most)), xp=np)
+        x, weights, start = self.x[chosen], self.weights[chosen], self.start[chosen]
         return type(self)(x, weights, start, jnp.sum(weights), self.nonfinite)
 
     def columns_at(self, index: Array) -> Array:

@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from .rows import Axes
+from .subsample import places
 
 
 class RowMesh(NamedTuple):
@@ -86,12 +87,13 @@ def by_shards(f: Callable[[Any, Array], Array], where: RowMesh, same: Any, x: Ar
     return _mapped(f, where, structure)(leaves, x)
 
 
-def gathered(x: Array, axes: Axes, most: int) -> Array:
-    """At most so many rows in all, at even steps of each device's, on every device."""
+def gathered(x: Array, axes: Axes, most: int, seed: Any = 0) -> Array:
+    """At most so many rows in all, one from each stratum of each device's, on every device."""
     n_devices = jax.lax.axis_size(axes)
     n = min(x.shape[0], max(1, most // n_devices))
-    some = x[jnp.arange(n) * x.shape[0] // n]
-    return jax.lax.all_gather(some, axes, tiled=True)
+    # Not the same places on each: the rows of one may follow those of another in turn.
+    seed = jnp.asarray(seed).astype(jnp.uint32) + jax.lax.axis_index(axes).astype(jnp.uint32)
+    return jax.lax.all_gather(x[places(x.shape[0], n, seed)], axes, tiled=True)
 
 
 def _on_host(tree: Any) -> tuple[list[np.ndarray], Any]:

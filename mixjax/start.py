@@ -16,6 +16,7 @@ from .linalg import matmul
 from .mixture import given_assignment
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
+from .subsample import places_by_mass, seed_of
 
 # Rows that candidates of k-means++ are judged on, and rows that k-means looks at.
 JURY = 2**13
@@ -93,8 +94,8 @@ def kmeans(
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardised
     columns z, until the centres move by less than ``tol`` in mean square. Of a table
-    several times as long, the centres are those of 16,384 rows (or 128 K) at even steps
-    of the cumulated weight; every row is then assigned.
+    several times as long, the centres are those of 16,384 rows (or 128 K), drawn one in
+    each of as many strata of equal weight; every row is then assigned.
 
     Args:
       key: a typed random key.
@@ -262,34 +263,25 @@ def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
     """The places that candidates are judged on, and the votes of each, from ``mass`` (B, C).
 
     The sum of mass × f over all rows is about the sum of votes × f over the jury. Short
-    tables vote in full. Of long ones, `JURY` rows are taken at even steps of the
-    cumulated mass, so that the few far rows which make up most of it are all there.
+    tables vote in full. Of long ones, `JURY` rows are taken, one in each of as many strata
+    of equal mass, so that the few far rows which make up most of it are all there.
     """
-    mass = mass.reshape(-1)
-    if mass.shape[0] <= JURY:
-        return jnp.arange(mass.shape[0]), mass
-    place = _at_even_steps(mass, JURY, uniform)
-    return place, (mass[place] > 0).astype(mass.dtype)
+    if mass.size <= JURY:
+        return jnp.arange(mass.size), mass.reshape(-1)
+    place = places_by_mass(mass, JURY, (uniform * 2**24).astype(jnp.uint32))
+    return place, (mass.reshape(-1)[place] > 0).astype(mass.dtype)
 
 
-def _evenly_spaced(rows: Rows, n: int) -> Rows:
-    """The rows, or about n of them at even steps of the cumulated weight."""
+def _part_of(key: Array, rows: Rows, n: int) -> Rows:
+    """The rows, or of a long table about n of them, in strata of equal weight."""
     n_blocks, length = -(-n // rows.weights.shape[1]), rows.weights.shape[1]
     if rows.weights.size <= 2 * n_blocks * length:
         return rows
-    index = _row_of(_at_even_steps(rows.weights.reshape(-1), n_blocks * length, 0.5), rows)
+    index = _row_of(places_by_mass(rows.weights, n_blocks * length, seed_of(key)), rows)
     x = jnp.moveaxis(rows.columns_at(index).reshape(-1, n_blocks, length), 0, 1)
     weights = (rows.weights_at(index) > 0).astype(x.dtype).reshape(n_blocks, length)
     start = jnp.arange(n_blocks) * length
     return Rows(x, weights, start, jnp.sum(weights), rows.nonfinite)
-
-
-def _at_even_steps(mass: Array, n: int, offset: Array | float) -> Array:
-    """The n places at which the cumulated mass (M,) passes ``(i + offset) / n`` of all of it."""
-    cumulated = jnp.cumsum(mass)
-    steps = jnp.arange(n).astype(mass.dtype) + offset
-    place = jnp.searchsorted(cumulated, steps * (cumulated[-1] / n), side="right")
-    return jnp.minimum(place, mass.shape[0] - 1)
 
 
 def _row_of(place: Array, rows: Rows) -> Array:
@@ -329,7 +321,7 @@ def _first_above(mass: Array, target: Array) -> Array:
 
 def _lloyd_centres(key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100) -> Array:
     """Centres (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
-    rows = _evenly_spaced(rows, max(SAMPLE, 128 * k))
+    rows = _part_of(key, rows, max(SAMPLE, 128 * k))
     centres = _seeds(key, rows, k)
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

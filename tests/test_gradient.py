@@ -1,3 +1,5 @@
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,18 +37,48 @@ def test_minibatches_go_there_too(rng):
     assert fit.energy <= em.energy + 0.05
 
 
-def test_a_pass_of_minibatches_sees_every_row_once(rng):
-    from mixjax.gradient import _minibatch, _n_batches
+def minibatches_of(x, size, weights=None):
+    from mixjax.gradient import Minibatches
     from mixjax.rows import Table
 
-    x = jnp.arange(103.0)[:, None]
-    rows = Table(x, None, jnp.ones(()), 40).standardized(jnp.zeros(1), jnp.ones(1))
-    seen = []
-    for i in range(_n_batches(rows, 25)):
-        batch = _minibatch(rows, 25, jnp.int32(i))
-        assert batch.weights.size <= 25
-        seen += list(np.asarray(batch.x[0, 0])[np.asarray(batch.weights[0]) > 0])
-    assert sorted(seen) == list(range(103))
+    table = Table(jnp.asarray(x)[:, None], weights, jnp.ones(()), 40)
+    dealt = Minibatches.of(table.standardized(jnp.zeros(1), jnp.ones(1)), size)
+    batches = jax.jit(jax.vmap(dealt.batch))(jnp.arange(int(dealt.n_batches), dtype=jnp.int32))
+    batches = [jax.tree.map(operator.itemgetter(i), batches) for i in range(len(batches.total))]
+    return [np.asarray(b.x[0, 0])[np.asarray(b.weights[0]) > 0] for b in batches]
+
+
+def test_a_pass_of_minibatches_sees_every_row_once():
+    weights = jnp.asarray(np.arange(103) % 3 != 1, "float32")
+    for w, rows in ((None, np.arange(103)), (weights, np.flatnonzero(weights))):
+        for size in (7, 25):
+            batches = minibatches_of(jnp.arange(103.0), size, w)
+            assert len(batches) == -(-len(rows) // size)
+            assert all(0 < len(batch) <= size for batch in batches)
+            assert sorted(np.concatenate(batches)) == rows.tolist()
+
+
+def test_minibatches_hold_all_sensors_that_take_turns():
+    for period in (2, 10, 50):
+        for batch in minibatches_of((jnp.arange(2000) % period).astype("float32"), 200):
+            counts = np.bincount(batch.astype(int), minlength=period)
+            assert abs(counts - 200 / period).max() < 4.5 * np.sqrt(200 / period), counts
+
+
+def test_rows_of_weight_zero_are_absent_from_minibatches():
+    """Also where whole strides of the table have none: nothing moves for them."""
+    x = jnp.asarray(clusters(np.random.default_rng(0), 400, 2, 2), "float32")
+    near = mixjax.fit(jax.random.key(0), x, 2, max_iter=1).mixture
+    for size, absent in ((100, np.arange(400) % 4 == 1), (1, np.arange(400) == 399)):
+        solver = mixjax.Gradient(ADAM, batch_size=size)
+        weights = jnp.asarray(~absent, "float32")
+        junk = jnp.where(absent[:, None], jnp.nan, x)
+        a = mixjax.fit_from(near, junk, weights=weights, solver=solver, tol=0.0, max_iter=3)
+        b = mixjax.fit_from(near, x[~absent], solver=solver, tol=0.0, max_iter=3)
+        assert int(a.status) == int(b.status) == mixjax.Status.MAX_ITER
+        assert int(a.n_iter) == 3
+        for left, right in zip(jax.tree.leaves(a.mixture), jax.tree.leaves(b.mixture), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
 
 
 def test_lbfgs_works_and_is_quicker_than_adam(float64, rng):

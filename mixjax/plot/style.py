@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
+from ..subsample import places
+
 # Okabe and Ito, Color Universal Design (2008); yellow last, which is faint on white.
 OKABE_ITO = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442")
 NORMAL, ANOMALY, INK, QUIET = "#0072B2", "#D55E00", "#222222", "#666666"
@@ -62,11 +64,11 @@ def frame(ax: Axes) -> None:
 
 
 def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
-    """The rows to draw, evenly spaced in the table, and a note if these are not all."""
+    """The rows to draw, from the whole table evenly, and a note if these are not all."""
     if len(x) <= MOST_ROWS:
         return x, ""
-    kept = np.linspace(0, len(x) - 1, MOST_ROWS).round().astype(int)
-    return x[kept], f"{MOST_ROWS:,} of {len(x):,} rows, evenly spaced"
+    kept = places(len(x), MOST_ROWS, xp=np)
+    return x[kept], f"{MOST_ROWS:,} of {len(x):,} rows, evenly drawn"
 
 
 def component_handles(weights: np.ndarray) -> tuple[list[Line2D], list[str]]:

@@ -163,7 +163,7 @@ def test_the_status_is_that_of_the_mixture_alone(rng):
     two = np.repeat(np.array([[0, 0], [9, 9]], "float32"), 50, axis=0)
     part = Part.of(KEY, jnp.asarray(two), np.ones(100, "float32"), 4)
     wanted = [Lane(Candidate(mixjax.Gaussian, 4, 1e-6), part)]
-    (empty,) = fit_lanes(jnp.asarray(two), wanted, {mixjax.Gaussian: 4}, 1e-3, 100)
+    (empty,) = fit_lanes(jnp.asarray(two), wanted, {mixjax.Gaussian: 4}, 0.0, 100)
     fit = jax.tree.map(jnp.asarray, empty.fit)
     assert alone(fit, two) == fit.status == mixjax.Status.DEGENERATE
     with pytest.warns(UserWarning, match="DEGENERATE"):

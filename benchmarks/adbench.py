@@ -95,7 +95,7 @@ def measure(
     detector = mixjax.detect.fit(jax.random.key(seed), train.astype(np.float32), alpha=ALPHA)
     scores = np.asarray(detector.scores(test.astype(np.float32)), np.float64)
     seconds = time.perf_counter() - begin
-    alarms = float((scores[y == 0] > float(detector.threshold)).mean())
+    alarms = float(detector.flags(scores[y == 0]).mean())
     # Both the rows that set the threshold and those that are judged are samples.
     n_normal = int((y == 0).sum())
     noise = np.sqrt(ALPHA * (1 - ALPHA) * (1 / len(train) + 1 / n_normal))

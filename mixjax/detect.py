@@ -18,11 +18,11 @@ from .committee import Member, calibrated
 from .detector import LEEWAY, Detector, surprise
 from .families.family import Family
 from .frames import rows_of
-from .grid import Candidate, Lane, Part, Tried, fit_lanes
+from .grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
 from .outcome import FitError
 from .progress import progress_bar
 from .repeats import ROUNDING, copies, dealt, dithered, steps
-from .select import COMPONENTS, affordable, candidates_for, most_components
+from .select import COMPONENTS, affordable, candidates_for
 from .threshold.conformal import Conformal, warn_of_rate
 from .threshold.quantiles import percentile
 
@@ -59,10 +59,11 @@ def fit(
     r"""Learn from normal rows what is strange.
 
     For each family, numbers of components and ridges are compared by the energy of a fifth
-    of the rows held out, without the highest 5 % of these energies. The best is fitted
-    ``n_folds`` times, each time without a part of the rows, and the energies of those parts,
-    by mixtures that have not seen them, say how rare an energy is. The families are
-    combined by the harmonic mean of their p-values; the same parts calibrate the result, so
+    of the rows held out, without the highest 5 % of these energies. (Equal rows are held out
+    together, and rounded values are taken for what they may have been, see `mixjax.select`.)
+    The best is fitted ``n_folds`` times, each time without a part of the rows, and the energies
+    of those parts, by mixtures that have not seen them, say how rare an energy is. The families
+    are combined by the harmonic mean of their p-values; the same parts calibrate the result, so
     that no rows are lost to calibration.
 
     Args:
@@ -154,9 +155,11 @@ def fit(
     )  # fmt: skip
     most = most_components(candidates)
 
-    def run(z: Array, lanes: list[Lane], what: str, tol: float = tol) -> list[Tried]:
+    def run(
+        z: Array, lanes: list[Lane], what: str, tol: float, least: np.ndarray | None
+    ) -> list[Tried]:
         with progress_bar(what, "fit", len(lanes), 0, progress) as show:
-            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), step * ROUNDING)
+            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), least)
 
     # Candidates are compared by what the rows may have been before they were rounded.
     smooth = jnp.asarray(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
@@ -164,7 +167,7 @@ def fit(
     size = max(most.values())
     part = Part.of(for_starts[-1], smooth, ~own_fold, size)
     lanes = [Lane(c, part) for c in candidates]
-    held_out = _held_out(run(smooth, lanes, "comparing", ROUGH * tol), own_fold)
+    held_out = _held_out(run(smooth, lanes, "comparing", ROUGH * tol, None), own_fold)
     chosen = _best_of_each(candidates, held_out)
     if isinstance(n_components, str):
         chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
@@ -180,7 +183,7 @@ def fit(
             for key, left in zip(for_starts, lefts, strict=False)
         ]
         lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
-        return _judged(run(z, lanes, what), fold, repeated, kept)
+        return _judged(run(z, lanes, what, tol, step * ROUNDING), fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")

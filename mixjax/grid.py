@@ -19,6 +19,7 @@ from .families.laplace import Laplace, MeanLaplace
 from .fit import in_units
 from .mixture import Mixture, log_prob, ridge
 from .outcome import Fit
+from .progress import progress_bar
 from .rows import Rows, Table
 from .scaling import Scale, standardized
 from .solver import Progress, Solution, accepted, first_status
@@ -259,3 +260,55 @@ def _iterated(
     progress, _ = lax.while_loop(lambda carry: carry[0].unfinished(max_iter), once, (begin, first))
     progress = Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status)
     return progress.solution(active)
+
+
+class Search:
+    """The candidates fitted again and again, with other rows left out."""
+
+    def __init__(
+        self,
+        key: Array,
+        x: Array,
+        w: np.ndarray,
+        candidates: list[Candidate],
+        n_init: int,
+        tol: float,
+        max_iter: int,
+        progress: bool,
+        narrowest: np.ndarray | None = None,
+    ) -> None:
+        self.key, self.x, self.w, self.candidates = key, x, w, candidates
+        self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
+        self.most = most_components(candidates)
+        self.narrowest = narrowest
+
+    def run(
+        self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
+    ) -> list[list[Tried]]:
+        """For each of the row weights, each candidate (or some) fitted to them."""
+        numbers = range(len(self.candidates)) if some is None else some.tolist()
+        keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
+        most = max(self.most.values())
+        lanes = []
+        for w in row_weights:
+            parts = [Part.of(key, self.x, w, most) for key in keys]
+            lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
+        with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
+            tried = fit_lanes(
+                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
+                self.narrowest,
+            )  # fmt: skip
+        best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
+        return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
+
+
+def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
+    """The largest number of components of each family."""
+    most: dict[type[Family], int] = {}
+    for family, k, _ in candidates:
+        most[family] = max(k, most.get(family, 0))
+    return most
+
+
+def _best(starts: list[Tried]) -> Tried:
+    return min(starts, key=lambda t: np.inf if t.fit.failed else float(t.fit.energy))

@@ -1,6 +1,10 @@
 """What repeats in a table: copies of rows, and values that were rounded."""
 
+import warnings
+
 import numpy as np
+
+from .outcome import Fit
 
 # Rows of a longer table that are looked at for the spacing of its values.
 MOST_ROWS = 2**16
@@ -80,3 +84,19 @@ def _step(column: np.ndarray) -> float:
     order = np.argsort(nearest)
     weight = np.cumsum(counts[order] - 1)
     return float(nearest[order][np.searchsorted(weight, 0.5 * weight[-1])])
+
+
+def warn_of_narrow(fit: Fit, least: np.ndarray) -> None:
+    """Warn of components that are narrower than the rounding of a column that they share."""
+    variances = np.asarray(fit.mixture.components.variances, np.float64)
+    whole = np.asarray(fit.mixture.weights) @ variances
+    narrow = (variances < 0.5 * np.minimum(least**2, whole)).any(axis=0) & (least > 0)
+    if narrow.any():
+        columns = np.flatnonzero(narrow)
+        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        warnings.warn(
+            f"in columns {shown} the chosen mixture has a component that is narrower than the "
+            "rounding of their values, which it may only repeat: give a larger reg_covar, or "
+            "fewer components",
+            stacklevel=3,
+        )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -21,10 +20,9 @@ from .families.gaussian import Gaussian
 from .families.laplace import Laplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
-from .grid import Candidate, Lane, Part, Tried, fit_lanes
+from .grid import Candidate, Search, Tried
 from .outcome import Fit, FitError
-from .progress import progress_bar
-from .repeats import ROUNDING, copies, dealt, dithered, steps
+from .repeats import ROUNDING, copies, dealt, dithered, steps, warn_of_narrow
 from .solver import Status
 
 FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
@@ -178,8 +176,8 @@ def select(
     host = np.asarray(table)
     step = steps(host[w > 0], rng)
     compared = jnp.asarray(dithered(host, step, rng)) if step.any() else table
-    options = (n_init, tol, max_iter, progress, step * ROUNDING)
-    search = _Search(key, compared, w, candidates, *options)
+    options = (candidates, n_init, tol, max_iter, progress)
+    search = Search(key, compared, w, *options)
     if not isinstance(criterion, HeldOut):
         tried = search.run([w], "selecting")
         scores, errors = _by_function(criterion, tried[0], compared, row_weights), None
@@ -207,8 +205,7 @@ def select(
     if folds is None and compared is table:
         whole = [tried[0][i] for i in wanted]
     else:
-        search = _Search(key, table, w, candidates, *options)
-        whole = search.run([w], "refitting", wanted)[0]
+        whole = Search(key, table, w, *options, step * ROUNDING).run([w], "refitting", wanted)[0]
     found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
         jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
@@ -217,27 +214,11 @@ def select(
     n_iter, status = (
         np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
     )
-    _warn_of_narrow(found[best].fit, search.narrowest)
+    warn_of_narrow(found[best].fit, step * ROUNDING)
     return Selection(
         tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
         _on_device(found[best].fit), average,
     )  # fmt: skip
-
-
-def _warn_of_narrow(fit: Fit, least: np.ndarray) -> None:
-    """Warn of components that are narrower than the rounding of a column that they share."""
-    variances = np.asarray(fit.mixture.components.variances, np.float64)
-    whole = np.asarray(fit.mixture.weights) @ variances
-    narrow = (variances < 0.5 * np.minimum(least**2, whole)).any(axis=0) & (least > 0)
-    if narrow.any():
-        columns = np.flatnonzero(narrow)
-        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
-        warnings.warn(
-            f"in columns {shown} the chosen mixture has a component that is narrower than the "
-            "rounding of their values, which it may only repeat: give a larger reg_covar, or "
-            "fewer components",
-            stacklevel=3,
-        )
 
 
 def candidates_for(
@@ -306,58 +287,6 @@ def _folds(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     fold = dealt(rng, w > 0, n_folds, copies(x))
     return [fold == i for i in range(min(n_used, n_folds))]
-
-
-class _Search:
-    """The candidates fitted again and again, with other rows left out."""
-
-    def __init__(
-        self,
-        key: Array,
-        x: Array,
-        w: np.ndarray,
-        candidates: list[Candidate],
-        n_init: int,
-        tol: float,
-        max_iter: int,
-        progress: bool,
-        narrowest: np.ndarray,
-    ) -> None:
-        self.key, self.x, self.w, self.candidates = key, x, w, candidates
-        self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
-        self.most = most_components(candidates)
-        self.narrowest = narrowest
-
-    def run(
-        self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
-    ) -> list[list[Tried]]:
-        """For each of the row weights, each candidate (or some) fitted to them."""
-        numbers = range(len(self.candidates)) if some is None else some.tolist()
-        keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
-        most = max(self.most.values())
-        lanes = []
-        for w in row_weights:
-            parts = [Part.of(key, self.x, w, most) for key in keys]
-            lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
-        with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
-            tried = fit_lanes(
-                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
-                self.narrowest,
-            )  # fmt: skip
-        best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
-        return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
-
-
-def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
-    """The largest number of components of each family."""
-    most: dict[type[Family], int] = {}
-    for family, k, _ in candidates:
-        most[family] = max(k, most.get(family, 0))
-    return most
-
-
-def _best(starts: list[Tried]) -> Tried:
-    return min(starts, key=lambda t: np.inf if t.fit.failed else float(t.fit.energy))
 
 
 def _by_rows(

@@ -168,18 +168,18 @@ def test_the_p_values_are_rounded_once():
 
 
 @pytest.mark.parametrize("n", [1, 3, 7, 20, 150, 1000])
-def test_benjamini_hochberg_decides_ties_as_exact_arithmetic_does(n):
+def test_benjamini_hochberg_decides_ties_as_exact_arithmetic_does(n, dtype):
     """p-values just at k rate / n are within it, and the next float is not."""
     traced = jax.jit(threshold.benjamini_hochberg)
     for rate in RATES[:-1]:
         exact = Fraction(repr(rate)).limit_denominator(10**6)
         for k in sorted({1, 2, 3, n // 3, n // 2, n - 1, n} & set(range(1, n + 1))):
-            at = np.float32(float(k * exact / n))
-            p = np.ones(n, "float32")
+            at = dtype.type(float(k * exact / n))
+            p = np.ones(n, dtype)
             p[:k] = at
             assert np.asarray(threshold.benjamini_hochberg(p, rate)).sum() == k
             assert np.asarray(traced(p, rate)).sum() == k
-            p[:k] = np.nextafter(at, np.float32(1))
+            p[:k] = np.nextafter(at, dtype.type(1))
             assert np.asarray(threshold.benjamini_hochberg(p, rate)).sum() == 0
 
 

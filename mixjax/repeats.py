@@ -8,6 +8,10 @@ from .outcome import Fit
 
 # Rows of a longer table that are looked at for the spacing of its values.
 MOST_ROWS = 2**16
+# The share of the values of a column that are there already, below which that is chance.
+BY_CHANCE = 0.05
+# Copies that make more than one in so many rows do not fit into one fold.
+MOST_PARTS = 5
 # The standard deviation of what rounding to steps of 1 takes away.
 ROUNDING = 12**-0.5
 
@@ -35,12 +39,12 @@ def dealt(
     """The fold of each row (N,), drawn evenly among those that are present; -1 for others.
 
     Copies of a row share a fold, that none is judged by a mixture that has seen it; those of
-    a row that fills a fold by itself are dealt one by one.
+    a row that fills a large part of the table are dealt one by one. A fold may stay empty.
     """
     fold = np.full(len(present), -1)
     rows = np.flatnonzero(present)
     group = copy_of[rows]
-    many = np.bincount(group)[group] > len(rows) // n_folds
+    many = np.bincount(group)[group] > len(rows) // min(n_folds, MOST_PARTS)
     # Numbered by the place of the first of them: as if each was a row.
     own = np.where(many, len(present) + np.arange(len(rows)), group)
     _, first, group = np.unique(own, return_index=True, return_inverse=True)
@@ -55,7 +59,7 @@ def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The step (D,) to which the values of each column of x (N, D) are rounded.
 
     That between the values that occur more than once, in the middle of these; 0 for a column of
-    which no value does, or that has one value alone.
+    which few values do, or that has one value alone.
     """
     if len(x) > MOST_ROWS:
         x = x[rng.permutation(len(x))[:MOST_ROWS]]
@@ -77,7 +81,7 @@ def dithered(x: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def _step(column: np.ndarray) -> float:
     values, counts = np.unique(column.astype(np.float64), return_counts=True)
-    if len(values) in (1, len(column)):
+    if len(values) == 1 or len(column) - len(values) < BY_CHANCE * len(column):
         return 0.0
     gaps = np.diff(values)
     nearest = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))

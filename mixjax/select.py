@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -231,7 +231,8 @@ def candidates_for(
     """The grid for a table of this shape, of which so many rows are fitted."""
     if families is None:
         families = default_families(shape[1])
-    chosen = [checks.family(f) for f in ([families] if isinstance(families, type) else families)]
+    several = families if isinstance(families, Iterable) else [families]
+    chosen = [checks.family(family) for family in several]
     ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
     if not ridges or not all(0 <= share < math.inf for share in ridges):
         raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
@@ -286,7 +287,7 @@ def _folds(
     n_used = n_folds if criterion.n_used is None else checks.count(criterion.n_used, "n_used")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     fold = dealt(rng, w > 0, n_folds, copies(x))
-    return [fold == i for i in range(min(n_used, n_folds))]
+    return [fold == i for i in range(min(n_used, n_folds)) if (fold == i).any()]
 
 
 def _by_rows(

@@ -198,10 +198,11 @@ def _fit(
 
     def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
         rows, scale = standardized(Table.of(x, weights, size), family.scaling)
-        active = jnp.arange(size) < n
+        place = jnp.arange(size, dtype=jnp.int32)
+        active = place < n
 
         def assignment(x: Array, index: Array) -> Array:
-            return (jnp.arange(size)[:, None] == labels[index][None]).astype(x.dtype)
+            return (place[:, None] == labels[index][None]).astype(x.dtype)
 
         # Rounding hides what is narrower; a column that is mostly one value may be so itself.
         hidden = jnp.minimum(narrowest / jnp.sqrt(scale.variance), 1)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from .far import log_sum
 from .mixture import log_prob
 from .pytree import pytree
 
@@ -42,4 +42,4 @@ class Average:
     def energy(self, x: ArrayLike) -> Array:
         """(N,) minus the log-density of the average, in nats."""
         each = jnp.stack([log_prob(mixture, x) for mixture in self.mixtures])
-        return -jax.nn.logsumexp(each + self.log_weights[:, None], axis=0)
+        return -log_sum(each + self.log_weights[:, None])

@@ -97,8 +97,8 @@ def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array 
     return jnp.asarray(values).astype(x.dtype)
 
 
-def responsibilities(resp: Any, x: Array) -> Array:
-    """One non-negative number a row and component, (N, K)."""
+def responsibilities(resp: Any, x: Array, weights: Array | None = None) -> Array:
+    """One non-negative number a row of positive weight and component, (N, K)."""
     if np.ndim(resp) != 2 or np.shape(resp)[0] != x.shape[0] or np.shape(resp)[1] == 0:
         raise ValueError(
             f"resp must have shape (rows, components) = ({x.shape[0]}, K), got {np.shape(resp)}"
@@ -106,6 +106,17 @@ def responsibilities(resp: Any, x: Array) -> Array:
     resp = jnp.asarray(resp)
     if jnp.iscomplexobj(resp):
         raise TypeError(f"resp must be real numbers, got {resp.dtype}")
+    if is_concrete(resp):
+        host = np.asarray(resp)
+        bad = ~((host >= 0) & (host < np.inf)).all(axis=1)
+        if weights is not None and is_concrete(weights):
+            bad &= np.asarray(weights) > 0
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise ValueError(
+                "resp must not be negative, NaN or infinite, got "
+                f"{host[first].tolist()} in row {first}: leave a row out with weight 0"
+            )
     return resp
 
 

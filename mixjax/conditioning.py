@@ -9,8 +9,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from .mixture import Mixture, require
+from .mixture import Mixture, log_assignment, require
 from .pytree import pytree
+from .rows import map_rows
 
 
 @pytree
@@ -141,18 +142,20 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
     def one(row: Array) -> Prediction:
         given = _conditional(mixture, rest, known, row)
         means, weights = _means(given.components), given.weights
-        mean = jnp.sum(weights[:, None] * means, axis=0)
-        away = means - mean[None]
+        # A component without weight may be infinitely far from the others.
+        has_part = weights[:, None] > 0
+        mean = jnp.sum(weights[:, None] * jnp.where(has_part, means, 0), axis=0)
+        away = jnp.where(has_part, means - mean[None], 0)
         spread = given.components.covariances + away[:, :, None] * away[:, None]
         return Prediction(mean, jnp.sum(weights[:, None, None] * spread, axis=0))
 
-    return jax.vmap(one)(values)
+    return map_rows(jax.vmap(one), values, mixture.n_components * len(rest) ** 2)
 
 
 def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: Array) -> Mixture:
     components = mixture.components
-    joint = components.marginal(known).log_prob(values[None])[0] + mixture.log_weights
-    log_weights = jax.nn.log_softmax(joint)
+    seen = Mixture(mixture.log_weights, components.marginal(known))
+    log_weights = log_assignment(seen, values[None])[:, 0]
     return Mixture(log_weights, components.conditional(rest, known, values))
 
 

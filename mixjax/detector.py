@@ -101,7 +101,10 @@ class Detector:
         columns, dtype = list(self.columns), self.typical.dtype
         if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
             # In double precision: a time in seconds has no digits left in single.
-            return jnp.asarray((x[:, columns] - self.center) / self.scale, dtype)
+            largest = np.finfo(dtype).max
+            with np.errstate(over="ignore"):
+                z = (x[:, columns] - self.center) / self.scale
+            return jnp.asarray(np.clip(z, -largest, largest), dtype)
         center, scale = (jnp.asarray(v, table.dtype)[None] for v in (self.center, self.scale))
         return ((table[:, jnp.asarray(columns)] - center) / scale).astype(dtype)
 

@@ -95,11 +95,12 @@ def e_step_counts(mixture: Mixture, rows: Rows) -> tuple[Array, Array]:
 def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tuple[Array, Array]:
     """The sum of the energies, and responsibilities times weights (K, n), of a block."""
     joint = log_prob.T + mixture.log_weights[:, None]
-    top = jnp.max(joint, axis=0)
+    # A row infinitely far from every component has an infinite energy and no component.
+    top = jnp.maximum(jnp.max(joint, axis=0), float(jnp.finfo(joint.dtype).min))
     unnormalised = jnp.exp(joint - top[None])
     total = jnp.sum(unnormalised, axis=0)
-    energy = -jnp.sum(weights * (top + jnp.log(total)))
-    return energy, unnormalised * (weights / total)[None]
+    energy = -jnp.sum(jnp.where(weights > 0, weights * (top + jnp.log(total)), 0))
+    return energy, unnormalised * (weights / jnp.where(total > 0, total, 1))[None]
 
 
 def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:

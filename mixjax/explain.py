@@ -7,7 +7,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from . import checks
-from .mixture import Mixture, joint_log_prob, require
+from .far import log_sum, within_reach
+from .mixture import Mixture, joint_log_prob, log_prob, log_responsibilities, require
 from .rows import map_rows
 from .threshold.scores import anomalies_of
 
@@ -22,6 +23,10 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
     where the responsibilities are those of the row without the coordinate. It equals
     $\log p(x_{n,-d}) - \log p(x_n)$: by how much the energy would fall if the column were
     not looked at.
+
+    A row so far away that squares of its distance are no floats (in float32 from some 1e16
+    standard deviations on) is pulled nearer on a straight line: the surprises of its columns
+    keep their order.
 
     Args:
       mixture: K components in D dimensions.
@@ -56,10 +61,14 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
 @jax.jit
 def _surprisal(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
+        rows = within_reach(mixture.components, rows)
         # The responsibilities first: energies of far rows are large, and would cancel.
-        log_resp = jax.nn.log_softmax(joint_log_prob(mixture, rows), axis=0).T
-        given = mixture.components.coordinate_log_prob(rows)
-        return jax.nn.logsumexp(log_resp[:, :, None] - given, axis=1)
+        log_resp = log_responsibilities(joint_log_prob(mixture, rows), mixture.log_weights)
+        given = jnp.moveaxis(mixture.components.coordinate_log_prob(rows), 1, 0)
+        log_resp = log_resp[:, :, None]
+        # A component that has no part in a row may be infinitely surprised by it.
+        absent = log_resp == -jnp.inf
+        return log_sum(jnp.where(absent, -jnp.inf, log_resp - jnp.where(absent, 0, given)))
 
     return map_rows(block, x, 2 * mixture.n_components * mixture.n_features)
 
@@ -97,7 +106,10 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
     s = surprisal(mixture, x)
     if labels is not None:
         return jnp.abs(2 * _areas(s, anomalies_of(labels, s[:, 0])) - 1)
-    energy = -jax.nn.logsumexp(joint_log_prob(mixture, checks.table(x)), axis=0)
+    energy = -log_prob(mixture, x)
+    # The sum over rows that are very far away would be no float.
+    s = jnp.minimum(s, jnp.finfo(s.dtype).max)
+    s = s / jnp.maximum(jnp.max(jnp.abs(s)), 1)
     n_high = max(1, int(STRANGE * s.shape[0]))
     high = jnp.argsort(jnp.argsort(-energy)) < n_high
     share = high.astype(s.dtype)[:, None]

@@ -95,6 +95,19 @@ def mirrored(a: Array) -> Array:
     return jnp.tril(a) + jnp.tril(a, -1).mT
 
 
+def unit_columns(a: Array) -> tuple[Array, Array]:
+    """The columns of (..., R, C) divided by their lengths, and these: (..., R, C), (..., C).
+
+    The largest entry is divided out before the squares, which might be no floats.
+    """
+    largest = lax.stop_gradient(jnp.max(jnp.abs(a), axis=-2))
+    largest = jnp.where(largest == 0, 1, largest)
+    scaled = a / largest[..., None, :]
+    squares = jnp.sum(scaled**2, axis=-2)
+    length = jnp.sqrt(jnp.where(squares == 0, 1, squares))
+    return scaled / length[..., None, :], largest * length
+
+
 def _half_of(inverse: Array, tangent: Array) -> Array:
     """The lower half of ``W da W^T``, with half of its diagonal."""
     inner = matmul(matmul(inverse, symmetric(tangent)), inverse.mT)

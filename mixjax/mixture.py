@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from . import checks
 from .families.family import Family, Responsibilities, occupied, smallest_share
+from .far import log_sum, settled, within_reach
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
 from .scaling import Scale, Scaling, standardized
@@ -65,11 +66,29 @@ def joint_log_prob(mixture: Mixture, x: Array) -> Array:
     return mixture.components.log_prob(x).T + mixture.log_weights[:, None]
 
 
+def log_density(mixture: Mixture, x: Array) -> Array:
+    """log p(x) of a block of rows (N, D): (N,)."""
+    total = log_sum(joint_log_prob(mixture, x))
+    # Very far away a difference of infinities is NaN; only a row that holds NaN is unknown.
+    return jnp.where(jnp.isnan(total) & ~jnp.any(jnp.isnan(x), axis=1), -jnp.inf, total)
+
+
+def log_responsibilities(joint: Array, log_weights: Array) -> Array:
+    """log r from `joint_log_prob` (K, N): the r of a row are of sum 1 however far it is."""
+    return jax.nn.log_softmax(settled(joint, log_weights), axis=0)
+
+
+def log_assignment(mixture: Mixture, x: Array) -> Array:
+    """log r of a block of rows (N, D), those that are far by what is nearest: (K, N)."""
+    near = within_reach(mixture.components, x, nearest=True)
+    return log_responsibilities(joint_log_prob(mixture, near), mixture.log_weights)
+
+
 def soft_assignment(mixture: Mixture) -> Responsibilities:
     """The responsibilities of a mixture, as a function of a block of rows."""
 
     def responsibilities(x: Array, index: Array) -> Array:
-        return jax.nn.softmax(joint_log_prob(mixture, x.T), axis=0)
+        return jnp.exp(log_responsibilities(joint_log_prob(mixture, x.T), mixture.log_weights))
 
     return responsibilities
 
@@ -123,7 +142,7 @@ def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -
 @jax.jit
 def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
-        return jax.nn.logsumexp(joint_log_prob(mixture, rows), axis=0)
+        return log_density(mixture, rows)
 
     return map_rows(block, x, mixture.n_components * mixture.n_features)
 
@@ -131,7 +150,7 @@ def _log_prob(mixture: Mixture, x: Array) -> Array:
 @jax.jit
 def _responsibilities(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
-        return jax.nn.softmax(joint_log_prob(mixture, rows), axis=0).T
+        return jnp.exp(log_assignment(mixture, rows)).T
 
     return map_rows(block, x, mixture.n_components * mixture.n_features)
 
@@ -251,6 +270,9 @@ def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
 def covariance_penalty(mixture: Mixture) -> Array:
     r"""The DAGMM penalty on collapsing components: $\sum_k\sum_d 1/\Sigma_{kdd}$.
 
+    Finite in value and gradient: a standard deviation below 4e-12 in float32, or 5e-93 in
+    float64, counts as that.
+
     Args:
       mixture: a mixture whose family has variances; all built-in ones do.
 
@@ -269,7 +291,10 @@ def covariance_penalty(mixture: Mixture) -> Array:
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
     """
     require(mixture)
-    return jnp.sum(1 / mixture.components.variances)
+    scales = mixture.components.standard_deviations
+    least = float(jnp.finfo(scales.dtype).tiny) ** 0.3
+    # Their roots first: a square, and with it the gradient, leaves the range of floats.
+    return jnp.sum((1 / jnp.maximum(scales, least)) ** 2)
 
 
 def log_shares(count: Array) -> Array:
@@ -354,7 +379,8 @@ def m_step(
 
     Raises:
       TypeError: x is not floating, or family is not a family.
-      ValueError: shapes that do not fit, or negative weights.
+      ValueError: shapes that do not fit; negative weights; responsibilities that are negative,
+        NaN or infinite in a row of positive weight (under ``jit`` they are not looked at).
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -370,7 +396,7 @@ def m_step(
     table = checks.table(x)
     row_weights = checks.row_weights(weights, table)
     checks.reg_covar(reg_covar, table.shape[1])
-    assignment = checks.responsibilities(resp, table)
+    assignment = checks.responsibilities(resp, table, row_weights)
     arrays = (automatic(array) for array in (table, assignment, row_weights))
     return _m_step(family, *arrays, reg_covar)
 
@@ -381,6 +407,8 @@ def _m_step(
 ) -> Mixture:
     k = resp.shape[1]
     table = Table.of(x, weights, k)
+    if weights is not None:
+        resp = jnp.where(weights[:, None] > 0, resp, 0)
     rows, scale = standardized(table, family.scaling, family.order_statistics)
     reg = ridge(reg_covar, scale)
     assignment = given_assignment(resp, x.dtype)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 try:
@@ -47,9 +48,10 @@ def to_distribution(mixture: Mixture) -> Any:
     Source: NumPyro, ``numpyro.distributions.MixtureSameFamily``.
     """
     require_one(mixture)
-    return dist.MixtureSameFamily(
-        dist.Categorical(logits=mixture.log_weights), _components(mixture.components)
-    )
+    # A weight of zero: NumPyro wants finite logits.
+    least = float(jnp.finfo(mixture.log_weights.dtype).min)
+    logits = jnp.maximum(jax.nn.log_softmax(mixture.log_weights), least)
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), _components(mixture.components))
 
 
 def _components(components: Any) -> Any:

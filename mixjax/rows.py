@@ -221,9 +221,9 @@ class Table:
         return Rows(x, weights, self.start, total, lost, axes=self.axes)
 
 
-def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:
-    """``f(x)`` for a function of rows, (N, D) -> (N, ...), computed in blocks."""
-    n = x.shape[0]
+def map_rows(f: Callable[[Any], Any], x: Any, width: int) -> Any:
+    """``f(x)`` for a function of rows, (N, ...) -> (N, ...) in every leaf, computed in blocks."""
+    n = jax.tree.leaves(x)[0].shape[0]
     if not isinstance(n, int):
         return f(x)  # exported for any number of rows, which cannot be cut
     length = block_length(max(n, 1), width)
@@ -231,8 +231,11 @@ def map_rows(f: Callable[[Array], Array], x: Array, width: int) -> Array:
         return f(x)
     n_blocks = n // length
     f = jax.checkpoint(f)
-    whole = lax.map(f, x[: n_blocks * length].reshape(n_blocks, length, x.shape[1]))
-    whole = whole.reshape(n_blocks * length, *whole.shape[2:])
-    if n_blocks * length == n:
+    end = n_blocks * length
+    blocks = jax.tree.map(lambda a: a[:end].reshape(n_blocks, length, *a.shape[1:]), x)
+    whole = lax.map(f, blocks)
+    whole = jax.tree.map(lambda a: a.reshape(end, *a.shape[2:]), whole)
+    if end == n:
         return whole
-    return jnp.concatenate([whole, f(x[n_blocks * length :])])
+    rest = f(jax.tree.map(lambda a: a[end:], x))
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)

@@ -27,7 +27,8 @@ class Start(Protocol):
     """What `fit` asks of a start: a function that gives every row its responsibilities.
 
     ``start(key, x (N, D), n_components, weights (N,) or None)`` gives (N, K), each row of
-    sum 1; rows of weight 0 must not matter.
+    sum 1; rows of weight 0 must not matter. Under ``jit``, as in `fit`, nobody looks whether
+    one is negative.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import central_difference, clusters
+from problems import central_difference, clusters, random_mixture
 
 import mixjax
 
@@ -132,3 +132,47 @@ def test_training_through_the_m_step_lowers_the_loss(rng):
         params = jax.tree.map(lambda p, g: p - 0.01 * g, params, gradient)
     assert np.isfinite(loss(params))
     assert loss(params) < first - 0.1
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-10, 1e-15, 0.0])
+def test_gradients_of_a_collapsing_code_are_finite(family, size):
+    """What a network in training may make of its code: tiny, constant, of one row."""
+    rng = np.random.default_rng(0)
+    z = jnp.asarray(size * rng.normal(size=(8, 2)), "float32")
+    resp = jnp.asarray(rng.dirichlet(np.ones(3), 8), "float32")
+
+    def loss(z, resp):
+        mixture = mixjax.m_step(family, z, resp)
+        return mixjax.energy(mixture, z).mean() + 0.005 * mixjax.covariance_penalty(mixture)
+
+    value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    for r in (resp, resp.at[:, 1].set(0), jnp.zeros_like(resp).at[:, 0].set(1)):
+        value, gradients = value_and_gradient(z, r)
+        assert np.isfinite(value)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-11, 1e-3, 1e15, 1e30])
+def test_the_penalty_is_finite_and_falls_with_the_scale(family, scale):
+    rng = np.random.default_rng(0)
+    mixture = random_mixture(family, rng, 2, 2, "float32")
+    components = mixture.components.affine(jnp.full(2, scale), jnp.zeros(2))
+    moved = mixjax.Mixture(mixture.log_weights, components)
+    value, gradient = jax.value_and_grad(mixjax.covariance_penalty)(moved)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    expected = (1 / np.asarray(mixture.components.variances, float)).sum() / scale**2
+    assert float(value) <= expected * (1 + 1e-5)
+    if 1e-11 <= scale <= 1e15:
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
+def test_responsibilities_that_are_no_probabilities_are_refused(bad):
+    x = np.zeros((4, 2), "float32")
+    resp = np.full((4, 3), 1 / 3, "float32")
+    resp[2, 1] = bad
+    with pytest.raises(ValueError, match=r"resp must not be negative.*row 2"):
+        mixjax.m_step(mixjax.Gaussian, x, resp)
+    weights = np.array([1, 1, 0, 1], "float32")
+    mixture = mixjax.m_step(mixjax.Gaussian, x, resp, weights=weights)  # an absent row
+    np.testing.assert_allclose(mixture.weights, 1 / 3, rtol=1e-5)

@@ -37,3 +37,18 @@ def test_only_what_numpyro_has(rng):
     several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), mixture)
     with pytest.raises(ValueError, match="leading axes"):
         numpyro.to_distribution(several)
+
+
+def test_a_component_of_weight_zero_stays_out():
+    normal = mixjax.DiagonalGaussian(jnp.array([[0.0], [50.0], [3.0]]), jnp.ones((3, 1)))
+    mixture = mixjax.Mixture(jnp.log(jnp.array([0.25, 0.0, 0.75])), normal)
+    scaled = mixjax.Mixture(mixture.log_weights + 2, normal)
+    x = jnp.array([[0.0], [3.0], [50.0]])
+    for one in (mixture, scaled):
+        theirs = numpyro.to_distribution(one)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            known = theirs.log_prob(x)
+            draws = theirs.sample(jax.random.key(0), (4000,))
+        np.testing.assert_allclose(known, mixjax.log_prob(mixture, x), rtol=1e-5)
+        assert draws.max() < 20
+        np.testing.assert_allclose(draws.mean(), 2.25, atol=0.15)

@@ -67,6 +67,11 @@ class DiagonalGaussian(Family):
         return self.scales**2
 
     @property
+    def standard_deviations(self) -> Array:
+        """(K, D) the scales."""
+        return self.scales
+
+    @property
     def covariances(self) -> Array:
         """(K, D, D) diagonal matrices, in squared units of x."""
         variances = self.variances[..., None]
@@ -139,6 +144,10 @@ class DiagonalGaussian(Family):
         """In units of each component: means of zero and variances of one."""
         nothing = jnp.zeros_like(self.means)
         return Moments(count, nothing, nothing + count[:, None])
+
+    def extent(self) -> tuple[Array, Array]:
+        """Means and scales."""
+        return self.means, self.scales
 
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""

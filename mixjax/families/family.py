@@ -165,6 +165,15 @@ class Family(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define own_statistics")
 
+    def extent(self) -> tuple[Array, Array] | None:
+        """Where each component lies: centers and widths (K, D), in the units of x.
+
+        A deviation of one width in one column is at most sqrt(D) standard deviations of the
+        component, given the other columns. Rows farther away than squares of floats reach are
+        then told apart by it; None, the default, leaves them to the weights.
+        """
+        return None
+
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate given the others of its row: (N, D) -> (N, K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define coordinate_log_prob")
@@ -187,6 +196,11 @@ class Family(abc.ABC):
         variances = self.variances
         eye = jnp.eye(variances.shape[-1], dtype=variances.dtype)
         return variances[..., None] * jnp.broadcast_to(eye, (*variances.shape, eye.shape[0]))
+
+    @property
+    def standard_deviations(self) -> Array:
+        """The roots of `variances`: (K, D). Override it where they are known without a square."""
+        return jnp.sqrt(self.variances)
 
     @property
     def variances(self) -> Array:

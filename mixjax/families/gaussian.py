@@ -11,6 +11,7 @@ from jax import Array
 
 from .. import linalg
 from ..pytree import pytree
+from ..rows import map_rows
 from ..scaling import Scaling
 from .family import Family, Moments, occupied, per_count, shaped
 
@@ -35,16 +36,27 @@ def whitening_of_precision(precisions: Array) -> Array:
     return linalg.cholesky(flipped)[..., ::-1, ::-1].mT
 
 
-def conditioned(precisions: Array, rest: Any, columns: Any, away: Array) -> tuple[Array, Array]:
+def whitening_of_rows(lower: Array) -> Array:
+    """The whitening (..., C, C) of the covariance ``lower @ lower.T`` of lower (..., C, D)."""
+    unit, norm = linalg.unit_columns(lower.mT)
+    return whitening(linalg.matmul(unit.mT, unit)) / norm[..., None, :]
+
+
+def conditioned(factors: Array, rest: Any, columns: Any, away: Array) -> tuple[Array, Array]:
     """The whitening (K, R, R) of the columns ``rest``, and how far their means move (K, R).
 
-    That is where ``columns`` are ``away`` (K, C) from their own means.
+    That is where ``columns`` are ``away`` (K, C) from their own means, and ``factors``
+    (K, D, D) whiten all columns.
     """
-    factors = whitening_of_precision(precisions[:, rest[:, None], rest[None]])
-    lower = linalg.inverse_lower(factors)
-    pull = jnp.sum(precisions[:, rest[:, None], columns[None]] * away[:, None], axis=-1)
+    unit, norm = linalg.unit_columns(factors)
+    others = unit[:, :, rest]
+    given = whitening_of_precision(linalg.matmul(others.mT, others))
+    lower = linalg.inverse_lower(given)
+    known = jnp.sum(unit[:, :, columns] * (norm[:, columns] * away)[:, None], axis=-1)
+    pull = jnp.sum(others * known[:, :, None], axis=-2)
     whitened = jnp.sum(lower * pull[:, :, None], axis=-2)
-    return factors, -jnp.sum(lower * whitened[:, None], axis=-1)
+    moved = -jnp.sum(lower * whitened[:, None], axis=-1)
+    return given * norm[:, None, rest], moved / norm[:, rest]
 
 
 def covariance_of(factors: Array) -> Array:
@@ -129,6 +141,11 @@ class Gaussian(Family):
         return jnp.sum(linalg.inverse_lower(self.factors) ** 2, axis=-1)
 
     @property
+    def standard_deviations(self) -> Array:
+        """(K, D) in the units of x."""
+        return linalg.unit_columns(linalg.inverse_lower(self.factors).mT)[1]
+
+    @property
     def n_parameters(self) -> int:
         """K D + K D (D + 1) / 2."""
         k, d = self.shape
@@ -207,26 +224,31 @@ class Gaussian(Family):
         unit = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]
         return Moments(count, nothing, count[:, None, None] * unit)
 
+    def extent(self) -> tuple[Array, Array]:
+        """The means, and the inverses of the largest entries of the factors' columns."""
+        return self.means, 1 / jnp.max(jnp.abs(self.factors), axis=1)
+
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate given the others of its row: (N, K, D).
 
         With P the precision, x_d given the rest is normal of precision P_dd, and
-        (P (x - mean))_d / P_dd from its mean.
+        (P (x - mean))_d / P_dd from its mean. P itself, a square, might leave the range of
+        floats.
         """
         y = linalg.einsum("kij,nkj->nki", self.factors, x[:, None] - self.means[None])
-        pull = linalg.einsum("kij,nki->nkj", self.factors, y)
-        precision = jnp.sum(self.factors**2, axis=1)[None]
-        return 0.5 * (jnp.log(precision) - LOG_2PI - pull**2 / precision)
+        unit, norm = linalg.unit_columns(self.factors)
+        pull = linalg.einsum("kij,nki->nkj", unit, y)
+        return jnp.log(norm)[None] - 0.5 * (pull**2 + LOG_2PI)
 
     def marginal(self, columns: Any) -> Self:
         """The components of these columns (C,) alone."""
         lower = linalg.inverse_lower(self.factors)[:, columns]
-        return type(self)(self.means[:, columns], whitening(linalg.matmul(lower, lower.mT)))
+        return type(self)(self.means[:, columns], whitening_of_rows(lower))
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
         """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
         away = values[None] - self.means[:, columns]
-        factors, moved = conditioned(self.precisions, rest, columns, away)
+        factors, moved = conditioned(self.factors, rest, columns, away)
         return type(self)(self.means[:, rest] + moved, factors)
 
     def affine(self, scale: Array, shift: Array) -> Self:
@@ -238,7 +260,13 @@ class Gaussian(Family):
         """One row (n, D) for each label (n,)."""
         noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
         lower = linalg.inverse_lower(self.factors)
-        return self.means[labels] + linalg.einsum("nij,nj->ni", lower[labels], noise)
+
+        def block(rows: tuple[Array, Array]) -> Array:
+            noise, labels = rows
+            return self.means[labels] + linalg.einsum("nij,nj->ni", lower[labels], noise)
+
+        # In blocks: a matrix for each of many rows would take D times what the rows do.
+        return map_rows(block, (noise, labels), self.shape[1] ** 2)
 
     def unconstrain(self) -> tuple[Array, Array]:
         """Means, and factors with the logarithm of their diagonal."""

@@ -71,6 +71,11 @@ class Laplace(Family):
         return 2 * self.scales**2
 
     @property
+    def standard_deviations(self) -> Array:
+        """(K, D) the scales times the root of 2."""
+        return math.sqrt(2) * self.scales
+
+    @property
     def n_parameters(self) -> int:
         """2 K D."""
         return 2 * self.shape[0] * self.shape[1]
@@ -133,6 +138,10 @@ class Laplace(Family):
 
         count, deviation = rows.sum(block)
         return self._bounded(locations, per_count(deviation, count), count, reg_covar)
+
+    def extent(self) -> tuple[Array, Array]:
+        """Locations and scales."""
+        return self.locations, self.scales
 
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""

@@ -66,6 +66,11 @@ class SphericalGaussian(Family):
         return jnp.broadcast_to(self.scales[..., None] ** 2, self.means.shape)
 
     @property
+    def standard_deviations(self) -> Array:
+        """(K, D) the scale of each component, once for each feature."""
+        return jnp.broadcast_to(self.scales[..., None], self.means.shape)
+
+    @property
     def covariances(self) -> Array:
         """(K, D, D) multiples of the identity, in squared units of x."""
         variances = self.variances[..., None]
@@ -143,6 +148,10 @@ class SphericalGaussian(Family):
     def own_statistics(self, count: Array) -> Moments:
         """In units of each component: means of zero and squared distances of D."""
         return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count)
+
+    def extent(self) -> tuple[Array, Array]:
+        """Means and scales."""
+        return self.means, self.standard_deviations
 
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""

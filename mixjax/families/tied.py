@@ -20,6 +20,7 @@ from .gaussian import (
     log_diagonal,
     whitening,
     whitening_of_precision,
+    whitening_of_rows,
 )
 
 
@@ -84,6 +85,12 @@ class TiedGaussian(Family):
         """(K, D) the diagonal of the covariance, once for each component."""
         variances = jnp.sum(linalg.inverse_lower(self.factor) ** 2, axis=-1)
         return jnp.broadcast_to(variances[..., None, :], self.means.shape)
+
+    @property
+    def standard_deviations(self) -> Array:
+        """(K, D) in the units of x."""
+        norms = linalg.unit_columns(linalg.inverse_lower(self.factor).mT)[1]
+        return jnp.broadcast_to(norms[..., None, :], self.means.shape)
 
     @property
     def n_parameters(self) -> int:
@@ -170,23 +177,27 @@ class TiedGaussian(Family):
         """Some of the components, with the covariance of all of them."""
         return type(self)(self.means[index], self.factor)
 
+    def extent(self) -> tuple[Array, Array]:
+        """The means, and the inverses of the largest entries of the factor's columns."""
+        widths = 1 / jnp.max(jnp.abs(self.factor), axis=0)
+        return self.means, jnp.broadcast_to(widths[None], self.means.shape)
+
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate given the others of its row: (N, K, D)."""
         y = linalg.einsum("ij,nkj->nki", self.factor, x[:, None] - self.means[None])
-        pull = linalg.einsum("ij,nki->nkj", self.factor, y)
-        precision = jnp.sum(self.factor**2, axis=0)[None, None]
-        return 0.5 * (jnp.log(precision) - LOG_2PI - pull**2 / precision)
+        unit, norm = linalg.unit_columns(self.factor)
+        pull = linalg.einsum("ij,nki->nkj", unit, y)
+        return jnp.log(norm)[None, None] - 0.5 * (pull**2 + LOG_2PI)
 
     def marginal(self, columns: Any) -> Self:
         """The components of these columns (C,) alone."""
         lower = linalg.inverse_lower(self.factor)[columns]
-        return type(self)(self.means[:, columns], whitening(linalg.matmul(lower, lower.T)))
+        return type(self)(self.means[:, columns], whitening_of_rows(lower))
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
         """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
         away = values[None] - self.means[:, columns]
-        precision = linalg.matmul(self.factor.T, self.factor)
-        factors, moved = conditioned(precision[None], rest, columns, away)
+        factors, moved = conditioned(self.factor[None], rest, columns, away)
         return type(self)(self.means[:, rest] + moved, factors[0])
 
     def affine(self, scale: Array, shift: Array) -> Self:

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..mixture import Mixture
+from ..mixture import Mixture, log_density
 from . import loop
 
 ILL_DEFINED = (
@@ -84,7 +84,7 @@ class EMEstimator:
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
         """Log-density (n_samples,) of each row of X (n_samples, n_features), in nats."""
-        return self._ask(loop.log_density, self._rows(X))
+        return self._ask(log_density, self._rows(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
         """The mean of `score_samples` over the rows of X, weighted if weights are given."""

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..em import EM
-from ..mixture import Mixture, joint_log_prob, rescaled, unscaled
+from ..mixture import Mixture, log_assignment, rescaled, unscaled
 from ..pytree import pytree
 from ..rows import Table, map_rows
 from ..scaling import standardized
@@ -70,7 +70,7 @@ def iterate(
     # Below this a variance is rounding; it keeps a collapsed component where it is seen.
     floor = (jnp.finfo(x.dtype).eps * scale.scale) ** 2
     solver = EM(reg_covar=jnp.maximum(reg_covar, floor))
-    energies = jnp.full((RECORDED,), jnp.nan, x.dtype)
+    energies = jnp.zeros((RECORDED,), x.dtype)
 
     def unfinished(run: Run) -> Array:
         return (run.n_iter < limit) & ~run.converged & run.finite
@@ -108,21 +108,16 @@ def ask(question: Any, mixture: Mixture, x: np.ndarray) -> np.ndarray:
 @functools.partial(jax.jit, static_argnums=0)
 def _answers(question: Any, mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
-        return question(joint_log_prob(mixture, rows))
+        return question(mixture, rows)
 
     return map_rows(block, x, mixture.n_components * mixture.n_features)
 
 
-def log_density(joint: Array) -> Array:
-    """(N,) of log w_k + log p_k (K, N)."""
-    return jax.nn.logsumexp(joint, axis=0)
-
-
-def labels(joint: Array) -> Array:
+def labels(mixture: Mixture, x: Array) -> Array:
     """(N,) the most probable component."""
-    return jnp.argmax(joint, axis=0)
+    return jnp.argmax(log_assignment(mixture, x), axis=0)
 
 
-def probabilities(joint: Array) -> Array:
+def probabilities(mixture: Mixture, x: Array) -> Array:
     """(N, K) the responsibilities."""
-    return jax.nn.softmax(joint, axis=0).T
+    return jnp.exp(log_assignment(mixture, x)).T

@@ -21,7 +21,7 @@ from .frames import rows_of
 from .grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
 from .outcome import FitError
 from .progress import progress_bar
-from .repeats import ROUNDING, copies, dealt, dithered, steps
+from .repeats import copies, dealt, dithered, hidden, steps
 from .select import COMPONENTS, affordable, candidates_for
 from .threshold.conformal import Conformal, warn_of_rate
 from .threshold.quantiles import percentile
@@ -146,6 +146,7 @@ def fit(
     together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
     fold = dealt(rng, everything, n_folds, np.arange(len(z)))
     step = steps(np.asarray(z), np.random.default_rng(0))
+    least = hidden(np.asarray(z), step)
     compared = np.arange(len(z))
     if len(z) > 2 * MOST_COMPARED:
         compared = _some(compared, MOST_COMPARED, rng)
@@ -183,7 +184,7 @@ def fit(
             for key, left in zip(for_starts, lefts, strict=False)
         ]
         lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
-        return _judged(run(z, lanes, what, tol, step * ROUNDING), fold, repeated, kept)
+        return _judged(run(z, lanes, what, tol, least), fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")

@@ -98,7 +98,7 @@ def fit_lanes(
     tol: float,
     max_iter: int,
     report: Callable[[int], None] = lambda n_done: None,
-    narrowest: np.ndarray | None = None,
+    hidden: np.ndarray | None = None,
 ) -> list[Tried]:
     """Fit every lane, those of a family by one program; the results in their order.
 
@@ -109,9 +109,9 @@ def fit_lanes(
       tol: as that of `mixjax.fit`.
       max_iter: as that of `mixjax.fit`.
       report: is told how many are done.
-      narrowest: (D,) the least standard deviation of a component in each column; None for 0.
+      hidden: (D,) the least ridge, as a share of each column's variance; None for 0.
     """
-    least = np.zeros(x.shape[1]) if narrowest is None else narrowest
+    least = np.zeros(x.shape[1]) if hidden is None else hidden
     results: list[Any] = [None] * len(lanes)
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
     chunks: list[list[int]] = []
@@ -190,7 +190,7 @@ def _fit(
     shares: Array,
     tol: Array,
     max_iter: Array,
-    narrowest: Array,
+    hidden: Array,
     size: int,
     family: type[Family],
 ) -> tuple[Fit, Array]:
@@ -204,9 +204,7 @@ def _fit(
         def assignment(x: Array, index: Array) -> Array:
             return (place[:, None] == labels[index][None]).astype(x.dtype)
 
-        # Rounding hides what is narrower; a column that is mostly one value may be so itself.
-        hidden = jnp.minimum(narrowest / jnp.sqrt(scale.variance), 1)
-        em = EM(jnp.maximum(share, hidden**2) * scale.variance)
+        em = EM(jnp.maximum(share, hidden) * scale.variance)
         begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
         begin = begin.maximise(rows, assignment, ridge(em.reg_covar, scale))
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
@@ -276,12 +274,12 @@ class Search:
         tol: float,
         max_iter: int,
         progress: bool,
-        narrowest: np.ndarray | None = None,
+        hidden: np.ndarray | None = None,
     ) -> None:
         self.key, self.x, self.w, self.candidates = key, x, w, candidates
         self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
         self.most = most_components(candidates)
-        self.narrowest = narrowest
+        self.hidden = hidden
 
     def run(
         self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
@@ -297,7 +295,7 @@ class Search:
         with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
             tried = fit_lanes(
                 self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
-                self.narrowest,
+                self.hidden,
             )  # fmt: skip
         best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
         return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]

@@ -12,8 +12,8 @@ MOST_ROWS = 2**16
 BY_CHANCE = 0.05
 # Copies that make more than one in so many rows do not fit into one fold.
 MOST_PARTS = 5
-# The standard deviation of what rounding to steps of 1 takes away.
-ROUNDING = 12**-0.5
+# The variance of what rounding to steps of 1 takes away.
+ROUNDING = 1 / 12
 
 
 def copies(x: np.ndarray) -> np.ndarray:
@@ -66,6 +66,18 @@ def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([_step(column) for column in x.T])
 
 
+def hidden(x: np.ndarray, step: np.ndarray) -> np.ndarray:
+    r"""$s^2/12$, what rounding to steps s (D,) hides, as shares (D,) of the columns' variances.
+
+    At most 1: a column that is nearly always one value varies less than rounding would hide.
+    """
+    rounded = step > 0
+    # In steps, that no square leaves the range of floats.
+    away = np.where(rounded, x.astype(np.float64) - x[:1], 0)
+    spread = (away / np.where(rounded, step, 1)).var(axis=0)
+    return np.where(rounded, np.minimum(ROUNDING / np.where(rounded, spread, 1), 1), 0)
+
+
 def dithered(x: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What x (N, D) may have been before it was rounded: evenly within half a step (D,).
 
@@ -90,11 +102,11 @@ def _step(column: np.ndarray) -> float:
     return float(nearest[order][np.searchsorted(weight, 0.5 * weight[-1])])
 
 
-def warn_of_narrow(fit: Fit, least: np.ndarray) -> None:
-    """Warn of components that are narrower than the rounding of a column that they share."""
+def warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
+    """Warn of components that are narrower than the rounding of a column, given its steps (D,)."""
     variances = np.asarray(fit.mixture.components.variances, np.float64)
     whole = np.asarray(fit.mixture.weights) @ variances
-    narrow = (variances < 0.5 * np.minimum(least**2, whole)).any(axis=0) & (least > 0)
+    narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)
     if narrow.any():
         columns = np.flatnonzero(narrow)
         shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")

@@ -22,7 +22,7 @@ from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .grid import Candidate, Search, Tried
 from .outcome import Fit, FitError
-from .repeats import ROUNDING, copies, dealt, dithered, steps, warn_of_narrow
+from .repeats import copies, dealt, dithered, hidden, steps, warn_of_narrow
 from .solver import Status
 
 FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
@@ -205,7 +205,8 @@ def select(
     if folds is None and compared is table:
         whole = [tried[0][i] for i in wanted]
     else:
-        whole = Search(key, table, w, *options, step * ROUNDING).run([w], "refitting", wanted)[0]
+        search = Search(key, table, w, *options, hidden(host[w > 0], step))
+        whole = search.run([w], "refitting", wanted)[0]
     found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
         jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
@@ -214,7 +215,7 @@ def select(
     n_iter, status = (
         np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
     )
-    warn_of_narrow(found[best].fit, step * ROUNDING)
+    warn_of_narrow(found[best].fit, step)
     return Selection(
         tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
         _on_device(found[best].fit), average,

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris, load_wine
 
 import mixjax
 from mixjax import detect
-from mixjax.repeats import copies, dealt, dithered, steps
+from mixjax.repeats import copies, dealt, dithered, hidden, steps
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng
@@ -66,6 +66,10 @@ def test_the_step_of_rounded_columns(rng):
     moved = dithered(x, step, rng) - x
     assert (abs(moved) <= step / 2 + 1e-12).all()
     np.testing.assert_allclose(moved.std(axis=0), step / 12**0.5, rtol=0.1)
+    share = hidden(x, step)
+    np.testing.assert_allclose(share, np.minimum(step**2 / 12 / np.maximum(x.var(axis=0), 1e-9), 1))
+    for unit in (1e-200, 1e160):
+        np.testing.assert_allclose(hidden(unit * x, unit * step), share, rtol=1e-6)
     long = rng.normal(size=(70_000, 1)).astype("float32")
     assert len(np.unique(long)) < len(long)  # a few values are equal by chance
     assert steps(long, rng) == 0

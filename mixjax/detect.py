@@ -145,7 +145,7 @@ def fit(
     # The same folds twice, unless there are copies: the second time these are kept together.
     together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
     fold = dealt(rng, everything, n_folds, np.arange(len(z)))
-    step = steps(np.asarray(z), np.random.default_rng(0))
+    step = steps(rows, np.random.default_rng(0)) / scale
     least = hidden(np.asarray(z), step)
     compared = np.arange(len(z))
     if len(z) > 2 * MOST_COMPARED:

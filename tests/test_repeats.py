@@ -63,6 +63,9 @@ def test_the_step_of_rounded_columns(rng):
     step = steps(x.astype("float32"), rng)
     np.testing.assert_allclose(step, [0.1, 0, 1, 0, 1, 0.1], atol=1e-5)
     np.testing.assert_allclose(steps(x * 1e9 + 5, rng)[[0, 2]], [1e8, 1e9])
+    sums = rng.integers(0, 9, (400, 1)) * 0.1 + rng.integers(0, 9, (400, 1)) * 0.1
+    assert len(np.unique(sums)) > len(np.unique(sums.round(1)))
+    np.testing.assert_allclose(steps(sums, rng), 0.1)
     moved = dithered(x, step, rng) - x
     assert (abs(moved) <= step / 2 + 1e-12).all()
     np.testing.assert_allclose(moved.std(axis=0), step / 12**0.5, rtol=0.1)

@@ -25,7 +25,7 @@ from .progress import progress_bar
 from .solver import Solver
 from .start import Start, kmeans
 from .table_set import TableSet, grouped, listed
-from .workers import n_cores
+from .workers import as_here, n_cores
 
 
 def fit_batch(
@@ -315,16 +315,14 @@ def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None
     else:
         return
     stop = threading.Event()
-    x64 = bool(jax.config.read("jax_enable_x64"))
 
     def labour(pool: Pool) -> None:
-        with jax.enable_x64(x64):  # the caller's, which is not that of a new thread
-            while not stop.is_set() and pool.step():
-                report()
+        while not stop.is_set() and pool.step():
+            report()
 
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
-            for job in [threads.submit(labour, pool) for pool in pools]:
+            for job in [threads.submit(as_here(labour), pool) for pool in pools]:
                 job.result()
         finally:
             stop.set()

@@ -24,7 +24,7 @@ from .rows import Rows, Table
 from .scaling import Scale, standardized
 from .solver import Progress, Solution, accepted, first_status
 from .start import nested_seeds
-from .workers import n_cores
+from .workers import as_here, n_cores
 
 # A weight of zero that is finite, as every parameter of a fit has to be.
 NOTHING = -1e30
@@ -118,16 +118,13 @@ def fit_lanes(
     for family in most:
         own = [i for i, lane in enumerate(lanes) if lane.candidate.family is family]
         chunks += [own[first : first + abreast] for first in range(0, len(own), abreast)]
-    x64 = bool(jax.config.read("jax_enable_x64"))
 
     def work(chunk: list[int]) -> None:
-        with jax.enable_x64(x64):  # the caller's, which is not that of a new thread
-            own = [lanes[i] for i in chunk]
-            size = most[own[0].candidate.family]
-            for i, tried in zip(
-                chunk, _tried(x, own, size, abreast, tol, max_iter, least), strict=True
-            ):
-                results[i] = tried
+        own = [lanes[i] for i in chunk]
+        size = most[own[0].candidate.family]
+        tried = _tried(x, own, size, abreast, tol, max_iter, least)
+        for i, one in zip(chunk, tried, strict=True):
+            results[i] = one
 
     seen: set[type[Family]] = set()
     firsts: list[list[int]] = []
@@ -140,7 +137,7 @@ def fit_lanes(
     with ThreadPoolExecutor(n_cores()) as threads:
         # One of each family first: their programs are compiled side by side, and once.
         for part in (firsts, others):
-            for chunk, _ in zip(part, threads.map(work, part), strict=True):
+            for chunk, _ in zip(part, threads.map(as_here(work), part), strict=True):
                 n_done += len(chunk)
                 report(n_done)
     return results

@@ -126,17 +126,17 @@ def test_restarts_keep_the_best_of_each_table():
         np.testing.assert_allclose(fits[i].energy, alone.energy, atol=2e-3)
 
 
-def test_a_gradient_solver_fits_in_batches_too():
+def test_a_gradient_solver_fits_in_batches_too(float64):
+    """Adam divides by the gradient's own size: in float32 rounding would grow with each step."""
     import optax
 
-    xs = tables(np.random.default_rng(5), 3, 60, 2)
+    xs = tables(np.random.default_rng(5), 3, 60, 2, dtype="float64")
     solver = mixjax.Gradient(optax.adam(1e-2))
     fits = mixjax.fit_batch(KEY, xs, 2, solver=solver, max_iter=10)
     alone = mixjax.fit(lane_key(1), xs[1], 2, solver=solver, max_iter=10)
-    # Adam divides by the gradient's own size: rounding grows tenfold.
-    np.testing.assert_allclose(fits[1].energy, alone.energy, atol=2e-3)
+    np.testing.assert_allclose(fits[1].energy, alone.energy, atol=1e-8)
     means = fits[1].mixture.components.means
-    np.testing.assert_allclose(means, alone.mixture.components.means, atol=0.02)
+    np.testing.assert_allclose(means, alone.mixture.components.means, atol=1e-6)
 
 
 def test_groups_are_the_tables_of_their_rows():
@@ -161,12 +161,13 @@ def test_many_energies_and_responsibilities():
     resp = mixjax.responsibilities_batch(fits.mixture, xs)
     np.testing.assert_allclose(resp.sum(-1), 1, atol=1e-5)
     for i in (0, 34):
-        np.testing.assert_allclose(energies[i], mixjax.energy(fits[i].mixture, xs[i]), rtol=1e-5)
+        alone = mixjax.energy(fits[i].mixture, xs[i])
+        np.testing.assert_allclose(energies[i], alone, rtol=1e-5, atol=1e-6)  # some are near 0
     ragged = [x[: 5 + i % 3] for i, x in enumerate(xs)]
     several = mixjax.energy_batch(fits.mixture, ragged)
     assert [len(e) for e in several] == [len(x) for x in ragged]
     for own, all_, x in zip(several, energies, ragged, strict=True):
-        np.testing.assert_allclose(own, all_[: len(x)], rtol=1e-5)
+        np.testing.assert_allclose(own, all_[: len(x)], rtol=1e-5, atol=1e-6)
 
 
 def test_one_of_many():
@@ -184,7 +185,7 @@ def test_one_of_many():
 def test_the_bar_counts_the_fits(capsys):
     xs = tables(np.random.default_rng(9), 3, 30, 2)
     mixjax.fit_batch(KEY, xs, 2, max_iter=2, n_init=2, progress=True)
-    assert "6 of 6" in capsys.readouterr().out
+    assert "6 of 6" in capsys.readouterr().err
 
 
 def test_the_number_of_devices_does_not_matter(tmp_path):

@@ -385,7 +385,7 @@ def test_bad_input_to_score_is_named():
 
 def test_the_bar_shows_epochs_and_loss(capsys):
     quick_train(MODEL, trained(AUTOENCODERS[0])[1], progress=True)
-    assert "epoch 2 of 2" in capsys.readouterr().out
+    assert "epoch 2 of 2" in capsys.readouterr().err
 
 
 def test_without_the_extra_the_import_says_which():

@@ -193,7 +193,7 @@ def test_a_bar_counts_fits(rng, capsys):
         KEY, x, families=[mixjax.SphericalGaussian], n_components=[1, 2], reg_covar=[1e-3],
         progress=True,
     )  # fmt: skip
-    assert "fit 10 of 10" in capsys.readouterr().out
+    assert "fit 10 of 10" in capsys.readouterr().err
 
 
 def test_bad_input_is_named(rng):

@@ -297,4 +297,4 @@ def test_bad_input_is_named(tmp_path):
 def test_the_bar_counts_passes(capsys):
     x = clusters(np.random.default_rng(11), 60, 2, 2, dtype="float32")
     mixjax.fit_stream(KEY, [x], 2, max_iter=2, tol=0.0, progress=True)
-    assert "block 1 of 1" in capsys.readouterr().out
+    assert "block 1 of 1" in capsys.readouterr().err

@@ -1,9 +1,14 @@
 """Tables and mixtures to test on, and plain NumPy to test against."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import mixjax
+
+# As one program a shape, where each line of it would be one.
+from_covariances = jax.jit(mixjax.Gaussian.from_covariances)
+from_covariance = jax.jit(mixjax.TiedGaussian.from_covariance)
 
 
 def clusters(rng, n, d, k, spread=4.0, dtype="float64"):
@@ -23,9 +28,9 @@ def random_components(family, rng, k, d, dtype="float64"):
     """Components of a family with parameters that are all different."""
     means = jnp.asarray(3 * rng.normal(size=(k, d)), dtype)
     if family is mixjax.Gaussian:
-        return family.from_covariances(means, jnp.asarray(covariances(rng, k, d), dtype))
+        return from_covariances(means, jnp.asarray(covariances(rng, k, d), dtype))
     if family is mixjax.TiedGaussian:
-        return family.from_covariance(means, jnp.asarray(covariances(rng, 1, d)[0], dtype))
+        return from_covariance(means, jnp.asarray(covariances(rng, 1, d)[0], dtype))
     shape = (k,) if family is mixjax.SphericalGaussian else (k, d)
     return family(means, jnp.asarray(rng.uniform(0.5, 2, size=shape), dtype))
 

@@ -16,24 +16,20 @@ def leaves_are_finite(tree):
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
 
 
-def test_vmap_is_the_loop(family, rng):
-    xs = jnp.asarray(np.stack([clusters(rng, 80, 2, 2) for _ in range(4)]), "float32")
-    keys = jax.random.split(jax.random.key(0), 4)
-
-    def fit(key, x):
-        return mixjax.fit(key, x, 2, family=family)
-
-    together = jax.vmap(fit)(keys, xs)
-    assert together.energy.shape == (4,)
-    for i in range(4):
-        alone = fit(keys[i], xs[i])
-        np.testing.assert_allclose(together.energy[i], alone.energy, atol=2e-3)
-        assert together.status[i] == alone.status
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def fit_all(family, keys, xs):
     return jax.vmap(lambda key, x: mixjax.fit(key, x, 2, family=family))(keys, xs)
+
+
+def test_vmap_is_the_loop(family, rng):
+    xs = jnp.asarray(np.stack([clusters(rng, 80, 2, 2) for _ in range(5)]), "float32")
+    keys = jax.random.split(jax.random.key(0), 5)
+    together = fit_all(family, keys, xs)
+    assert together.energy.shape == (5,)
+    for i in range(5):
+        alone = mixjax.fit(keys[i], xs[i], 2, family=family)
+        np.testing.assert_allclose(together.energy[i], alone.energy, atol=2e-3)
+        assert together.status[i] == alone.status
 
 
 def test_one_bad_lane_leaves_its_neighbours_alone(family, rng):
@@ -100,8 +96,8 @@ def test_awkward_tables_give_finite_parameters_and_energies(family, dtype, name)
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_as_many_components_as_rows(family, dtype, n):
-    x = np.random.default_rng(0).normal(size=(n, 2)).astype(dtype)
+def test_as_many_components_as_rows(family, n):
+    x = np.random.default_rng(0).normal(size=(n, 2)).astype("float32")
     fit = mixjax.fit(jax.random.key(0), x, n, family=family)
     assert leaves_are_finite((fit.mixture, fit.energy))
     assert np.isfinite(mixjax.energy(fit.mixture, x)).all()

@@ -13,12 +13,12 @@ def test_factors_and_inverses_agree_with_numpy(dtype, d):
     a = rng.normal(size=(3, d, d))
     a = (a @ np.swapaxes(a, 1, 2) + np.eye(d)).astype(dtype)
     tol = 100 * np.finfo(dtype).eps * np.linalg.cond(a).max()
-    factor = linalg.cholesky(jnp.asarray(a))
+    factor = jax.jit(linalg.cholesky)(a)
     np.testing.assert_allclose(factor, np.linalg.cholesky(a), rtol=tol, atol=tol)
-    inverse = linalg.inverse_lower(factor)
+    inverse = jax.jit(linalg.inverse_lower)(factor)
     expected = np.linalg.inv(np.linalg.cholesky(a))
     np.testing.assert_allclose(inverse, expected, rtol=tol, atol=tol)
-    np.testing.assert_allclose(linalg.whitener(jnp.asarray(a)), expected, rtol=tol, atol=tol)
+    np.testing.assert_allclose(jax.jit(linalg.whitener)(a), expected, rtol=tol, atol=tol)
 
 
 @pytest.mark.parametrize("d", [2, 6, 40])
@@ -26,11 +26,11 @@ def test_factors_and_inverses_agree_with_numpy(dtype, d):
 def test_finite_on_what_is_not_positive_definite(dtype, f, d):
     one, eye = np.ones((d, d)), np.eye(d)
     several = jnp.asarray(np.stack([one, 0 * one, -eye, one - 2 * eye, eye]), dtype)
-    factor = f(several)
+    factor = jax.jit(f)(several)
     assert np.isfinite(factor).all()
     assert (np.diagonal(factor, axis1=1, axis2=2) > 0).all()
     np.testing.assert_allclose(factor[4], eye, atol=1e-6)  # the sound one is left as it was
-    gradient = jax.grad(lambda m: f(m).sum())(several)
+    gradient = jax.jit(jax.grad(lambda m: f(m).sum()))(several)
     assert np.isfinite(gradient).all()
 
 
@@ -68,6 +68,7 @@ def test_gradients_agree_with_finite_differences(float64, name, d):
         a, direction = np.linalg.cholesky(a), np.tril(direction)
     weight = jnp.asarray(rng.normal(size=(d, d)))
 
+    @jax.jit
     def f(a):
         return jnp.sum(weight * getattr(linalg, name)(a))
 

@@ -67,8 +67,8 @@ def run(command, folder, **more):
 def test_the_examples_in_python(tmp_path):
     program = "\n".join([GIVEN, *blocks("python"), PROVED])
     (tmp_path / "readme.py").write_text(program)
-    # Eight devices, as the last example wants; and no more optimising than tests need.
-    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    # Eight devices, as the last example wants.
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     run([sys.executable, "readme.py"], tmp_path, XLA_FLAGS=flags)
 
 

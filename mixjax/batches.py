@@ -67,14 +67,18 @@ class Block(NamedTuple):
     n: int
 
 
-def blocks_of(batches: Batches, length: int, width: int, dtype: Any) -> Iterator[Block]:
-    """The rows of all batches, cut anew into blocks of one length."""
+def blocks_of(
+    batches: Batches, length: int, width: int, dtype: Any, origin: np.ndarray | None = None
+) -> Iterator[Block]:
+    """The rows of all batches, less the origin (D,), cut anew into blocks of one length."""
     rows, n = np.empty((length, width), dtype), 0
     for batch in batches():
         taken = 0
         while taken < len(batch):
             some = min(length - n, len(batch) - taken)
-            rows[n : n + some] = batch[taken : taken + some]
+            own = batch[taken : taken + some]
+            # Far from zero, a difference in double precision keeps the digits that count.
+            rows[n : n + some] = own if origin is None else own - origin.astype(np.float64)
             n, taken = n + some, taken + some
             if n == length:
                 yield Block(rows, n)

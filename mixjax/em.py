@@ -65,17 +65,12 @@ class EM:
         return Mixture(log_shares(state.stats), components)
 
 
-def e_step(mixture: Mixture, rows: Rows, frame: Family | None = None) -> tuple[Array, Any]:
-    """Weighted sums over rows: of the energies, and of the statistics.
-
-    These are relative to the components of the mixture, unless others are given.
-    """
+def e_step(mixture: Mixture, rows: Rows) -> tuple[Array, Any]:
+    """Weighted sums over rows: of the energies, and of the statistics."""
 
     def block(x: Array, weights: Array, index: Array) -> tuple[Array, Any]:
         log_prob, statistics = mixture.components.evaluate(x.T)
         energy, resp = _responsibilities(mixture, log_prob, weights)
-        if frame is not None:
-            return energy, frame.statistics(x.T, resp.T)
         return energy, statistics(resp.T)
 
     return rows.sum(block)

@@ -17,7 +17,7 @@ from .outcome import Fit, best
 from .rows import Axes, Rows, Table
 from .scaling import Scale, standardized
 from .sharded import automatic, gathered, on_shards, row_mesh
-from .solver import Solution, Solver, solve
+from .solver import Solution, Solver, is_solver, ridge_of, ridges_of, solve
 from .start import Start, assignment_of, kmeans
 from .subsample import seed_of
 
@@ -194,11 +194,12 @@ def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: 
     """Raise unless there is a start, a solver and a rule to stop by."""
     if not callable(start):
         raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
-    if not (hasattr(solver, "init") and hasattr(solver, "step")) or isinstance(solver, type):
+    if not is_solver(solver):
         raise TypeError(
             f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"
         )
-    checks.reg_covar(getattr(solver, "reg_covar", None), n_features)
+    for reg_covar in ridges_of(solver):
+        checks.reg_covar(reg_covar, n_features)
     checks.stopping(tol, max_iter)
 
 
@@ -231,7 +232,7 @@ def first_mixture(
     start: Start,
 ) -> Mixture:
     """What a start makes of a table: a mixture of the scaled columns."""
-    reg = ridge(getattr(solver, "reg_covar", None), scale)
+    reg = ridge(ridge_of(solver), scale)
     assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
     return first_m_step(family, rows, assignment, k, reg)
 

@@ -46,6 +46,9 @@ class Solver(Protocol):
     ``init(mixture, rows, scale)`` gives a state with the attributes ``mixture`` and
     ``energy``, the mean energy of that mixture; ``step(state, rows, scale)`` gives the
     next one. ``rows`` is the standardised table in blocks, ``scale`` how it was scaled.
+    A solver may have ``reg_covar``, the ridge of the first M-step and of its own; one
+    without it has that of the first solver among its attributes (or in a list or tuple
+    there), such as ``em`` below. None, the default, is 1e-6 of each feature's variance.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -65,6 +68,28 @@ class Solver(Protocol):
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> Any: ...
 
     def step(self, state: Any, rows: Rows, scale: Scale) -> Any: ...
+
+
+def ridges_of(solver: Any) -> list[Any]:
+    """The ``reg_covar`` of a solver, or those of the solvers that it wraps, first to last."""
+    if hasattr(solver, "reg_covar"):
+        return [solver.reg_covar]
+    found = []
+    for value in getattr(solver, "__dict__", {}).values():
+        for inner in value if isinstance(value, list | tuple) else (value,):
+            if is_solver(inner):
+                found += ridges_of(inner)
+    return found
+
+
+def ridge_of(solver: Any) -> Any:
+    """The ``reg_covar`` of the first M-step; None where a solver names none."""
+    return next(iter(ridges_of(solver)), None)
+
+
+def is_solver(value: Any) -> bool:
+    """Whether it has the methods of one (the class itself is not one)."""
+    return hasattr(value, "init") and hasattr(value, "step") and not isinstance(value, type)
 
 
 RUNNING = -1  # the status of a fit that has not ended
@@ -103,7 +128,8 @@ class Progress:
         empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
-        return Solution(state.mixture, state.energy, self.n_iter, status)
+        # Where the first E-step is a part of the loop, its own is not an iteration.
+        return Solution(state.mixture, state.energy, jnp.maximum(self.n_iter, 0), status)
 
 
 def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progress:

@@ -158,6 +158,11 @@ def random_responsibilities(
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 
+def is_known(start: Start) -> bool:
+    """Whether a start is one of these, which look at rows relative to each other alone."""
+    return start in (kmeans_plus_plus, kmeans, random_responsibilities)
+
+
 def assignment_of(
     start: Start,
     key: Array,

@@ -9,11 +9,12 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from . import checks
-from .em import e_step
+from .em import e_step, m_step_of
 from .families.family import Family
-from .mixture import Mixture, log_shares, require
+from .mixture import Mixture, require, rescaled, ridge, unscaled
 from .pytree import pytree
 from .rows import Table
+from .scaling import Scale, scale_of
 
 
 @pytree
@@ -22,8 +23,11 @@ class Stepwise:
 
     Attributes:
       mixture: the mixture now, in the units of x.
-      unregularised: its components without the ridge; they stand for the sums so far.
-      reg_covar: (D,) variance added to the diagonals.
+      scaled: the same, of the scaled columns ``(x - shift) / scale``; with the ridge taken
+        off, it stands for the sums so far.
+      ridge: (D,) variance added to the diagonals, of the scaled columns.
+      shift: (D,) centre of the columns under the mixture that it began with.
+      scale: (D,) their standard deviations under that mixture.
 
     Example:
       >>> import jax, mixjax
@@ -37,8 +41,10 @@ class Stepwise:
     """
 
     mixture: Mixture
-    unregularised: Any
-    reg_covar: Array
+    scaled: Mixture
+    ridge: Array
+    shift: Array
+    scale: Array
 
     @classmethod
     def of(cls, mixture: Mixture, *, reg_covar: ArrayLike | None = None) -> Self:
@@ -47,7 +53,8 @@ class Stepwise:
         Args:
           mixture: of a Gaussian family, in the units of x.
           reg_covar: None adds 1e-6 of the variance of each feature under the mixture to
-            the diagonals; a number or (D,) is added as it is.
+            the diagonals; a number or (D,) is added as it is, but never less than what
+            rounding makes of that variance: a sensor that is stuck leaves no variance at all.
 
         Returns:
           The state that `update` takes.
@@ -58,17 +65,36 @@ class Stepwise:
         """
         require(mixture)
         components = mixture.components
-        if type(components).own_statistics is Family.own_statistics:
+        family = type(components)
+        if family.own_statistics is Family.own_statistics:
             raise TypeError(
                 f"stepwise EM needs a family whose M-step is made of sums, and that defines "
-                f"own_statistics, such as mixjax.Gaussian; not {type(components).__name__}"
+                f"own_statistics, such as mixjax.Gaussian; not {family.__name__}"
             )
         checks.reg_covar(reg_covar, mixture.n_features)
-        if reg_covar is None:
-            reg_covar = 1e-6 * _variance(mixture)
-        dtype = mixture.log_weights.dtype
-        reg = jnp.broadcast_to(jnp.asarray(reg_covar, dtype), (mixture.n_features,))
-        return cls(mixture, components, reg)
+        center, spread = _center_and_spread(mixture)
+        scale = scale_of(center, spread, jnp.zeros(spread.shape, bool), family.scaling)
+        least = float(jnp.finfo(spread.dtype).eps) ** 2
+        reg = jnp.broadcast_to(jnp.maximum(ridge(reg_covar, scale), least), spread.shape)
+        scaled = unscaled(mixture, scale, family.scaling)
+        return cls(mixture, scaled, reg, scale.shift, scale.scale)
+
+    @property
+    def reg_covar(self) -> Array:
+        """(D,) variance added to the diagonals, in squared units of x."""
+        return self.ridge * self.scale * self.scale
+
+    @property
+    def unregularised(self) -> Any:
+        """The components without the ridge, in the units of x."""
+        components = self.scaled.components
+        sums = components.own_statistics(jnp.ones_like(self.scaled.log_weights), self.ridge)
+        bare = Mixture(self.scaled.log_weights, components.from_statistics(sums, 0 * self.ridge))
+        return self._in_units(bare).components
+
+    def _in_units(self, scaled: Mixture) -> Mixture:
+        scale = Scale(self.shift, self.scale, jnp.ones_like(self.scale))
+        return rescaled(scaled, scale, type(scaled.components).scaling)
 
 
 def update(
@@ -83,12 +109,13 @@ def update(
 
     Args:
       state: from `Stepwise.of`, or from the update before.
-      x: (n, D) a batch of rows, float32 or float64; one row will do.
+      x: (n, D) a batch of rows, float32 or float64, whatever the state is; one row will do.
       step_size: $\gamma$, from 0 (nothing changes) to 1 (only this batch counts).
       weights: (n,) weight of each row; a batch in which none counts changes nothing.
 
     Returns:
-      The next state. Rows that are not finite are left out, as if they had weight 0.
+      The next state, of the dtype of the state. Rows that are not finite, or so far away
+      that their squares are not, are left out, as if they had weight 0.
 
     Raises:
       TypeError: a state that is none; x is not floating.
@@ -114,29 +141,40 @@ def update(
         raise ValueError(f"step_size must be a single number, got shape {jnp.shape(step_size)}")
     if checks.is_concrete(step_size) and not 0 <= float(np.asarray(step_size)) <= 1:
         raise ValueError(f"step_size must be between 0 and 1, got {step_size}")
-    return _updated(state, x, row_weights, jnp.asarray(step_size, x.dtype))
+    return _updated(state, x, row_weights, jnp.asarray(step_size, state.shift.dtype))
 
 
 @jax.jit
 def _updated(state: Stepwise, x: Array, weights: Array | None, step_size: Array) -> Stepwise:
-    old = state.unregularised
-    rows = Table.of(x, weights, old.shape[0]).standardized(
-        jnp.zeros_like(state.reg_covar), jnp.ones_like(state.reg_covar)
-    )
-    # The responsibilities are those of the mixture, the sums relative to the frame `old`.
-    _, stats = e_step(state.mixture, rows, frame=old)
+    dtype = state.shift.dtype
+    # The difference first, in the precision of x, which may be that of the state or another.
+    common = np.promote_types(x.dtype, dtype)
+    shift, scale = state.shift.astype(common), state.scale.astype(common)
+    z = ((x.astype(common) - shift[None]) / scale[None]).astype(dtype)
+    near = jnp.all(jnp.abs(z) < float(jnp.finfo(dtype).max) ** 0.25, axis=1)
+    own = jnp.ones_like(z[:, 0]) if weights is None else weights.astype(dtype)
+    table = Table.of(jnp.where(near[:, None], z, 0), jnp.where(near, own, 0), state.ridge.shape[0])
+    rows = table.standardized(jnp.zeros_like(state.shift), jnp.ones_like(state.scale))
+
+    old = state.scaled.components
+    _, stats = e_step(state.scaled, rows)
     empty = rows.total <= 0
-    share = jnp.where(empty, 0, step_size / jnp.where(empty, 1, rows.total))
-    kept = old.own_statistics(state.mixture.weights * jnp.where(empty, 1, 1 - step_size))
+    share = step_size / jnp.where(empty, 1, rows.total)
+    kept = old.own_statistics(state.scaled.weights * (1 - step_size), state.ridge)
     blended = jax.tree.map(lambda a, b: a + share * b, kept, stats)
-    components = old.from_statistics(blended, state.reg_covar)
-    bare = old.from_statistics(blended, jnp.zeros_like(state.reg_covar))
-    return Stepwise(Mixture(log_shares(blended.count), components), bare, state.reg_covar)
+    new = m_step_of(old, blended, state.ridge)
+    moved = Stepwise(state._in_units(new), new, state.ridge, state.shift, state.scale)
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(moved)]
+    changes = jnp.all(jnp.stack(finite)) & ~empty & (step_size > 0)
+    return jax.tree.map(lambda a, b: jnp.where(changes, a, b), moved, state)
 
 
-def _variance(mixture: Mixture) -> Array:
-    """(D,) the variance of each feature under the whole mixture."""
+def _center_and_spread(mixture: Mixture) -> tuple[Array, Array]:
+    """(D,) the mean and the standard deviation of each feature under the whole mixture."""
     means, weights = mixture.components.means, mixture.weights[:, None]
-    centre = jnp.sum(weights * means, axis=0)
-    within = mixture.components.variances + (means - centre[None]) ** 2
-    return jnp.sum(weights * within, axis=0)
+    center = jnp.sum(weights * means, axis=0)
+    away, deviations = jnp.abs(means - center[None]), mixture.components.standard_deviations
+    unit = jnp.max(jnp.maximum(away, deviations), axis=0)
+    unit = jnp.where(unit > 0, unit, 1)
+    squares = (away / unit[None]) ** 2 + (deviations / unit[None]) ** 2
+    return center, unit * jnp.sqrt(jnp.sum(weights * squares, axis=0))

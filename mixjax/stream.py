@@ -1,5 +1,6 @@
 """EM on data larger than memory: every iteration is one exact pass over a stream."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from .em import EM, EMState, e_step, m_step_of
 from .families.family import Family
 from .families.gaussian import Gaussian
 from .files import digest_of
+from .fingerprint import Fingerprint
 from .fit import check_options, first_mixture, in_units
 from .mixture import Mixture, ridge, unscaled
 from .outcome import Fit
@@ -28,34 +30,13 @@ from .pytree import pytree
 from .rows import Table
 from .scaling import Scale
 from .solver import RUNNING, Progress, accepted
-from .start import Start, kmeans
+from .start import Start, is_known, kmeans
+from .sums import Sums
 from .survey import Survey, merged, surveyed
 
 # Rows that the start looks at, and numbers in a block on the device.
 SAMPLE = 2**16
 BLOCK = 2**21
-
-
-@pytree
-class Sums:
-    """Sums over the blocks of a pass so far, each with the digits that it has lost.
-
-    Attributes:
-      total: the sums of the energies, of the statistics and of the rows.
-      lost: what is to be subtracted from them.
-      n_blocks: () blocks seen.
-    """
-
-    total: tuple[Array, Any, Array]
-    lost: tuple[Array, Any, Array]
-    n_blocks: Array
-
-    def plus(self, more: tuple[Array, Any, Array]) -> "Sums":
-        """With one block more; compensated, as thousands of blocks may come."""
-        exact = jax.tree.map(jnp.subtract, more, self.lost)
-        total = jax.tree.map(jnp.add, self.total, exact)
-        lost = jax.tree.map(lambda new, old, x: (new - old) - x, total, self.total, exact)
-        return Sums(total, lost, self.n_blocks + 1)
 
 
 @pytree
@@ -137,8 +118,9 @@ def fit_stream(
       TypeError: a generator that can be gone through only once; batches that are not
         floating; a solver other than `EM`.
       ValueError: an empty stream, batches of different widths, NaN or infinity (batch and
-        row are named), fewer rows than components, rows that changed between passes, a
-        checkpoint of another fit, shape or version.
+        row are named), fewer rows than components, rows that changed between passes (with
+        a checkpoint also their order), a checkpoint of another fit, of other rows, of another
+        shape or version.
       RuntimeError: another process of the mesh failed.
 
     Example:
@@ -174,22 +156,27 @@ def fit_stream(
         family = type(given.components)
         _check_start(given, survey, n_components)
 
-    scale = survey.scale(family.scaling)
+    scale, origin = survey.scale(family.scaling), survey.origin(family.scaling)
     if given is None:
-        sample = jnp.asarray(survey.sample)
-        mixture = _first(key, sample, scale, solver, n_components, family, rule)
+        sample = jnp.asarray(survey.sample, survey.dtype)
+        near = sample
+        if origin is not None:
+            near = jnp.asarray(survey.sample - origin.astype(np.float64), survey.dtype)
+            sample = near if is_known(rule) else sample
+        mixture = _first(key, sample, near, scale, solver, n_components, family, rule)
     else:
-        mixture = unscaled(given, scale, family.scaling)
+        begin = given if origin is None else _moved(given, -origin)
+        mixture = unscaled(begin, scale, family.scaling)
     reg = ridge(solver.reg_covar, scale)
     tolerance = jnp.asarray(tol, survey.dtype)
     length = min(max(1, BLOCK // survey.n_features), max(own.n_rows, 1))
     state = _begun(mixture, scale, length, len(team.devices))
     file = None
     if checkpoint is not None:
-        what = f"{survey.n_rows} {n_components} {family.__name__} {_name_of(rule)}"
+        what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
         fit = digest_of(what, (key, survey.low, survey.high, solver, given))
-        dealt = f"{own.n_rows} {length} {len(team.devices)}"
-        rows = digest_of(dealt, (own.low, own.high, own.mean, own.variance))
+        dealt = f"{own.n_rows} {own.checksum} {length} {len(team.devices)}"
+        rows = digest_of(dealt, (own.low, own.high))
         file = Checkpoint(Path(checkpoint), fit, rows, checkpoint_seconds, team)
         saved = file.resumed(state.saved())
         state = Streamed(saved.common[0], saved.common[1], saved.own)
@@ -205,13 +192,24 @@ def fit_stream(
                     file.write(state.saved())
 
             with team.together():
-                state = _one_pass(state, source, own, length, scale, team, seen)
+                state = _one_pass(
+                    state, source, own, origin, length, scale, team, seen, file is not None
+                )
             total = team.sum(_total(state.sums))
             after, candidate = _concluded(state.progress, state.candidate, total, reg, tolerance)
             state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
             if file is not None:
                 file.write(state.saved())
-    return in_units(state.progress.solution(), scale, family)
+    result = in_units(state.progress.solution(), scale, family)
+    if origin is None:
+        return result
+    return dataclasses.replace(result, mixture=_moved(result.mixture, origin))
+
+
+@jax.jit
+def _moved(mixture: Mixture, shift: Array) -> Mixture:
+    """The mixture of rows that are moved by the shift (D,)."""
+    return Mixture(mixture.log_weights, mixture.components.affine(jnp.ones_like(shift), shift))
 
 
 def _check_start(mixture: Mixture, survey: Survey, n_components: int) -> None:
@@ -233,19 +231,21 @@ def _goes_on(progress: Progress, max_iter: Any) -> bool:
     return int(progress.status) == RUNNING and int(progress.n_iter) < max_iter
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+@functools.partial(jax.jit, static_argnums=(5, 6, 7))
 def _first(
     key: Array,
     sample: Array,
+    near: Array,
     scale: Scale,
     solver: EM,
     k: int,
     family: type[Family],
     start: Start,
 ) -> Mixture:
-    rows = Table.of(sample, None, k).standardized(scale.shift, scale.scale)
+    """What a start makes of the sample, and of the same rows less their origin."""
+    rows = Table.of(near, None, k).standardized(scale.shift, scale.scale)
     if family.order_statistics:
-        rows = rows.sorted(sample)
+        rows = rows.sorted(near)
     return first_mixture(key, sample, None, rows, scale, solver, k, family, start)
 
 
@@ -276,10 +276,12 @@ def _one_pass(
     state: Streamed,
     source: Batches,
     own: Survey,
+    origin: np.ndarray | None,
     length: int,
     scale: Scale,
     team: Team,
     seen: Callable[[Streamed, int], None],
+    in_order: bool,
 ) -> Streamed:
     """The state with the sums of all blocks, those that are in it already left out."""
     n_seen = sum(int(sums.n_blocks) for sums in state.sums)
@@ -288,7 +290,10 @@ def _one_pass(
     known = [jax.device_put((state.candidate, scale), device) for device in team.devices]
 
     # The thread that reads touches no JAX: its settings would not be those of the caller.
-    blocks_to_come = blocks_of(source, length, len(scale.shift), scale.shift.dtype)
+    found = Fingerprint()
+    blocks_to_come = blocks_of(
+        lambda: found.over(source), length, len(scale.shift), scale.shift.dtype, origin
+    )
     with read_ahead(blocks_to_come) as blocks:
         for i, block in enumerate(blocks):
             n_rows += block.n
@@ -304,6 +309,16 @@ def _one_pass(
         raise ValueError(
             f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: give "
             "a source that can be gone through again and again with the same rows"
+        )
+    if found.digest != own.digest:
+        raise ValueError(
+            f"the first pass over batches gave other rows than a later one (as many, {n_rows}): "
+            "give a source that can be gone through again and again with the same rows"
+        )
+    if in_order and found.checksum != own.checksum:
+        raise ValueError(
+            "batches gave the rows in another order than in the first pass: with a checkpoint, "
+            "which may be written in the middle of a pass, they must not be shuffled"
         )
     return state
 

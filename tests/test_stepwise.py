@@ -24,8 +24,9 @@ def assert_close(a, b, atol):
 def test_components_explain_their_own_statistics(family, float64):
     components = random_mixture(family, np.random.default_rng(0), 3, 4).components
     count = jnp.asarray([0.5, 2.0, 10.0])
-    again = components.from_statistics(components.own_statistics(count), jnp.zeros(4))
-    assert_close(again, components, 1e-10)
+    for reg, given in ((jnp.zeros(4), None), (jnp.asarray([0.01, 0.1, 0.02, 0.0]),) * 2):
+        again = components.from_statistics(components.own_statistics(count, given), reg)
+        assert_close(again, components, 1e-10)
 
 
 @gaussians
@@ -101,6 +102,68 @@ def test_rows_without_weight_are_as_if_absent(float64):
     nothing = mixjax.update(state, x, 0.2, weights=np.zeros(50))
     assert_close(nothing.mixture.log_weights, state.mixture.log_weights, 1e-9)
     assert_close(nothing.unregularised, state.unregularised, 1e-9)
+
+
+def run(state, batches, step_size):
+    step = jax.jit(
+        lambda s: jax.lax.scan(lambda s, x: (mixjax.update(s, x, step_size), None), s, batches)[0]
+    )
+    return step(state)
+
+
+def all_finite(tree):
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
+
+
+@gaussians
+def test_a_sensor_that_is_stuck_keeps_the_width_of_the_ridge(family):
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(200, 2)).astype("float32")
+    start = mixjax.fit(jax.random.key(0), x, 1, family=family, max_iter=2).mixture
+    stuck = rng.normal(size=(3000, 20, 2)).astype("float32")
+    stuck[:, :, 1] = 0.25
+    if family is mixjax.SphericalGaussian:
+        stuck[:] = 0.25
+    for reg in (None, 0.0, 1e-3):
+        state = mixjax.Stepwise.of(start, reg_covar=reg)
+        state = run(state, jnp.asarray(stuck), 0.3)
+        assert all_finite(state)
+        assert all_finite(state.unregularised)
+        assert all_finite(mixjax.energy(state.mixture, stuck[0]))
+        np.testing.assert_allclose(state.mixture.components.means[0, 1], 0.25, atol=1e-4)
+        if reg == 1e-3:
+            np.testing.assert_allclose(state.mixture.components.variances[0, 1], reg, rtol=1e-3)
+        # It comes back to life.
+        state = run(state, jnp.asarray(rng.normal(size=(300, 20, 2)), "float32"), 0.05)
+        np.testing.assert_allclose(state.mixture.components.variances, 1, atol=0.5)
+
+
+@gaussians
+def test_single_rows_whole_steps_and_far_rows_leave_numbers(family):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(1000, 1, 2)).astype("float32")
+    begin = random_mixture(family, rng, 2, 2, "float32")
+    for batches in (x, np.full_like(x, 3.0)):
+        assert all_finite(run(mixjax.Stepwise.of(begin), jnp.asarray(batches), 1.0))
+    state = mixjax.Stepwise.of(begin)
+    far = np.concatenate([x[:20, 0], [[1e30, 0], [-1e38, 1], [np.inf, 0]]]).astype("float32")
+    assert_close(mixjax.update(state, far, 0.3), mixjax.update(state, x[:20, 0], 0.3), 1e-5)
+
+
+def test_rows_of_another_dtype_leave_the_state_as_it_was(float64):
+    x = clusters(np.random.default_rng(10), 200, 2, 1)
+    single = mixjax.fit(jax.random.key(0), x.astype("float32"), 1).mixture
+    state = mixjax.Stepwise.of(single)
+    batches = x.reshape(10, 20, 2)
+    after, _ = jax.lax.scan(lambda s, b: (mixjax.update(s, b, 0.3), None), state, batches)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(after)} == {"float32"}
+    same, _ = jax.lax.scan(
+        lambda s, b: (mixjax.update(s, b, 0.3), None), state, batches.astype("float32")
+    )
+    assert_close(after, same, 1e-4)
+    double = mixjax.Stepwise.of(jax.tree.map(lambda leaf: leaf.astype("float64"), single))
+    after = mixjax.update(double, x.astype("float32"), 0.3)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(after)} == {"float64"}
 
 
 def test_bad_input_is_named():

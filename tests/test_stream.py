@@ -1,5 +1,6 @@
 """Data larger than memory: passes over batches give what a fit in memory gives."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from problems import clusters
 import mixjax
 from mixjax import stream, survey
 from mixjax.batches import batches_of, blocks_of, read_ahead
+from mixjax.fingerprint import Fingerprint
 from mixjax.rows import Table
 from mixjax.scaling import column_scale
 
@@ -252,7 +254,11 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, small_blocks):
     longer = mixjax.fit_stream(KEY, [x], 2, max_iter=4, tol=0.0, checkpoint=path)
     assert bits(longer) == bits(mixjax.fit_stream(KEY, [x], 2, max_iter=4, tol=0.0))
     before = path.read_bytes()
-    for source, k in (([x], 3), ([x + 1], 2), ([x[:90]], 2)):
+    other = x.copy()
+    other[1:-1] = x[1:-1].mean(0)  # as many rows of the same extremes
+    other[np.r_[x.argmin(0), x.argmax(0)]] = x[np.r_[x.argmin(0), x.argmax(0)]]
+    mixed = np.column_stack([x[:, 0], x[::-1, 1]])  # and of the same columns
+    for source, k in (([x], 3), ([x + 1], 2), ([x[:90]], 2), ([other], 2), ([mixed], 2)):
         with pytest.raises(ValueError, match="checkpoint of another fit"):
             mixjax.fit_stream(KEY, source, k, checkpoint=path)
     assert path.read_bytes() == before
@@ -273,8 +279,14 @@ def test_bad_input_is_named(tmp_path):
     refused(TypeError, "only once", (rows for rows in [x]))
     once = iter([x])
     refused(ValueError, "60 rows, a later one 0.*again and again", lambda: once)
+    passes = iter([x, x, x + 1])
+    refused(ValueError, "other rows than a later one", lambda: [next(passes)], tol=0.0)
     refused(ValueError, "the stream is empty", [])
     refused(ValueError, "the stream is empty", [x[:0]])
+    masked = np.ma.masked_greater(x, np.median(x))
+    for source in (masked, [masked], [[masked]], lambda: [{"a": masked[:, 0]}]):
+        refused(ValueError, "masked cells", source)
+    refused(ValueError, r"holds 1e\+40, which no float32 can be", [np.full((60, 2), 1e40)])
     refused(ValueError, "batch 1 has 1 columns, those before it 2", [x, x[:, :1]])
     bad = x.copy()
     bad[7, 1] = np.nan
@@ -298,3 +310,78 @@ def test_the_bar_counts_passes(capsys):
     x = clusters(np.random.default_rng(11), 60, 2, 2, dtype="float32")
     mixjax.fit_stream(KEY, [x], 2, max_iter=2, tol=0.0, progress=True)
     assert "block 1 of 1" in capsys.readouterr().err
+
+
+def test_shuffled_batches_are_the_same_rows_but_for_a_checkpoint(tmp_path):
+    x = clusters(np.random.default_rng(12), 100, 2, 2, dtype="float32")
+    rng = np.random.default_rng(0)
+
+    def shuffled():
+        yield from np.array_split(rng.permutation(x), 3)
+
+    options = {"max_iter": 3, "tol": 0.0, "start": mixjax.fit(KEY, x, 2, max_iter=1).mixture}
+    fit = mixjax.fit_stream(KEY, shuffled, 2, **options)
+    assert_close(fit, mixjax.fit_stream(KEY, [x], 2, **options), 1e-4)
+    with pytest.raises(ValueError, match="another order"):
+        mixjax.fit_stream(KEY, shuffled, 2, checkpoint=tmp_path / "fit.ckpt", **options)
+
+
+def test_a_fingerprint_is_of_the_rows_alone():
+    rng = np.random.default_rng(13)
+    for x in (rng.normal(size=(90, 3)).astype("float32"), rng.integers(0, 3, (90, 2)) + 0.0):
+
+        def found(*parts):
+            fingerprint = Fingerprint()
+            for part in parts:
+                fingerprint.add(part)
+            return fingerprint.digest, fingerprint.checksum
+
+        whole = found(x)
+        assert found(*np.split(x, [1, 1, 40])) == whole
+        assert found(np.asfortranarray(x)) == whole
+        assert found(x[::-1])[0] == whole[0]
+        assert found(x[::-1])[1] != whole[1]
+        other = x.copy()
+        other[7, 1] += 1
+        assert found(other)[0] != whole[0]
+        assert found(np.column_stack([x[:, :1], x[::-1, 1:]]))[0] != whole[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4], ids=lambda family: family.__name__)
+def test_an_offset_of_double_precision_does_not_matter(family, tmp_path):
+    z = clusters(np.random.default_rng(14), 200, 2, 2).round(6)
+    options = {"family": family, "max_iter": 5, "tol": 0.0}
+    near = mixjax.fit_stream(KEY, [z], 2, **options)
+    far = z + 1.7e9
+    np.save(tmp_path / "far.npy", far)
+    columns = {"a": far[:, 0], "b": far[:, 1]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "far.parquet")
+    sources = [far] if family is not mixjax.Gaussian else [
+        far, tmp_path / "far.npy", tmp_path / "far.parquet", [columns], [far],
+        lambda: np.array_split(far, 7),
+    ]  # fmt: skip
+    for source in sources:
+        fit = mixjax.fit_stream(KEY, source, 2, **options)
+        assert abs(float(fit.energy - near.energy)) < 1e-4
+        np.testing.assert_allclose(fit.mixture.weights, near.mixture.weights, atol=1e-4)
+        np.testing.assert_allclose(fit.mixture.components.means, 1.7e9, atol=200)
+        widths = jax.tree.leaves(fit.mixture.components)[1]
+        np.testing.assert_allclose(widths, jax.tree.leaves(near.mixture.components)[1], rtol=1e-3)
+    components = near.mixture.components.affine(jnp.ones(2), jnp.full(2, 1e4))
+    begin = dataclasses.replace(near.mixture, components=components)
+    begun, again = (
+        mixjax.fit_stream(KEY, [x], 2, start=start, max_iter=5, tol=0.0)
+        for x, start in ((z, near.mixture), (z + 1e4, begin))
+    )
+    assert abs(float(again.energy - begun.energy)) < 1e-3
+
+
+def test_a_first_pass_that_is_not_finite_is_no_iteration():
+    x = clusters(np.random.default_rng(17), 100, 2, 2, dtype="float32")
+    means = jnp.asarray([[1e30, 0], [-1e30, 0]])
+    far = mixjax.Mixture(
+        jnp.log(jnp.asarray([0.5, 0.5])), mixjax.DiagonalGaussian(means, 1e-3 * jnp.ones((2, 2)))
+    )
+    streamed, fit = mixjax.fit_stream(KEY, [x], 2, start=far), mixjax.fit_from(far, x)
+    assert int(streamed.status) == int(fit.status) == mixjax.Status.NONFINITE
+    assert int(streamed.n_iter) == int(fit.n_iter) == 0

@@ -140,10 +140,11 @@ class DiagonalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales * mean, scales)
 
-    def own_statistics(self, count: Array) -> Moments:
+    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In units of each component: means of zero and variances of one."""
         nothing = jnp.zeros_like(self.means)
-        return Moments(count, nothing, nothing + count[:, None])
+        share = 0 if reg_covar is None else reg_covar[None] / self.variances
+        return Moments(count, nothing, count[:, None] * (1 - share + nothing))
 
     def extent(self) -> tuple[Array, Array]:
         """Means and scales."""

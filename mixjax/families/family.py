@@ -157,11 +157,12 @@ class Family(abc.ABC):
             f"{type(self).__name__} sets scaling = {self.scaling}, so it needs affine()"
         )
 
-    def own_statistics(self, count: Array) -> Any:
+    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Any:
         """The statistics of ``count`` (K,) rows that these components explain best of all.
 
-        ``from_statistics(own_statistics(count), 0)`` gives these components again. It is
-        what stepwise EM remembers; families without it cannot be fitted so.
+        ``from_statistics(own_statistics(count, reg_covar), reg_covar)`` gives these
+        components again; None stands for a ridge of 0. It is what stepwise EM remembers;
+        families without it cannot be fitted so.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define own_statistics")
 

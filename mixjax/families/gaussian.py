@@ -218,11 +218,13 @@ class Gaussian(Family):
         step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
         return type(self)(self.means + step, factors)
 
-    def own_statistics(self, count: Array) -> Moments:
+    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and of F cov the diagonal of F^-T."""
         nothing = jnp.zeros_like(self.means)
-        unit = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]
-        return Moments(count, nothing, count[:, None, None] * unit)
+        second = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]
+        if reg_covar is not None:
+            second = second - self.factors * reg_covar[None, None]
+        return Moments(count, nothing, count[:, None, None] * second)
 
     def extent(self) -> tuple[Array, Array]:
         """The means, and the inverses of the largest entries of the factors' columns."""

@@ -145,9 +145,10 @@ class SphericalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales[:, None] * mean, scales)
 
-    def own_statistics(self, count: Array) -> Moments:
+    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In units of each component: means of zero and squared distances of D."""
-        return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count)
+        share = 0 if reg_covar is None else jnp.mean(reg_covar) / self.scales**2
+        return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count * (1 - share))
 
     def extent(self) -> tuple[Array, Array]:
         """Means and scales."""

@@ -168,10 +168,12 @@ class TiedGaussian(Family):
         step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
         return type(self)(self.means + step, factor)
 
-    def own_statistics(self, count: Array) -> Moments:
+    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and the identity for a scatter."""
-        eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
-        return Moments(count, jnp.zeros_like(self.means), jnp.sum(count) * eye)
+        scatter = jnp.eye(self.shape[1], dtype=self.means.dtype)
+        if reg_covar is not None:
+            scatter = scatter - linalg.matmul(self.factor * reg_covar[None], self.factor.T)
+        return Moments(count, jnp.zeros_like(self.means), jnp.sum(count) * scatter)
 
     def take(self, index: Any) -> Self:
         """Some of the components, with the covariance of all of them."""

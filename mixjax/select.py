@@ -297,8 +297,10 @@ def _by_rows(
     """Mean energies of the rows held out, and standard errors beside the lowest."""
     out = np.any(folds, axis=0)
     own = np.argmax(folds, axis=0)[out]
-    energy = np.stack([np.stack([t.energy for t in fold])[:, out] for fold in tried])
-    energy = energy[own, :, np.arange(out.sum())].T.astype(np.float64)  # (C, held out)
+    energy = np.empty((len(tried[0]), len(own)))  # (C, held out)
+    for i, fold in enumerate(tried):
+        mine = np.flatnonzero(out)[own == i]
+        energy[:, own == i] = [np.asarray(t.energy)[mine] for t in fold]
     bad = np.any([[bool(t.fit.failed) for t in fold] for fold in tried], axis=0)
     share = w[out] / w[out].sum()
     # Not @: a row of weight 0 may be infinitely far.

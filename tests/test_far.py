@@ -146,3 +146,19 @@ def test_a_fit_from_a_mixture_far_away_says_so():
     assert fit.n_iter == 0
     for leaf in jax.tree.leaves(fit.mixture):
         assert np.isfinite(leaf).all()
+
+
+@pytest.mark.parametrize("width", [1e-38, 1e-30, 1e-5, 1e30, 1e43])
+def test_a_tied_factor_of_any_size_is_the_same_compiled_or_not(width):
+    """Also where the factor is no normal float, whose logarithm may be that of zero."""
+    factor = np.eye(2, dtype="float32") * np.float32(1 / width)
+    mixture = mixjax.Mixture(
+        jnp.log(jnp.array([0.25, 0.75])), mixjax.TiedGaussian(jnp.eye(2), jnp.asarray(factor))
+    )
+    x = jnp.array([[0, 0], [1, 0], [3, 1e5], [1, 1]], "float32")
+    resp, energy = mixjax.responsibilities(mixture, x), mixjax.energy(mixture, x)
+    np.testing.assert_allclose(resp.sum(1), 1, rtol=1e-5)
+    assert not np.isnan(energy).any()
+    with jax.disable_jit():
+        np.testing.assert_allclose(mixjax.responsibilities(mixture, x), resp, atol=1e-5)
+        np.testing.assert_allclose(mixjax.energy(mixture, x), energy, rtol=1e-5)

@@ -9,7 +9,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from .mixture import Mixture, log_assignment, require
+from .far import log_parts, within_reach
+from .mixture import Mixture, joint_log_prob, require
 from .pytree import pytree
 from .rows import map_rows
 
@@ -155,7 +156,8 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
 def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: Array) -> Mixture:
     components = mixture.components
     seen = Mixture(mixture.log_weights, components.marginal(known))
-    log_weights = log_assignment(seen, values[None])[:, 0]
+    near = within_reach(seen.components, values[None], nearest=True)
+    log_weights = log_parts(joint_log_prob(seen, near), seen.log_weights)[:, 0]
     return Mixture(log_weights, components.conditional(rest, known, values))
 
 

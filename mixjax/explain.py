@@ -7,8 +7,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from . import checks
-from .far import log_sum, within_reach
-from .mixture import Mixture, joint_log_prob, log_prob, log_responsibilities, require
+from .far import log_parts, log_sum, within_reach
+from .mixture import Mixture, joint_log_prob, log_prob, require
 from .rows import map_rows
 from .threshold.scores import anomalies_of
 
@@ -63,7 +63,7 @@ def _surprisal(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         rows = within_reach(mixture.components, rows)
         # The responsibilities first: energies of far rows are large, and would cancel.
-        log_resp = log_responsibilities(joint_log_prob(mixture, rows), mixture.log_weights)
+        log_resp = log_parts(joint_log_prob(mixture, rows), mixture.log_weights)
         given = jnp.moveaxis(mixture.components.coordinate_log_prob(rows), 1, 0)
         log_resp = log_resp[:, :, None]
         # A component that has no part in a row may be infinitely surprised by it.

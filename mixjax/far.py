@@ -1,5 +1,6 @@
 """Rows so far away that the square of a distance is no float: what is still known of them."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -31,24 +32,55 @@ def within_reach(components: Family, x: Array, *, nearest: bool = False) -> Arra
     # A million times less than what has a square: room for narrow components and for sums.
     limit = 1e-6 * float(jnp.finfo(x.dtype).max) ** 0.5
     wanted = float(jnp.finfo(x.dtype).eps) ** -0.5 if nearest else limit
-    # Halves, since the difference of two floats may be no float.
-    away = (0.5 * lax.stop_gradient(x) - 0.5 * middle[None]) / (0.5 * limit * width)[None]
     largest = float(jnp.finfo(x.dtype).max)
-    away = jnp.clip(away, -largest, largest)
-    farthest = jnp.max(jnp.abs(away), axis=1, keepdims=True)
-    pulled = middle[None] + (wanted * width)[None] * (away / jnp.maximum(farthest, 1))
-    return jnp.where(farthest > 1, pulled, x)
+
+    def seen() -> tuple[Array, Array]:
+        """How far away every row is in units of the limit, and in its farthest column."""
+        # Halves, since the difference of two floats may be no float.
+        half = 0.5 * lax.stop_gradient(x) - 0.5 * middle[None]
+        away = jnp.clip(half * (1 / (0.5 * limit * width))[None], -largest, largest)
+        return away, jnp.max(jnp.abs(away), axis=1, keepdims=True)
+
+    def pulled() -> Array:
+        away, farthest = seen()
+        near = middle[None] + (wanted * width)[None] * (away / jnp.maximum(farthest, 1))
+        return jnp.where(farthest > 1, near, x)
+
+    return lax.cond(jnp.any(seen()[1] > 1), pulled, lambda: x)
+
+
+def known_density(log_density: Array, x: Array) -> Array:
+    """Log-densities (N,) of rows x (N, D), NaN only for those that hold NaN.
+
+    Very far away NaN is the difference of two infinities: the density is zero.
+    """
+    lost = jnp.isnan(log_density) & ~jnp.any(jnp.isnan(x), axis=1)
+    return jnp.where(lost, -jnp.inf, log_density)
 
 
 def settled(joint: Array, log_weights: Array) -> Array:
-    """Log-probabilities (K, N) to compare components by: one at least is finite in each row.
+    """Log-probabilities (K, N) to compare components by, up to a constant a row.
 
-    A row of which every component says -inf goes to them by their weights, and those that
-    say inf share a row. NaN stays.
+    The largest of a row is 0, or that of the weights: a row of which every component says
+    -inf goes to them by their weights, and those that say inf share a row. NaN stays.
     """
-    top = jnp.max(joint, axis=0, keepdims=True)
+    top = lax.stop_gradient(jnp.max(joint, axis=0, keepdims=True))
     shared = jnp.where(joint == jnp.inf, 0.0, -jnp.inf).astype(joint.dtype)
-    return jnp.where(jnp.isinf(top), jnp.where(top > 0, shared, log_weights[:, None]), joint)
+    limit = jnp.where(top > 0, shared, jax.nn.log_softmax(log_weights)[:, None])
+    endless = jnp.isinf(top)
+    return jnp.where(endless, limit, joint - jnp.where(endless, 0, top))
+
+
+def shares(joint: Array, log_weights: Array) -> Array:
+    """The softmax of log-probabilities (K, N) over the components, `settled`: of sum 1."""
+    part = jnp.exp(settled(joint, log_weights))
+    return part / jnp.sum(part, axis=0, keepdims=True)
+
+
+def log_parts(joint: Array, log_weights: Array) -> Array:
+    """The logarithms of `shares`."""
+    part = settled(joint, log_weights)
+    return part - jnp.log(jnp.sum(jnp.exp(part), axis=0, keepdims=True))
 
 
 def log_sum(terms: Array) -> Array:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from . import checks
 from .families.family import Family, Responsibilities, occupied, smallest_share
-from .far import log_sum, settled, within_reach
+from .far import known_density, log_sum, shares, within_reach
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
 from .scaling import Scale, Scaling, standardized
@@ -68,27 +68,20 @@ def joint_log_prob(mixture: Mixture, x: Array) -> Array:
 
 def log_density(mixture: Mixture, x: Array) -> Array:
     """log p(x) of a block of rows (N, D): (N,)."""
-    total = log_sum(joint_log_prob(mixture, x))
-    # Very far away a difference of infinities is NaN; only a row that holds NaN is unknown.
-    return jnp.where(jnp.isnan(total) & ~jnp.any(jnp.isnan(x), axis=1), -jnp.inf, total)
+    return known_density(log_sum(joint_log_prob(mixture, x)), x)
 
 
-def log_responsibilities(joint: Array, log_weights: Array) -> Array:
-    """log r from `joint_log_prob` (K, N): the r of a row are of sum 1 however far it is."""
-    return jax.nn.log_softmax(settled(joint, log_weights), axis=0)
-
-
-def log_assignment(mixture: Mixture, x: Array) -> Array:
-    """log r of a block of rows (N, D), those that are far by what is nearest: (K, N)."""
+def assignment(mixture: Mixture, x: Array) -> Array:
+    """The responsibilities of a block of rows (N, D), far ones by what is nearest: (K, N)."""
     near = within_reach(mixture.components, x, nearest=True)
-    return log_responsibilities(joint_log_prob(mixture, near), mixture.log_weights)
+    return shares(joint_log_prob(mixture, near), mixture.log_weights)
 
 
 def soft_assignment(mixture: Mixture) -> Responsibilities:
     """The responsibilities of a mixture, as a function of a block of rows."""
 
     def responsibilities(x: Array, index: Array) -> Array:
-        return jnp.exp(log_responsibilities(joint_log_prob(mixture, x.T), mixture.log_weights))
+        return shares(joint_log_prob(mixture, x.T), mixture.log_weights)
 
     return responsibilities
 
@@ -142,17 +135,18 @@ def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -
 @jax.jit
 def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
-        return log_density(mixture, rows)
+        return log_sum(joint_log_prob(mixture, rows))
 
-    return map_rows(block, x, mixture.n_components * mixture.n_features)
+    return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
 
 
 @jax.jit
 def _responsibilities(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
-        return jnp.exp(log_assignment(mixture, rows)).T
+        return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
 
-    return map_rows(block, x, mixture.n_components * mixture.n_features)
+    near = within_reach(mixture.components, x, nearest=True)
+    return map_rows(block, near, mixture.n_components * mixture.n_features)
 
 
 def log_prob(mixture: Mixture, x: ArrayLike) -> Array:

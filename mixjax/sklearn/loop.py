@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..em import EM
-from ..mixture import Mixture, log_assignment, rescaled, unscaled
+from ..mixture import Mixture, assignment, rescaled, unscaled
 from ..pytree import pytree
 from ..rows import Table, map_rows
 from ..scaling import standardized
@@ -115,9 +115,9 @@ def _answers(question: Any, mixture: Mixture, x: Array) -> Array:
 
 def labels(mixture: Mixture, x: Array) -> Array:
     """(N,) the most probable component."""
-    return jnp.argmax(log_assignment(mixture, x), axis=0)
+    return jnp.argmax(assignment(mixture, x), axis=0)
 
 
 def probabilities(mixture: Mixture, x: Array) -> Array:
     """(N, K) the responsibilities."""
-    return jnp.exp(log_assignment(mixture, x)).T
+    return assignment(mixture, x).T

@@ -261,8 +261,8 @@ def test_data_sets_of_scikit_learn(tmp_path):
     source = source_of_bunch("kddcup99", Bunch(data=rows, target=labels, feature_names=names))
     assert source.anomalous == "normal."
     assert source.one_hot
-    assert list(source.table.values["protocol_type"]) == ["tcp", "udp", "tcp"]
-    assert source.table.values["duration"].tolist() == [0, 2, 0]
+    assert list(source.table.values["protocol_type"].words) == ["tcp", "udp", "tcp"]
+    assert source.table.values["duration"].numbers.tolist() == [0, 2, 0]
     amounts = source_of_bunch("diabetes", loaders()["diabetes"]())
     assert amounts.label is None
 
@@ -338,7 +338,7 @@ def test_models_and_tables_that_do_not_fit(tmp_path, table):
         (["mixture.npz", "t.csv"], "holds a Mixture, no detector"),
         (["m.npz", "other.csv"], "wants the column 'b', which is not there; did you mean 'bb'?"),
         (["m.npz", "text.csv"], "'b' holds the text 'two'"),
-        (["m.npz", "two.npy"], "wants the column 'a', which is not there"),
+        (["m.npz", "two.npy"], "wants the columns 'a', 'b', 'c', which are not there"),
     ]
     for names, text in cases:
         result = run_here("score", *(tmp_path / name for name in names), "--out", out)

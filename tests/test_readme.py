@@ -75,14 +75,14 @@ def test_the_examples_in_python(tmp_path):
 def test_the_examples_of_the_command(tmp_path):
     pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
-    frame = pandas.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
-    frame["kind"] = np.where(np.arange(120) < 100, "ok", "broken")
+    frame = pandas.DataFrame(rng.normal(size=(240, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(np.arange(240) < 220, "ok", "broken")
     frame.to_csv(tmp_path / "table.csv", index=False)
     frame.iloc[:, :3].to_csv(tmp_path / "new.csv", index=False)
     frame.iloc[:, :3].to_parquet(tmp_path / "new.parquet")
     np.savez(
         tmp_path / "kdd_cup.npz",
-        kdd=np.column_stack([rng.normal(size=(120, 2)), np.arange(120) >= 100]),
+        kdd=np.column_stack([rng.normal(size=(240, 2)), np.arange(240) >= 220]),
     )
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if "mixjax" in line and "venv" not in line]
@@ -92,4 +92,4 @@ def test_the_examples_of_the_command(tmp_path):
     assert len(commands) >= 4
     for command in commands:
         run(["bash", "-euo", "pipefail", "-c", command], tmp_path)
-    assert (tmp_path / "scores.csv").read_text().count("\n") == 121
+    assert (tmp_path / "scores.csv").read_text().count("\n") == 241

@@ -4,7 +4,8 @@ import os
 import sys
 
 try:
-    import rich  # noqa: F401 - asked for here, so that what is missing is told at once
+    import pyarrow  # noqa: F401 - asked for here, so that what is missing is told at once
+    import rich  # noqa: F401
     import sklearn  # noqa: F401
     import typer
 except ImportError as error:
@@ -13,16 +14,20 @@ except ImportError as error:
     ) from error
 
 from .detect import detect
+from .errors import Commands
 from .score import score
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False)
 app.command()(detect)
 app.command()(score)
 
 
-@app.callback()
-def about() -> None:
+@app.callback(invoke_without_command=True)
+def about(context: typer.Context) -> None:
     """Mixture models in JAX: find the strange rows of a table."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 def main() -> None:

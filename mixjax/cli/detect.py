@@ -24,8 +24,11 @@ from . import report
 from .errors import said, until_unread
 from .families import FAMILIES, JOINT, FamilyName, word_for
 from .features import LabelledTable, labelled
-from .missing import Missing, without_missing
+from .missing import Missing
+from .rates import require_number, require_rate, without_infinity
 from .source import source_of
+from .tables import Decimal, Reading
+from .text import visible
 
 # With --columns auto: the share of what makes rows strange that the columns kept hold.
 ENOUGH = 0.95
@@ -50,8 +53,8 @@ def detect(
     data: Annotated[
         str | None,
         typer.Argument(
-            help=".csv, .parquet, .npz, .npy, - for standard input, or a data set of "
-            "scikit-learn such as kddcup99; none: a bundled table"
+            help=".csv, .parquet, .xlsx, .npz, .npy, - for standard input, or a data set "
+            "of scikit-learn such as kddcup99; none: a bundled table"
         ),
     ] = None,
     label: Annotated[
@@ -97,7 +100,18 @@ def detect(
         int, typer.Option(min=10, help="of a longer table so many rows are fitted")
     ] = mixjax.detect.MOST_ROWS,
     top: Annotated[int, typer.Option(min=0, help="how many of the strangest rows to show")] = 10,
-    seed: Annotated[int, typer.Option(help="of the split and the starts")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="of the split and the starts")
+    ] = 0,
+    header: Annotated[
+        bool | None, typer.Option(help="whether the first line holds names (else found out)")
+    ] = None,
+    decimal: Annotated[
+        Decimal | None, typer.Option(help="what decimals stand after (else found out)")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="of the text, such as cp1250 (else found out)")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="write the figures here as JSON")] = None,
     save: Annotated[
         Path | None, typer.Option(help="write the detector here, for mixjax score")
@@ -119,17 +133,23 @@ def detect(
             {"--output": output, "--save": save, "--report": page}, [0 if data == "-" else data]
         )
         report.beside(output, save, page)
+        numbers = {"--false-alarms": false_alarms, "--contamination": contamination}
+        for option, value in (numbers | {"--percentile": percentile}).items():
+            require_number(option, value)
         if page is not None:
             _require_explorer()
-        source = source_of(data)
+        source = source_of(data, Reading(header, decimal, encoding))
+        report.found_out(source.table)
         label = label or source.label
         if normal is None and anomalous is None:
             normal, anomalous = source.normal, source.anomalous
         one_hot = source.one_hot if text is None else text is Text.one_hot
         named = [name.strip() for name in columns.split(",")] if columns else []
         auto = named == ["auto"]
-        table = labelled(source.table, label, () if auto else named, drop or (), one_hot)
-        table = without_missing(table, missing)
+        keep = () if auto else named
+        table = labelled(source.table, label, keep, drop or (), one_hot, missing)
+        report.index_left_out(table.counting)
+        report.left_out(source.table.n_rows - len(table.rows), source.table.n_rows)
         split = _split(table, normal, anomalous, seed)
         chosen = family or list(FAMILIES)
         _require_rows(len(split.train), len(table.columns), chosen, auto, family is not None)
@@ -137,11 +157,14 @@ def detect(
             raise ValueError(
                 f"--components {max(components)}, but there are {len(split.train)} rows to fit"
             )
+        promised = not contamination and percentile is None
+        if promised:
+            require_rate(false_alarms, min(len(split.train), rows))
         options: dict[str, Any] = {
             "families": [FAMILIES[name] for name in family] if family else None,
             "n_components": sorted(set(components)) if components else "auto",
             "feature_names": table.columns,
-            "alpha": false_alarms / 100,
+            "alpha": false_alarms / 100 if promised else 0.05,
             "contamination": contamination / 100,
             "max_rows": rows,
             "progress": True,
@@ -191,7 +214,9 @@ def detect(
         if page is not None:
             _write_page(page, detector, table, split, source.table.source)
         if output is not None:
-            write_text(output, f"{json.dumps(figures, indent=2)}\n")
+            write_text(
+                output, f"{json.dumps(without_infinity(figures), indent=2, allow_nan=False)}\n"
+            )
     with said():
         report.candidates(detector)
         report.verdict(figures, rule)
@@ -224,7 +249,7 @@ def _write_page(
         is_anomaly=split.is_anomaly,
         labels=None if table.labels is None else table.labels[split.test],
         row_numbers=table.numbers[split.test],
-        title=title,
+        title=visible(title),
     )
 
 

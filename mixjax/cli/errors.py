@@ -1,28 +1,57 @@
-"""How a command ends when its input was wrong."""
+"""How a command ends when its input was wrong: in one line, with exit code 2."""
 
 import contextlib
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from ..files import descriptor_of
 from ..progress import lasting_console
+from .text import visible
+
+# What typer raises for an option that will not do; its base is not named by every version.
+REFUSED: type[BaseException] = typer.BadParameter.__mro__[2]
+
+
+class Commands(TyperGroup):
+    """Commands that end with one line for whatever is wrong with what they were given."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command, and end the process."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # a terminal that knows few letters
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except REFUSED as error:
+            _tell("red", "error", getattr(error, "format_message", error.__str__)())
+            code = 2
+        except (OSError, MemoryError) as error:
+            _tell("red", "error", str(error) or type(error).__name__)
+            code = 2
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 @contextlib.contextmanager
 def said(*kinds: type[Exception]) -> Iterator[None]:
-    """Errors of these kinds are told in a line, without a traceback; the exit code is 2."""
-    known: tuple[type[Exception], ...] = (OSError, *kinds)
-    try:
-        yield
-    except known as error:
-        text = escape(str(error)) or type(error).__name__
-        lasting_console(stderr=True).print(
-            f"[red]error:[/] {text}", highlight=False, soft_wrap=True
-        )
-        raise typer.Exit(2) from None
+    """Errors of these kinds are told in a line, without a traceback; the exit code is 2.
+
+    Warnings are told in a line each.
+    """
+    known: tuple[type[Exception], ...] = (OSError, MemoryError, *kinds)
+    with warnings.catch_warnings():
+        warnings.showwarning = _tell_warning
+        try:
+            yield
+        except known as error:
+            _tell("red", "error", str(error) or type(error).__name__)
+            raise typer.Exit(2) from None
 
 
 @contextlib.contextmanager
@@ -34,3 +63,14 @@ def until_unread(output: Path | None) -> Iterator[None]:
         if output is None or descriptor_of(output) != 1:
             raise
         raise typer.Exit(0) from None
+
+
+def _tell(color: str, what: str, text: str) -> None:
+    line = escape(visible(" ".join(text.splitlines())))
+    lasting_console(stderr=True).print(
+        f"[{color}]{what}:[/] {line}", highlight=False, soft_wrap=True
+    )
+
+
+def _tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _tell("yellow", "warning", str(message))

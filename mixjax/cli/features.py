@@ -1,24 +1,32 @@
 """Which columns of a table are its numbers, which is its label, and what they are called."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from .tables import Columns, is_number, text_of
+from .missing import Missing, look_for_missing
+from .names import joined, parted
+from .positions import nearest, positions
+from .tables import Column, Columns
 
 # A column of more words than this is no category.
 MOST_WORDS = 1000
+# Columns that a message names.
+MOST_NAMED = 5
 
 
 class LabelledTable(NamedTuple):
-    """Rows (N, D), names of the D columns, (N,) labels or None, and the numbers of the rows."""
+    """Rows (N, D), names of the D columns, (N,) labels or None, and the numbers of the rows.
+
+    And the columns that were left out as they count the rows.
+    """
 
     rows: np.ndarray
     columns: list[str]
     labels: np.ndarray | None
     numbers: np.ndarray
+    counting: list[str]
 
 
 def labelled(
@@ -27,125 +35,152 @@ def labelled(
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     one_hot: bool = False,
+    missing: Missing = Missing.refuse,
 ) -> LabelledTable:
     """The numbers of a table, and its labels.
 
     Args:
       table: as it was read.
       label: the label column, by name or by number (-1 is the last).
-      keep: the columns wanted, by name or number; none means all.
+      keep: the columns wanted, by name or number; none means all but those that count the rows.
       drop: columns to leave out.
-      one_hot: whether a column of words becomes one column for each word, named
-        ``column=word``; else it is refused.
+      one_hot: whether a column of words becomes one column for each word, see `names`; else it
+        is refused.
+      missing: what to do with rows in which a value is missing.
 
     Returns:
       The rows and their names; labels are text, as written.
 
     Raises:
-      ValueError: a column that is not there, one of text, or none left.
+      ValueError: all that is wrong with the table: columns that are not there, of text, or
+        with missing values, or none left.
     """
-    values = table.values
-    labels, out = None, {_position(name, list(values), "--drop") for name in drop}
+    values, problems = table.values, []
+    names = list(values)
+    out, wrong = positions(drop, names, "--drop")
+    problems += wrong
+    labels = None
     if label is not None and label in table.beside:
-        labels = _texts(table.beside[label])
+        labels = table.beside[label].words
     elif label is not None:
-        position = _position(label, list(values), "--label", table.beside)
-        labels = _texts(list(values.values())[position])
-        out.add(position)
-    wanted = {_position(name, list(values), "--columns") for name in keep} or set(
-        range(len(values))
-    )
-    if keep and wanted & out:
-        name = list(values)[min(wanted & out)]
-        raise ValueError(f"--columns {name}: that column is the label or dropped")
-    kept = [name for i, name in enumerate(values) if i in wanted - out]
-    if not kept:
-        raise ValueError(f"{table.source}: no column is left beside the label")
+        found, wrong = positions([label], names, "--label", table.beside)
+        problems += wrong
+        labels = next((values[names[i]].words for i in found), None)
+        out |= found
+    wanted, wrong = positions(keep, names, "--columns")
+    problems += wrong
+    if wanted & out:
+        name = names[min(wanted & out)]
+        problems.append(f"--columns {name}: that column is the label or dropped")
+    counted = set() if keep else {names.index(name) for name in table.counting}
+    everything = wanted if keep else set(range(len(names))) - counted
+    kept = [names[i] for i in sorted(everything - out)]
+    if not kept and not problems:
+        problems.append("no column is left beside the label")
     numbers: dict[str, np.ndarray] = {}
+    refused = []
     for name in kept:
-        if values[name].dtype != object:
-            numbers[name] = values[name]
+        column = values[name]
+        if column.numbers is not None:
+            numbers[joined(name)] = column.numbers
         elif one_hot:
-            words = sorted(set(values[name]))
+            words = sorted(set(column.words[~column.absent]))
             if len(words) > MOST_WORDS:
-                raise ValueError(
-                    f"{table.source}: column {name!r} has {len(words)} different words, too many "
-                    f"for a column each: leave it out with --drop {name!r}"
+                problems.append(
+                    f"column {name!r} has {len(words):,} different words, too many for a column "
+                    f"each: leave it out with --drop {name!r}"
                 )
-            numbers |= {f"{name}={word}": _indicator(values[name], word) for word in words}
+                continue
+            numbers |= {joined(name, word): _indicator(column, word) for word in words}
         else:
-            raise ValueError(_refusal(table.source, name, values[name]))
-    rows = np.stack(list(numbers.values()), axis=1)
-    return LabelledTable(rows, list(numbers), labels, np.arange(len(rows)))
+            refused.append(name)
+    problems += _refusal(values, refused)
+    rows = np.stack(list(numbers.values()), axis=1) if numbers else np.zeros((0, 0))
+    whole, wrong = look_for_missing(rows, list(numbers), missing)
+    problems += wrong
+    if problems:
+        raise ValueError(f"{table.source}: {'; '.join(problems)}")
+    if labels is not None:
+        labels = labels[whole]
+    counting = [names[i] for i in sorted(counted - out)]
+    return LabelledTable(rows[whole], list(numbers), labels, np.flatnonzero(whole), counting)
 
 
-def aligned(table: Columns, names: Iterable[str], used: Iterable[int]) -> np.ndarray:
-    """The rows (N, D) of the columns with these names; zeros for those that are not used.
+def aligned(
+    table: Columns, names: Sequence[str], used: Iterable[int], missing: Missing
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (n, D) of the columns with these names that are whole, and their numbers (n,).
 
-    A table without any names (a NumPy array, a CSV without header) is taken by position,
-    if it has as many columns as there are names.
+    Columns that are not used are zero. A table without any names (a NumPy array, a CSV without
+    header) is taken by position, if it has as many columns as there are names.
+
+    Raises:
+      ValueError: all that is wrong: columns that are not there, of text, or with missing values.
     """
-    names, used = list(names), set(used)
-    values = table.values
+    used, values = sorted(used), dict(table.values)
     unnamed = list(values) == [str(i) for i in range(len(values))]
     if unnamed and len(values) == len(names):
         values = dict(zip(names, values.values(), strict=True))
-    n = len(next(iter(values.values())))
-    rows = np.zeros((n, len(names)))
-    for i, name in enumerate(names):
-        if i not in used:
-            continue
-        whole, _, word = name.rpartition("=")
-        if name in values:
-            found = values[name]
-            if found.dtype == object:
-                raise ValueError(_refusal(table.source, name, found))
-            rows[:, i] = found
-        elif whole in values:
-            rows[:, i] = _indicator(_texts(values[whole]), word)
+    rows = np.zeros((table.n_rows, len(names)))
+    absent, refused = [], []
+    for i in used:
+        column, word = parted(names[i])
+        if names[i] in values and (column not in values or column in names):
+            column, word = names[i], None  # as the library names them: nothing to take apart
+        if column not in values:
+            absent.append(column)
+        elif word is not None:
+            rows[:, i] = _indicator(values[column], word)
         else:
-            raise ValueError(
-                f"{table.source}: the model wants the column {name!r}, which is not there"
-                f"{_nearest(name, list(values))}"
-            )
-    return rows
-
-
-def _texts(values: np.ndarray) -> np.ndarray:
-    return np.array([text_of(value) for value in values], object)
-
-
-def _indicator(values: np.ndarray, word: str) -> np.ndarray:
-    return (values == word).astype(np.float64)
-
-
-def _refusal(source: str, name: str, values: np.ndarray) -> str:
-    row = next(i for i, cell in enumerate(values) if not is_number(cell))
-    return (
-        f"{source}: column {name!r} holds the text {values[row]!r} in row {row}: leave it out with "
-        f"--drop {name!r}, name it as --label, or make a column of each word with --text one-hot"
-    )
-
-
-def _position(name: str, columns: list[str], option: str, others: Iterable[str] = ()) -> int:
-    """The place of a column that is told by name or number."""
-    if name in columns:
-        return columns.index(name)
-    try:
-        number = int(name)
-    except ValueError:
-        number = len(columns)
-    if not -len(columns) <= number < len(columns):
-        raise ValueError(
-            f"{option} {name}: there is no such column{_nearest(name, [*columns, *others])}"
+            found = values[column].numbers
+            if found is None:
+                refused.append(column)
+            else:
+                rows[:, i] = found
+    problems = []
+    if absent:
+        absent = list(dict.fromkeys(absent))
+        shown = ", ".join(map(repr, absent[:MOST_NAMED]))
+        rest = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        one = len(absent) == 1
+        problems.append(
+            f"the model wants the column{'' if one else 's'} {shown}{rest}, which "
+            f"{'is' if one else 'are'} not there{nearest(absent[0], list(values))}"
         )
-    return number % len(columns)
+    problems += _refusal(values, list(dict.fromkeys(refused)), learnt=True)
+    present, wrong = look_for_missing(rows[:, used], [names[i] for i in used], missing)
+    problems += wrong
+    if problems:
+        raise ValueError(f"{table.source}: {'; '.join(problems)}")
+    return rows[present], np.flatnonzero(present)
 
 
-def _nearest(name: str, columns: list[str]) -> str:
-    """The column that may have been meant, or the first of them all."""
-    lower = {column.lower(): column for column in columns}
-    near = difflib.get_close_matches(name.lower(), lower, 1)
-    if near:
-        return f"; did you mean {lower[near[0]]!r}?"
-    return f"; there are {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}"
+def _indicator(column: Column, word: str) -> np.ndarray:
+    """1 where the word stands, else 0, and NaN where nothing does."""
+    return np.where(column.absent, np.nan, column.words == word)
+
+
+def _refusal(values: Mapping[str, Column], names: list[str], learnt: bool = False) -> list[str]:
+    """What to say of columns of words."""
+    if not names:
+        return []
+    told = []
+    for name in names[:MOST_NAMED]:
+        column = values[name]
+        row, n = column.strange[0], len(column.strange)
+        some = f" and {n - 1:,} more" if 1 < n < column.n - int(column.absent.sum()) else ""
+        holes = int(column.absent.sum())
+        cells = "cell is" if holes == 1 else "cells are"
+        also = f" ({holes:,} {cells} missing)" if holes else ""
+        told.append(
+            f"column {name!r} holds the text {column.words[row]!r} in row {row}{some}{also}"
+        )
+    rest = f", and {len(names) - MOST_NAMED} more columns" if len(names) > MOST_NAMED else ""
+    if learnt:
+        return [f"{', '.join(told)}{rest}, but the model wants numbers there"]
+    drops = " ".join(f"--drop {name!r}" for name in names[:MOST_NAMED])
+    this = "it" if len(names) == 1 else "them"
+    return [
+        f"{', '.join(told)}{rest}: leave {this} out with {drops}, name one as --label, or make a "
+        "column of each word with --text one-hot"
+    ]

@@ -4,8 +4,7 @@ import enum
 
 import numpy as np
 
-from . import report
-from .features import LabelledTable
+from .names import parted
 
 # Single precision, in which the mixtures are fitted, holds little more.
 LARGEST = 1e38
@@ -18,31 +17,23 @@ class Missing(enum.StrEnum):
     drop = "drop"
 
 
-def present(rows: np.ndarray, names: list[str], missing: Missing) -> np.ndarray:
-    """Which rows (N,) are whole; `ValueError` if some are not and may not be dropped."""
+def look_for_missing(
+    rows: np.ndarray, names: list[str], missing: Missing
+) -> tuple[np.ndarray, list[str]]:
+    """Which rows (N,) are whole, and what to say if some are not and may not be dropped."""
     finite = np.abs(rows) < LARGEST  # which NaN is not
     whole = finite.all(axis=1)
     n_absent = int((~whole).sum())
     if n_absent == 0:
-        return whole
-    worst = names[int(np.argmax((~finite).sum(axis=0)))]
+        return whole, []
+    worst = parted(names[int(np.argmax((~finite).sum(axis=0)))])[0]
     found = (
         f"{n_absent:,} of {len(whole):,} rows have a missing or infinite value (or one beyond "
         f"1e38) in {int((~finite).sum()):,} cells (most in the column {worst!r}; the first is row "
         f"{int(np.argmin(whole))})"
     )
     if missing is Missing.refuse:
-        raise ValueError(f"{found}: --missing drop leaves these rows out, --drop a column")
+        return whole, [f"{found}: --missing drop leaves these rows out, --drop a column"]
     if not whole.any():
-        raise ValueError(f"{found}: none is left")
-    report.left_out(n_absent, len(whole))
-    return whole
-
-
-def without_missing(table: LabelledTable, missing: Missing) -> LabelledTable:
-    """The table of the whole rows, each with the number it had."""
-    whole = present(table.rows, table.columns, missing)
-    if whole.all():
-        return table
-    labels = None if table.labels is None else table.labels[whole]
-    return LabelledTable(table.rows[whole], table.columns, labels, table.numbers[whole])
+        return whole, [f"{found}: none is left"]
+    return whole, []

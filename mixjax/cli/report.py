@@ -12,6 +12,8 @@ from ..files import descriptor_of, printable
 from ..progress import lasting_console
 from .families import word_for
 from .features import LabelledTable
+from .tables import Columns
+from .text import visible
 
 console = lasting_console()
 MOST_SHOWN = 12
@@ -23,15 +25,34 @@ def beside(*outputs: Path | None) -> None:
     console.stderr = any(path is not None and descriptor_of(path) == 1 for path in outputs)
 
 
+def found_out(table: Columns) -> None:
+    """What was found out about how a table is written, and may be wrong."""
+    for note in table.notes:
+        console.print(f"[dim]{_safe(note)}[/]", highlight=False, soft_wrap=True)
+
+
+def index_left_out(names: list[str]) -> None:
+    """The columns that are not used, as they count the rows."""
+    if names:
+        shown = ", ".join(map(repr, names))
+        console.print(
+            f"[dim]left out {_safe(shown)}: the numbers or names of the rows (--columns uses "
+            "them)[/]",
+            highlight=False,
+        )
+
+
 def left_out(n: int, of: int) -> None:
     """How many rows are not looked at."""
-    console.print(f"[yellow]left out {n:,} of {of:,} rows[/] with a missing or infinite value")
+    if n:
+        console.print(f"[yellow]left out {n:,} of {of:,} rows[/] with a missing or infinite value")
 
 
 def columns_kept(names: list[str], of: int) -> None:
     """Which columns --columns auto chose."""
-    shown = ", ".join(names[:MOST_SHOWN]) + (", ..." if len(names) > MOST_SHOWN else "")
-    console.print(f"kept {len(names)} of {of} columns: {escape(shown)}", highlight=False)
+    shown = ", ".join(names[:MOST_SHOWN])
+    rest = ", ..." if len(names) > MOST_SHOWN else ""
+    console.print(f"kept {len(names)} of {of} columns: {_safe(shown)}{rest}", highlight=False)
 
 
 def candidates(detector: Detector) -> None:
@@ -59,7 +80,7 @@ def verdict(figures: dict[str, Any], rule: str) -> None:
     kind = "normal " if known else ""
     fitted = figures["fitted_rows"]
     part = "" if fitted == figures["train_rows"] else f"{fitted:,} of "
-    console.print(f"[bold]{escape(figures['data'])}[/]", highlight=False)
+    console.print(f"[bold]{_safe(figures['data'])}[/]", highlight=False)
     families = ", ".join(member["family"] for member in figures["members"])
     console.print(
         f"{families}: fitted to {part}{figures['train_rows']:,} "
@@ -113,8 +134,8 @@ def strangest(
         cells = [str(table.numbers[row]), f"{scores[i]:.4g}", f"{p:.2g}"]
         cells.append("yes" if is_flagged else "no")
         if table.labels is not None:
-            cells.append(escape(table.labels[row]))
-        shown.add_row(*cells, escape(reason))
+            cells.append(_safe(table.labels[row]))
+        shown.add_row(*cells, _safe(reason))
     console.print(shown)
 
 
@@ -127,6 +148,11 @@ def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
         first = [i for i in np.argsort(-extra, kind="stable")[:REASONS] if extra[i] > 0]
         told.append("; ".join(f"{used[i]} = {row[i]:.4g} ({extra[i]:+.3g})" for i in first))
     return told
+
+
+def _safe(text: str) -> str:
+    """Text from data, as it may be printed."""
+    return escape(visible(text))
 
 
 def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:

@@ -15,8 +15,11 @@ from ..files import atomically, check_outputs
 from . import report
 from .errors import said, until_unread
 from .features import aligned
-from .missing import Missing, present
+from .missing import Missing
+from .names import parted
 from .source import source_of
+from .tables import Decimal, Reading
+from .text import cell
 
 # Rows that are judged at once.
 MANY = 2**16
@@ -25,7 +28,7 @@ MANY = 2**16
 def score(
     model: Annotated[Path, typer.Argument(help="what mixjax detect --save wrote")],
     data: Annotated[
-        str, typer.Argument(help=".csv, .parquet, .npz, .npy, or - for standard input")
+        str, typer.Argument(help=".csv, .parquet, .xlsx, .npz, .npy, or - for standard input")
     ],
     out: Annotated[Path, typer.Option(help="a CSV: row, score, p_value, flagged, why")],
     missing: Annotated[
@@ -34,6 +37,15 @@ def score(
     why: Annotated[
         bool, typer.Option(help="tell the most surprising columns of the rows that are flagged")
     ] = True,
+    header: Annotated[
+        bool | None, typer.Option(help="whether the first line holds names (else found out)")
+    ] = None,
+    decimal: Annotated[
+        Decimal | None, typer.Option(help="what decimals stand after (else found out)")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="of the text, such as cp1250 (else found out)")
+    ] = None,
 ) -> None:
     """Judge the rows of a table; columns are found by their names, whatever their order."""
     with said(ValueError), until_unread(out):
@@ -42,11 +54,11 @@ def score(
         detector = mixjax.load(model)
         if not isinstance(detector, Detector):
             raise ValueError(f"{model.name} holds a {type(detector).__name__}, no detector")
-        table = source_of(data).table
-        names = [detector.feature_names[i] for i in detector.columns]
-        rows = aligned(table, detector.feature_names, detector.columns)
-        whole = present(rows[:, list(detector.columns)], names, missing)
-        numbers, rows = np.flatnonzero(whole), rows[whole]
+        used = frozenset(parted(detector.feature_names[i])[0] for i in detector.columns)
+        table = source_of(data, Reading(header, decimal, encoding, used)).table
+        report.found_out(table)
+        rows, numbers = aligned(table, detector.feature_names, detector.columns, missing)
+        report.left_out(table.n_rows - len(rows), table.n_rows)
         n_flagged = 0
         with atomically(out) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
@@ -65,6 +77,6 @@ def score(
                         told[place] = reason
                 for i in range(len(some)):
                     line = [numbers[first + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
-                    lines.writerow([*line, int(flagged[i]), *([told[i]] if why else [])])
+                    lines.writerow([*line, int(flagged[i]), *([cell(told[i])] if why else [])])
             text.detach()
         report.scored(len(rows), n_flagged, float(detector.threshold), out)

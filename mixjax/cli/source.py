@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import datasets
 
-from .tables import Columns, column, read_columns, read_stream, text_of
+from .tables import Columns, Reading, column_of, read_columns, read_stream, text_of
 
 BUNDLED = "breast_cancer"
 LABEL = "target"
@@ -42,7 +42,7 @@ KNOWN: dict[str, dict[str, str]] = {
 }
 
 
-def source_of(data: str | None) -> Source:
+def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B008 - frozen
     """The table of a path, of ``-`` for standard input, or of a name that scikit-learn knows.
 
     Raises:
@@ -51,10 +51,11 @@ def source_of(data: str | None) -> Source:
     if data is None:
         return _loaded(BUNDLED)
     if data == "-":
-        return Source(read_stream(sys.stdin.buffer, "standard input"))
+        stream = None if sys.stdin is None else sys.stdin.buffer
+        return Source(read_stream(stream, "standard input", how))
     path = Path(data)
     if path.suffix or path.exists():
-        return Source(read_columns(path))
+        return Source(read_columns(path, how))
     return _loaded(data)
 
 
@@ -94,8 +95,8 @@ def source_of_bunch(name: str, bunch: Any) -> Source:
     if not isinstance(rows, np.ndarray) or rows.ndim != 2:
         raise ValueError(f"scikit-learn's {name} is no table of rows and columns")
     names = [str(n) for n in getattr(bunch, "feature_names", range(rows.shape[1]))]
-    values = {n: column(rows[:, i]) for i, n in enumerate(names)}
-    one_hot = any(v.dtype == object for v in values.values())
+    values = {n: column_of(rows[:, i]) for i, n in enumerate(names)}
+    one_hot = any(column.numbers is None for column in values.values())
     table = Columns(f"{name} (scikit-learn)", values, {})
     target = getattr(bunch, "target", None)
     if target is None or target.ndim != 1 or not _is_classes(target):
@@ -103,7 +104,7 @@ def source_of_bunch(name: str, bunch: Any) -> Source:
     words = getattr(bunch, "target_names", None)
     if words is not None and target.dtype.kind in "iu" and len(words) > target.max():
         target = np.array([text_of(words[i]) for i in target], object)
-    table = table._replace(beside={LABEL: target})
+    table = table._replace(beside={LABEL: column_of(target)})
     return Source(table, LABEL, one_hot=one_hot, **KNOWN.get(name, {}))
 
 

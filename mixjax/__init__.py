@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from . import detect, threshold
+from . import detect, programs, threshold
 from .average import Average
 from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
 from .conditioning import Prediction, conditional, marginal, predict
@@ -86,6 +86,7 @@ __all__ = [
     "m_step",
     "marginal",
     "predict",
+    "programs",
     "pytree",
     "random_responsibilities",
     "responsibilities",

@@ -21,6 +21,7 @@ from .fit import check_options
 from .lanes import Model, Pool, pool_shape
 from .mixture import Mixture, log_prob, require, responsibilities
 from .outcome import Fit
+from .programs import jit
 from .progress import progress_bar
 from .solver import Solver
 from .start import Start, kmeans
@@ -251,7 +252,7 @@ class _Work:
         return jax.tree.unflatten(self.structure, [jnp.asarray(leaf) for leaf in self.leaves or []])
 
 
-@functools.partial(jax.jit, static_argnums=3)
+@functools.partial(jit, static_argnums=3)
 def _keys(key: Array, tables: Array, attempts: Array, n_init: int) -> Array:
     """The keys that ``fit(fold_in(key, table), ..., n_init=n_init)`` would give its starts."""
 
@@ -353,7 +354,7 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
     return out
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _mapped(f: Any, mixtures: Mixture, xs: Array) -> Array:
     abreast = min(32, xs.shape[0])
     return jax.lax.map(lambda both: f(*both), (mixtures, xs), batch_size=abreast)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .mixture import Mixture, log_prob
+from .programs import jit
 from .pytree import pytree
 from .threshold import pareto
 from .threshold.conformal import share_as_high
@@ -76,7 +77,7 @@ class Member:
         return self.calibration.rarity(jnp.median(each, axis=0))
 
 
-@jax.jit
+@jit
 def calibrated(normal: Array, energies: Array) -> tuple[Calibration, Array]:
     """For M members: their calibrations by normal rows (M, n), and scores (N,) of all rows."""
     each = jax.vmap(Calibration.of)(normal)

@@ -11,6 +11,7 @@ from .committee import Member, combined
 from .explain import surprisal
 from .frames import in_order
 from .grid import Candidate
+from .programs import jit
 from .pytree import pytree, static
 from .threshold.conformal import Conformal
 from .threshold.scores import above
@@ -109,12 +110,12 @@ class Detector:
         return ((table[:, jnp.asarray(columns)] - center) / scale).astype(dtype)
 
 
-@jax.jit
+@jit
 def _scores(members: tuple[Member, ...], z: Array) -> Array:
     return combined(jnp.stack([member.rarity(z) for member in members]))
 
 
-@jax.jit
+@jit
 def surprise(member: Member, z: Array) -> Array:
     """(N, C) the mean surprisal over the mixtures of a member."""
     return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), member.mixtures), axis=0)

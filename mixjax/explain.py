@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from . import checks
 from .far import log_parts, log_sum, within_reach
 from .mixture import Mixture, joint_log_prob, log_prob, require
+from .programs import jit
 from .rows import map_rows
 from .threshold.scores import anomalies_of
 
@@ -58,7 +59,7 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
     return _surprisal(mixture, x)
 
 
-@jax.jit
+@jit
 def _surprisal(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         rows = within_reach(mixture.components, rows)

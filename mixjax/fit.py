@@ -14,6 +14,7 @@ from .families.family import Family
 from .families.gaussian import Gaussian
 from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
 from .outcome import Fit, best
+from .programs import jit
 from .rows import Axes, Rows, Table
 from .scaling import Scale, standardized
 from .sharded import automatic, gathered, on_shards, row_mesh
@@ -244,7 +245,7 @@ def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
     return Fit(mixture, energy, solution.n_iter, solution.status)
 
 
-@functools.partial(jax.jit, static_argnums=(6, 7, 8, 9))
+@functools.partial(jit, static_argnums=(6, 7, 8, 9))
 def _fit(
     key: Array,
     x: Array,
@@ -304,7 +305,7 @@ def _fit_shards_from(
     return _solved(mixture, table, solver, tol, max_iter, n_recorded)
 
 
-@functools.partial(jax.jit, static_argnums=6)
+@functools.partial(jit, static_argnums=6)
 def _fit_from(
     mixture: Mixture,
     x: Array,

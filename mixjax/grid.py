@@ -19,6 +19,7 @@ from .families.laplace import Laplace, MeanLaplace
 from .fit import in_units
 from .mixture import Mixture, log_prob, ridge
 from .outcome import Fit
+from .programs import jit
 from .progress import progress_bar
 from .rows import Rows, Table
 from .scaling import Scale, standardized
@@ -219,10 +220,10 @@ def _fit(
 
 
 # Half of the time to compile, and four times that to run.
-_fit_briefly = jax.jit(
+_fit_briefly = jit(
     _fit, static_argnums=(8, 9), compiler_options={"xla_backend_optimization_level": 0}
 )
-_fit_some = jax.jit(_fit, static_argnums=(8, 9))
+_fit_some = jit(_fit, static_argnums=(8, 9))
 
 
 def _iterated(

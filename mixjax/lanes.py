@@ -15,6 +15,7 @@ from jax import Array, lax
 from .families.family import Family
 from .fit import first_mixture, in_units
 from .outcome import Fit
+from .programs import jit
 from .pytree import pytree
 from .rows import Rows, Table
 from .scaling import Scale, standardized
@@ -59,7 +60,7 @@ def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[i
     return max(1, min(room // width, 8, -(-n_lanes // width))), width
 
 
-@functools.partial(jax.jit, static_argnames="model")
+@functools.partial(jit, static_argnames="model")
 def begun(key: Array, x: Array, weights: Array, solver: Any, model: Model) -> Lane:
     """Lanes before their first iteration, from keys (C,), tables (C, N, D), weights (C, N)."""
     k, family, start = model
@@ -73,7 +74,7 @@ def begun(key: Array, x: Array, weights: Array, solver: Any, model: Model) -> La
     return jax.vmap(one)(key, x, weights)
 
 
-@functools.partial(jax.jit, donate_argnums=0)
+@functools.partial(jit, donate_argnums=0)
 def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
     """The pool (M, C, ...) whose lanes are those at ``index`` (M, C) of the old and the new."""
 
@@ -87,7 +88,7 @@ def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
     return Lane(progress, lanes.rows, lanes.scale)
 
 
-@jax.jit
+@jit
 def advanced(
     progress: Progress,
     pool: Lane,
@@ -116,7 +117,7 @@ def advanced(
     return progress, (progress.status != RUNNING) | (progress.n_iter >= max_iter)
 
 
-@functools.partial(jax.jit, static_argnames="family")
+@functools.partial(jit, static_argnames="family")
 def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family]) -> Fit:
     """The fits in these places (C,) of a pool."""
 

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from . import checks
 from .families.family import Family, Responsibilities, occupied, smallest_share
 from .far import known_density, log_sum, shares, within_reach
+from .programs import jit
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
 from .scaling import Scale, Scaling, standardized
@@ -132,7 +133,7 @@ def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -
     return f(mixture, x)
 
 
-@jax.jit
+@jit
 def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return log_sum(joint_log_prob(mixture, rows))
@@ -140,7 +141,7 @@ def _log_prob(mixture: Mixture, x: Array) -> Array:
     return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
 
 
-@jax.jit
+@jit
 def _responsibilities(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
@@ -395,7 +396,7 @@ def m_step(
     return _m_step(family, *arrays, reg_covar)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _m_step(
     family: type[Family], x: Array, resp: Array, weights: Array | None, reg_covar: Any
 ) -> Mixture:

@@ -11,6 +11,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from .programs import jit
 from .rows import summed
 
 AXIS = "processes"
@@ -99,7 +100,7 @@ def _on_host(x: Array) -> np.ndarray:
 # Cached, as a program that is made anew would be compiled anew.
 @functools.cache
 def _replicated(mesh: Mesh) -> Callable[[Array], Array]:
-    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
+    return jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
 
 
 @functools.cache
@@ -107,6 +108,4 @@ def _added(mesh: Mesh) -> Callable[[list[Array]], list[Array]]:
     def local(leaves: list[Array]) -> list[Array]:
         return summed([leaf[0] for leaf in leaves], (AXIS,))
 
-    return jax.jit(
-        jax.shard_map(local, mesh=mesh, in_specs=P(AXIS), out_specs=P(), check_vma=False)
-    )
+    return jit(jax.shard_map(local, mesh=mesh, in_specs=P(AXIS), out_specs=P(), check_vma=False))

@@ -11,6 +11,7 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from .programs import jit
 from .rows import Axes
 from .subsample import places
 
@@ -111,7 +112,7 @@ def _reduced(
         return f(static, where.axes, jax.tree.unflatten(structure, leaves), x, weights)
 
     specs = (P(), P(where.axes), P(where.axes))
-    return jax.jit(
+    return jit(
         jax.shard_map(local, mesh=where.mesh, in_specs=specs, out_specs=P(), check_vma=False)
     )
 
@@ -122,6 +123,6 @@ def _mapped(f: Callable[..., Array], where: RowMesh, structure: Any) -> Callable
         return f(jax.tree.unflatten(structure, leaves), x)
 
     specs, rows = (P(), P(where.axes)), P(where.axes)
-    return jax.jit(
+    return jit(
         jax.shard_map(local, mesh=where.mesh, in_specs=specs, out_specs=rows, check_vma=False)
     )

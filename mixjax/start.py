@@ -14,6 +14,7 @@ from . import checks
 from .families.family import Responsibilities
 from .linalg import matmul
 from .mixture import given_assignment
+from .programs import jit
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
 from .subsample import places_by_mass, seed_of
@@ -189,13 +190,13 @@ def assignment_of(
     return responsibilities
 
 
-@functools.partial(jax.jit, static_argnums=3)
+@functools.partial(jit, static_argnums=3)
 def _kmeans_plus_plus(key: Array, x: Array, weights: Array | None, k: int) -> Array:
     rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
     return _hard(_seeds(key, rows, k), rows, x.shape[0])
 
 
-@functools.partial(jax.jit, static_argnums=5)
+@functools.partial(jit, static_argnums=5)
 def _kmeans(
     key: Array, x: Array, weights: Array | None, tol: float, max_iter: int, k: int
 ) -> Array:
@@ -212,7 +213,7 @@ def _checked(
     return rows, checks.row_weights(weights, rows), n_components
 
 
-@functools.partial(jax.jit, static_argnums=3)
+@functools.partial(jit, static_argnums=3)
 def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
     """k-means++ seeds (most, D), of which the first k are those of k components."""
     table = Table.of(x, weights, most)

@@ -12,6 +12,7 @@ from . import checks
 from .em import e_step, m_step_of
 from .families.family import Family
 from .mixture import Mixture, require, rescaled, ridge, unscaled
+from .programs import jit
 from .pytree import pytree
 from .rows import Table
 from .scaling import Scale, scale_of
@@ -144,7 +145,7 @@ def update(
     return _updated(state, x, row_weights, jnp.asarray(step_size, state.shift.dtype))
 
 
-@jax.jit
+@jit
 def _updated(state: Stepwise, x: Array, weights: Array | None, step_size: Array) -> Stepwise:
     dtype = state.shift.dtype
     # The difference first, in the precision of x, which may be that of the state or another.

@@ -25,6 +25,7 @@ from .fit import check_options, first_mixture, in_units
 from .mixture import Mixture, ridge, unscaled
 from .outcome import Fit
 from .processes import Team
+from .programs import jit
 from .progress import progress_bar
 from .pytree import pytree
 from .rows import Table
@@ -206,7 +207,7 @@ def fit_stream(
     return dataclasses.replace(result, mixture=_moved(result.mixture, origin))
 
 
-@jax.jit
+@jit
 def _moved(mixture: Mixture, shift: Array) -> Mixture:
     """The mixture of rows that are moved by the shift (D,)."""
     return Mixture(mixture.log_weights, mixture.components.affine(jnp.ones_like(shift), shift))
@@ -231,7 +232,7 @@ def _goes_on(progress: Progress, max_iter: Any) -> bool:
     return int(progress.status) == RUNNING and int(progress.n_iter) < max_iter
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6, 7))
+@functools.partial(jit, static_argnums=(5, 6, 7))
 def _first(
     key: Array,
     sample: Array,
@@ -255,12 +256,12 @@ def _sums_of_block(mixture: Mixture, scale: Scale, x: Array, n: Array) -> tuple[
     return *e_step(mixture, rows), rows.total
 
 
-@jax.jit
+@jit
 def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Sums:
     return sums.plus(_sums_of_block(mixture, scale, x, n))
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
+@functools.partial(jit, static_argnums=(2, 3))
 def _begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
     """Before the first pass, after which 0 iterations are done."""
     dtype = scale.shift.dtype
@@ -329,7 +330,7 @@ def _total(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
     return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=leaves[0].dtype), *totals)
 
 
-@jax.jit
+@jit
 def _concluded(
     progress: Progress, candidate: Mixture, total: tuple[Any, Any, Any], reg: Array, tol: Array
 ) -> tuple[Progress, Mixture]:

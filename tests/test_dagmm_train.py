@@ -145,11 +145,11 @@ def test_many_seeds_at_once_are_one_at_a_time():
 
 def test_other_weights_do_not_compile_again():
     x = trained(AUTOENCODERS[0])[1]
-    before = epoch._cache_size()
+    before = epoch.n_compiled()
     quick_train(MODEL, x, objective=dagmm.Objective(energy_weight=0.05, covariance_weight=1e-3))
-    other = epoch._cache_size()
+    other = epoch.n_compiled()
     quick_train(MODEL, x, objective=dagmm.Objective(energy_weight=0.07, covariance_weight=1e-2))
-    assert epoch._cache_size() == other <= before + 1
+    assert epoch.n_compiled() == other <= before + 1
 
 
 def test_float64_stays_float64(float64):

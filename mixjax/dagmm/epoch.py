@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 
+from ..programs import jit
 from ..pytree import pytree
 from .inputs import Inputs
 from .loss import Objective, Terms, loss
@@ -51,7 +52,7 @@ def batches_of(key: Array, number: int, n_rows: int, batch_size: int) -> Array:
     return jnp.asarray(one(words) if words.ndim == 1 else np.stack([one(row) for row in words]))
 
 
-@functools.partial(jax.jit, static_argnames="optimizer")
+@functools.partial(jit, static_argnames="optimizer")
 def begun(
     key: Array, model: DAGMM, *, x: Array, inputs: Inputs, optimizer: optax.GradientTransformation
 ) -> Run:
@@ -63,7 +64,7 @@ def begun(
     return Run(model, optimizer_state, jnp.zeros((), bool))
 
 
-@functools.partial(jax.jit, static_argnames="optimizer")
+@functools.partial(jit, static_argnames="optimizer")
 def epoch(
     key: Array,
     run: Run,

@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
 from ..mixture import covariance_penalty, energy, m_step
+from ..programs import jit
 from ..pytree import pytree
 from .anomalies import Repulsion
 from .model import DAGMM, of_model
@@ -118,7 +118,7 @@ def loss(
     return _loss(model, x, objective, key, labels)
 
 
-@jax.jit
+@jit
 def _loss(model: DAGMM, x: Array, objective: Objective, key: Array | None, labels: Any) -> Terms:
     latent = model(x, key)
     zero = jnp.zeros((), latent.z.dtype)

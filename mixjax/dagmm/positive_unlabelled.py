@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..mixture import energy
+from ..programs import jit
 from ..pytree import pytree
 from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
@@ -142,7 +143,7 @@ def positive_unlabelled(
     return PositiveUnlabelled(trained, inputs, network, rule)
 
 
-@functools.partial(jax.jit, static_argnames="epochs")
+@functools.partial(jit, static_argnames="epochs")
 def _trained_classifier(
     key: Array, network: Layers, x: Array, target: Array, *, epochs: int
 ) -> Layers:
@@ -172,7 +173,7 @@ def _trained_classifier(
     return network
 
 
-@jax.jit
+@jit
 def features_of(trained: Trained, x: Array) -> Array:
     """Latent row, energy and logarithm of the relative error: (N, L + 4)."""
     z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)

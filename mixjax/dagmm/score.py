@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -12,6 +11,7 @@ from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
 from ..fit import fit
 from ..mixture import Mixture, energy, m_step
+from ..programs import jit
 from ..pytree import pytree, static
 from ..rows import map_rows
 from .inputs import Inputs
@@ -60,7 +60,7 @@ def latent_rows_and_error(model: DAGMM, inputs: Inputs, x: Array) -> tuple[Array
     return together[:, :columns], together[:, columns:-1], together[:, -1]
 
 
-@jax.jit
+@jit
 def finished(
     key: Array,
     model: DAGMM,
@@ -90,7 +90,7 @@ def finished(
     return result.mixture, mean_error
 
 
-@jax.jit
+@jit
 def _score(trained: Trained, x: Array, reconstruction_weight: Array) -> Array:
     z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
     typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)

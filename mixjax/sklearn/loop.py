@@ -11,6 +11,7 @@ from jax import Array, lax
 
 from ..em import EM
 from ..mixture import Mixture, assignment, rescaled, unscaled
+from ..programs import jit
 from ..pytree import pytree
 from ..rows import Table, map_rows
 from ..scaling import standardized
@@ -48,7 +49,7 @@ def filled(x: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.nd
     return np.concatenate([x, np.repeat(x[:1], more, axis=0)]), np.pad(weights, (0, more))
 
 
-@jax.jit
+@jit
 def iterate(
     mixture: Mixture,
     x: Array,
@@ -105,7 +106,7 @@ def ask(question: Any, mixture: Mixture, x: np.ndarray) -> np.ndarray:
     return np.asarray(_answers(question, mixture, rows))[: len(x)]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _answers(question: Any, mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return question(mixture, rows)

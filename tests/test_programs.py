@@ -1,0 +1,166 @@
+"""A bounded number of compiled programs is kept, and nothing else changes."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mixjax
+from mixjax import programs
+
+
+@pytest.fixture(autouse=True)
+def shelf(monkeypatch):
+    """One of our own, so that the programs of other tests stay."""
+    shelf = programs.Shelf(4)
+    monkeypatch.setattr(programs, "_shelf", shelf)
+    return shelf
+
+
+class Counted:
+    """A function, and the shapes that it was traced for."""
+
+    def __init__(self, jit=programs.jit, **options):
+        self.traced = []
+
+        def times(x, factor=2, *, power=1):
+            self.traced.append(x.shape)
+            return factor * x**power
+
+        self.f = jit(times, **options)
+
+
+def ones(n):
+    return jnp.ones(n, "float32")
+
+
+def test_the_ones_used_last_are_kept():
+    counted = Counted()
+    for n in range(1, 30):
+        assert counted.f(ones(n)).tolist() == [2.0] * n
+        assert counted.f(ones(50)).shape == (50,)
+        assert programs.n_kept() == min(n + 1, 4)
+    assert counted.traced.count((50,)) == 1
+    counted.f(ones(28)), counted.f(ones(29))
+    assert len(counted.traced) == 30
+    assert counted.f(ones(1)).tolist() == [2.0]
+    assert len(counted.traced) == 31
+    assert counted.f.n_compiled() == 4
+
+
+def test_more_shapes_in_turn_than_are_kept():
+    counted = Counted()
+    for n in 3 * list(range(1, 10)):
+        assert counted.f(ones(n)).tolist() == [2.0] * n
+    assert programs.n_kept() == 4
+
+
+def test_the_users_own_programs_stay():
+    own = Counted(jax.jit)
+    around = jax.jit(lambda x: programs_inside.f(x) + 1)
+    programs_inside = Counted()
+    own.f(ones(3)), around(ones(3))
+    others = Counted()
+    for n in range(1, 20):
+        others.f(ones(n))
+    assert own.f(ones(3)).tolist() == [2, 2, 2]
+    assert around(ones(3)).tolist() == [3, 3, 3]
+    assert own.traced == programs_inside.traced == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "options", [{"static_argnums": 1}, {"static_argnames": "factor"}, {"static_argnums": (1,)}]
+)
+def test_a_program_for_each_static_value(options):
+    counted = Counted(**options)
+    for factor in (3, 5, 3):
+        assert counted.f(ones(2), factor).tolist() == [factor] * 2
+        assert counted.f(ones(2), factor=factor).tolist() == [factor] * 2
+    assert programs.n_kept() == 4
+
+
+def test_one_program_for_all_values():
+    counted = Counted()
+    for factor in (3.0, 5.0, 7.0):
+        assert counted.f(ones(2), factor).tolist() == [factor] * 2
+        assert counted.f(ones(2), factor, power=2).tolist() == [factor] * 2
+    assert len(counted.traced) == 2
+
+
+def test_dtypes_and_kinds_of_arrays():
+    counted = Counted()
+    assert counted.f(np.ones(2, "float32")).dtype == "float32"
+    with jax.enable_x64(True):
+        assert counted.f(np.ones(2)).dtype == "float64"
+    assert counted.f(np.ones(2)).dtype == "float32"
+    assert counted.f(ones(2)).dtype == "float32"
+
+
+def test_under_transformations():
+    f = Counted().f
+    x = jnp.arange(6, dtype="float32").reshape(3, 2)
+    assert jnp.array_equal(jax.vmap(f)(x), 2 * x)
+    assert jnp.array_equal(jax.jit(f)(x), 2 * x)
+    for wrap in (lambda g: g, jax.jit):
+        gradient = wrap(jax.grad(lambda x: jnp.sum(f(x, power=3))))
+        np.testing.assert_allclose(gradient(x), 6 * x**2)
+    assert jax.eval_shape(f, x).shape == (3, 2)
+    assert "multiply" in f.lower(x).as_text()
+
+
+def test_programs_of_transformations_are_let_go():
+    counted = Counted()
+    gradient = jax.grad(lambda x: counted.f(x, power=3).sum())
+    for n in range(1, 20):
+        gradient(ones(n))
+        jax.vmap(counted.f)(ones((n, 2)))
+    assert counted.f.n_compiled() <= programs.n_kept() == 4
+
+
+def test_donation():
+    add = programs.jit(lambda x, y: x + y, donate_argnums=0)
+    x = ones(3)
+    assert add(x, ones(3)).tolist() == [2, 2, 2]
+    assert x.is_deleted()
+
+
+def test_threads():
+    counted = Counted()
+    with ThreadPoolExecutor(8) as threads:
+        results = threads.map(lambda n: counted.f(ones(n)), 20 * list(range(1, 12)))
+        for n, result in zip(20 * list(range(1, 12)), results, strict=True):
+            assert result.tolist() == [2.0] * n
+    assert programs.n_kept() == 4
+
+
+def test_fewer_where_memory_maps_are_many(monkeypatch, shelf):
+    programs.keep(1000)
+    monkeypatch.setattr(programs, "n_maps", lambda: 30_001)
+    counted = Counted()
+    for n in range(1, 60):
+        counted.f(ones(n))
+    assert programs.FEWEST <= programs.n_kept() < programs.FEWEST + 2 * programs.STRIDE
+    assert counted.f.n_compiled() == programs.n_kept()
+
+
+def test_keep():
+    counted = Counted()
+    for n in range(1, 5):
+        counted.f(ones(n))
+    programs.keep(2)
+    assert programs.n_kept() == 2
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        programs.keep(0)
+
+
+def test_a_fit_whose_program_is_gone_is_the_same(rng):
+    x = rng.normal(size=(60, 2)).astype("float32")
+    fits = []
+    for n in [50, 51, 52, 53, 54, 50]:
+        fits.append(mixjax.fit(jax.random.key(0), x[:n], 2, max_iter=5))
+        energy = mixjax.energy(fits[-1].mixture, x[:n]).mean()
+        np.testing.assert_allclose(fits[-1].energy, energy, rtol=1e-5)
+    assert programs.n_kept() == 4
+    assert fits[0].energy == fits[-1].energy

@@ -83,6 +83,29 @@ def values_of(x: Any, name: str) -> Any:
     return values if values.dtype.kind in "iub" else _floats(values, name)
 
 
+def keys_of(x: Any, name: str) -> np.ndarray:
+    """One key a row, a number, a word or a date, as an array; unlike ones stay unlike.
+
+    Args:
+      x: an array, a list, or a series of pandas, polars or pyarrow.
+      name: what to call it in messages.
+
+    Returns:
+      The array; of objects if the keys are of several types.
+
+    Raises:
+      TypeError, ValueError, ImportError: as `rows_of`.
+
+    Example:
+      >>> from mixjax.frames import keys_of
+      >>> keys_of(["pump", "fan"], "groups").tolist(), keys_of(["pump", 1], "groups").tolist()
+      (['pump', 'fan'], ['pump', 1])
+    """
+    keys = np.asarray(x) if isinstance(x, jax.Array) else _array(x, name)
+    words = keys.dtype == object and all(isinstance(key, str) for key in keys.ravel())
+    return keys.astype(str) if words and keys.size else keys
+
+
 def is_frame(x: Any) -> bool:
     """Whether this is a table of pandas, polars, pyarrow or such: columns with names."""
     return _is_foreign(x) and hasattr(type(x), "columns")

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from . import checks
-from .frames import rows_of, values_of
+from .frames import keys_of, rows_of, values_of
 
 
 class TableSet(NamedTuple):
@@ -73,8 +73,8 @@ def listed(xs: Any, weights: Any) -> TableSet:
                 f"xs[{i}] has {x.shape[1]} columns, but xs[0] has {tables[0].shape[1]}: all "
                 "tables must have the same"
             )
-        if x.dtype != tables[0].dtype:
-            raise TypeError(f"xs[{i}] holds {x.dtype} numbers, but xs[0] {tables[0].dtype}")
+    dtype = np.result_type(*(x.dtype for x in tables))
+    tables = [x.astype(dtype, copy=False) for x in tables]
     own: list[np.ndarray | None] = [None] * len(tables)
     if weights is not None:
         if len(weights) != len(tables):
@@ -92,7 +92,7 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
     table = _table(x, None)
     if 0 in table.shape:
         raise ValueError(f"x must have at least one row and one column, got {table.shape}")
-    keys = np.asarray(groups)
+    keys = keys_of(groups, "groups")
     if keys.shape != (len(table),):
         raise ValueError(
             f"groups must have one entry a row, shape ({len(table)},), got {keys.shape}"

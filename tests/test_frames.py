@@ -15,7 +15,8 @@ import scipy.sparse
 
 import mixjax
 import mixjax.explorer
-from mixjax.frames import in_order, rows_of, values_of
+from mixjax.frames import in_order, keys_of, rows_of, values_of
+from mixjax.sklearn import GaussianMixture, MixtureDetector
 
 KEY = jax.random.key(0)
 NAN = float("nan")
@@ -105,6 +106,16 @@ def test_arrays_stay_as_they_are():
     assert rows_of(named)[1] == ("a", "b")
 
 
+def test_keys_of_groups_stay_what_they_are():
+    for made in (["b", "a"], pd.Series(["b", "a"]), pl.Series(["b", "a"]), np.array(["b", "a"]),
+                 pd.Series(["b", "a"]).astype("category"), pd.Series(["b", "a"], dtype="string[pyarrow]")):  # fmt: skip
+        assert keys_of(made, "groups").tolist() == ["b", "a"]
+    assert keys_of(["1", 1], "groups").tolist() == ["1", 1]
+    assert keys_of(pl.Series([3, 1]), "groups").tolist() == [3, 1]
+    with pytest.raises(TypeError):
+        mixjax.fit_groups(KEY, np.eye(4), ["1", 1, "1", 1], 1)
+
+
 MASKED = np.ma.masked_equal(np.array([[1.0, -9999], [2, 3]]), -9999)
 REFUSED = {
     "a word": (lambda: [[1, "b"], [2, "3"]], TypeError, "x, column 1 must hold numbers, got 'b' in row 0"),
@@ -146,6 +157,7 @@ def test_masks_are_refused_wherever_rows_or_weights_go():
         lambda: mixjax.fit_batch(KEY, masked[None], 1),
         lambda: mixjax.fit_batch(KEY, [x], 1, weights=[weights]),
         lambda: mixjax.fit_groups(KEY, masked, np.zeros(40), 1),
+        lambda: mixjax.fit_groups(KEY, x, weights, 1),
         lambda: mixjax.fit(KEY, x, 1, weights=weights),
         lambda: mixjax.energy(fit.mixture, masked),
         lambda: mixjax.select(KEY, masked),
@@ -212,6 +224,32 @@ def test_every_door_takes_frames_and_whole_numbers(frame):
         np.testing.assert_array_equal(
             mixjax.fit_stream(KEY, source, 2, **options).energy, stream.energy
         )
+
+
+def test_tables_of_several_kinds_are_fitted_at_once():
+    x = np.random.default_rng(3).integers(0, 50, (40, 2))
+    options = {"family": mixjax.DiagonalGaussian, "max_iter": 3}
+    alike = mixjax.fit_batch(KEY, [x.astype(float)] * 4, 2, **options)
+    tables = [x, x.astype("float32"), pl.DataFrame(x), x.tolist()]
+    np.testing.assert_array_equal(mixjax.fit_batch(KEY, tables, 2, **options).energy, alike.energy)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_estimators_know_the_names_of_a_frame(frame):
+    x = np.random.default_rng(4).integers(0, 50, (60, 2))
+    table = frame({"a": x[:, 0], "b": x[:, 1]})
+    weights = pd.Series(np.arange(60) % 3, dtype="int64[pyarrow]")
+    mixture = GaussianMixture(2, random_state=0).fit(table, sample_weight=weights)
+    plain = GaussianMixture(2, random_state=0).fit(x, sample_weight=np.arange(60) % 3)
+    np.testing.assert_allclose(mixture.score_samples(table), plain.score_samples(x), rtol=1e-6)
+    detector = MixtureDetector(1, covariance_type="diag", random_state=0).fit(table)
+    plain = MixtureDetector(1, covariance_type="diag", random_state=0).fit(x)
+    np.testing.assert_array_equal(detector.score_samples(table), plain.score_samples(x))
+    assert detector.detector_.feature_names == ("a", "b")
+    for fitted in (mixture, detector):
+        assert fitted.feature_names_in_.tolist() == ["a", "b"]
+        with pytest.raises(ValueError, match="feature names"):
+            fitted.predict(frame({"b": x[:, 1], "a": x[:, 0]}))
 
 
 def test_scores_and_labels_come_as_series():

@@ -62,10 +62,14 @@ def _delimited(
 ) -> Delimited:
     text, notes = decoded(content, source, encoding)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if said := re.match(r"sep=(.)\n", text):  # as Excel writes it above a table
+        separator, text = said[1], text[said.end() :]
     comments, text = _without_comments_above(text)
     if not text.strip():
         raise ValueError(f"{source} is empty")
     separator = separator or separator_of(text)
+    if separator == ALONE and (apart := _apart_by_blanks(text)):
+        text, separator = apart, "\t"
     above = next(csv.reader(comments[-1:], delimiter=separator), [])
     text = _without_comments_between(text, separator)
     try:
@@ -117,6 +121,16 @@ def separator_of(text: str) -> str:
         if (round(alike, 1), known) > best:
             best, found = (round(alike, 1), known), separator
     return found
+
+
+def _apart_by_blanks(text: str) -> str | None:
+    """The text with tabs for blanks, if these separate numbers, as NumPy writes them."""
+    rows = [line.split() for line in text.split("\n") if line.strip() and line[0] != "#"]
+    cells = [cell for row in rows[1 : SAMPLE + 1] or rows for cell in row]
+    alike = len(set(map(len, rows))) == 1 and len(rows[0]) > 1
+    if not alike or not all(is_value(cell) or is_missing(cell) for cell in cells):
+        return None
+    return "\n".join(map("\t".join, rows))
 
 
 def _without_comments_above(text: str) -> tuple[list[str], str]:

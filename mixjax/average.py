@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -37,9 +38,9 @@ class Average:
     @property
     def weights(self) -> Array:
         """(M,) non-negative, of sum 1."""
-        return jnp.exp(self.log_weights)
+        return jax.nn.softmax(self.log_weights)
 
     def energy(self, x: ArrayLike) -> Array:
         """(N,) minus the log-density of the average, in nats."""
         each = jnp.stack([log_prob(mixture, x) for mixture in self.mixtures])
-        return -log_sum(each + self.log_weights[:, None])
+        return -log_sum(each + jax.nn.log_softmax(self.log_weights)[:, None])

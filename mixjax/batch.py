@@ -1,5 +1,6 @@
 """Thousands of fits: tables of any lengths, in any number, on all local devices."""
 
+import dataclasses
 import functools
 import operator
 import threading
@@ -20,11 +21,13 @@ from .families.gaussian import Gaussian
 from .fit import check_options
 from .lanes import Model, Pool, pool_shape
 from .mixture import Mixture, log_prob, require, responsibilities
+from .origin import Origin, origin_of, placed, relative, relative_rows
 from .outcome import Fit
 from .programs import jit
 from .progress import progress_bar
+from .scaling import Scaling
 from .solver import Solver
-from .start import Start, kmeans
+from .start import Start, is_known, kmeans
 from .table_set import TableSet, grouped, listed
 from .workers import as_here, n_cores
 
@@ -286,6 +289,9 @@ def _fit_all(
     if batch_size is not None:
         batch_size = checks.count(batch_size, "batch_size")
     model = Model(n_components, checks.family(family), start)
+    # A start of one's own is shown the rows where they are.
+    if family.scaling is Scaling.NONE or not is_known(start):
+        tables = tables._replace(origin=None)
     options = (
         jax.tree.map(jnp.asarray, solver),
         jnp.asarray(tol, tables.dtype),
@@ -298,7 +304,8 @@ def _fit_all(
         for numbers, length in tables.by_length(n_components):
             work.open(numbers, length)
             _run(work, options, batch_size, lambda: show(work.n_done, ""))
-    return work.fits()
+    fits = work.fits()
+    return dataclasses.replace(fits, mixture=placed(fits.mixture, tables.origin))
 
 
 def _run(work: _Work, options: Any, batch_size: int | None, report: Any) -> None:
@@ -342,8 +349,16 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
     if hasattr(xs, "ndim"):
         if xs.ndim != 3:
             raise ValueError(f"xs must have shape (B, N, D), got {xs.shape}")
-        return _mapped(f, mixtures, jnp.asarray(xs))
+        if mixtures.components.scaling is Scaling.NONE or (origin := origin_of(xs)) is None:
+            return _mapped(f, mixtures, jnp.asarray(xs))
+        rows = np.stack(
+            [relative_rows(x, Origin(*own)) for x, *own in zip(xs, *origin, strict=True)]
+        )
+        return _mapped(f, relative(mixtures, origin), jnp.asarray(rows))
     tables = listed(xs, None)
+    if mixtures.components.scaling is Scaling.NONE:
+        tables = tables._replace(origin=None)
+    mixtures = relative(mixtures, tables.origin)
     out: list[Any] = [None] * len(tables)
     for numbers, length in tables.by_length(1):
         x, _ = tables.padded(numbers, length)

@@ -23,6 +23,11 @@ def is_concrete(value: Any) -> bool:
 
 def table(x: Any, name: str = "x") -> Array:
     """A floating table of two axes; what NumPy holds in float64 becomes JAX's float."""
+    return jnp.asarray(rows(x, name))
+
+
+def rows(x: Any, name: str = "x") -> Any:
+    """A floating table of two axes, as it came: NumPy's or JAX's."""
     x, _ = rows_of(x, name)
     floating(x.dtype, name)
     shape = np.shape(x)
@@ -31,7 +36,7 @@ def table(x: Any, name: str = "x") -> Array:
         raise ValueError(f"{name} must have shape (rows, columns), got {shape}{hint}")
     if 0 in shape:
         raise ValueError(f"{name} must have at least one row and one column, got {shape}")
-    return jnp.asarray(x)
+    return x
 
 
 def floating(dtype: Any, name: str) -> None:

@@ -57,12 +57,7 @@ class EM:
 
     def maximise(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
         """The M-step: the mixture of highest likelihood for the statistics of the last one."""
-        reg = ridge(self.reg_covar, scale)
-        old = state.mixture.components
-        if _in_one_pass(old, rows):
-            return m_step_of(old, state.stats, reg)
-        components = old.maximise(rows, soft_assignment(state.mixture), reg)
-        return Mixture(log_shares(state.stats), components)
+        return maximised(state, rows, ridge(self.reg_covar, scale))
 
 
 def e_step(mixture: Mixture, rows: Rows) -> tuple[Array, Any]:
@@ -96,6 +91,15 @@ def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tupl
     total = jnp.sum(unnormalised, axis=0)
     energy = -jnp.sum(jnp.where(weights > 0, weights * (top + jnp.log(total)), 0))
     return energy, unnormalised * (weights / jnp.where(total > 0, total, 1))[None]
+
+
+def maximised(state: EMState, rows: Rows, reg: Array) -> Mixture:
+    """The M-step after an E-step, with the variance ``reg`` (D,) added to the scaled columns."""
+    old = state.mixture.components
+    if _in_one_pass(old, rows):
+        return m_step_of(old, state.stats, reg)
+    components = old.maximise(rows, soft_assignment(state.mixture), reg)
+    return Mixture(log_shares(state.stats), components)
 
 
 def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:

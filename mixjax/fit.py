@@ -1,6 +1,8 @@
 """The front door: start, solve, restart, keep the best."""
 
+import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
@@ -13,13 +15,14 @@ from .em import EM
 from .families.family import Family
 from .families.gaussian import Gaussian
 from .mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
+from .origin import Origin, near, placed, relative
 from .outcome import Fit, best
 from .programs import jit
 from .rows import Axes, Rows, Table
 from .scaling import Scale, standardized
 from .sharded import automatic, gathered, on_shards, row_mesh
-from .solver import Solution, Solver, is_solver, ridge_of, ridges_of, solve
-from .start import Start, assignment_of, kmeans
+from .solver import Solution, Solver, Status, is_solver, ridge_of, ridges_of, solve
+from .start import Start, assignment_of, is_known, kmeans
 from .subsample import seed_of
 
 # Rows that a start looks at where they are spread over devices.
@@ -81,20 +84,20 @@ def fit(
     Mixture Models (2000), section 2.8.
     """
     checks.key(key)
-    table = checks.table(x)
+    family = checks.family(family)
+    table, origin = near(checks.rows(x), family.scaling)
     n_components = checks.n_components(n_components, table.shape[0])
     row_weights = checks.row_weights(weights, table)
-    family = checks.family(family)
     n_init = checks.count(n_init, "n_init")
     check_options(start, solver, table.shape[1], tol, max_iter)
-    options = (n_components, family, start, n_init)
+    options = (n_components, family, _seeing(start, origin), n_init)
     if where := row_mesh(table):
         _check_sums(solver)
         same = (jax.random.key_data(key), solver, tol, max_iter)
         static = (jax.random.key_impl(key), *options)
         return on_shards(_fit_shards, static, where, same, table, row_weights)
     table, row_weights = automatic(table), automatic(row_weights)
-    return _fit(key, table, row_weights, solver, tol, max_iter, *options)
+    return _placed(_fit(key, table, row_weights, solver, tol, max_iter, *options), origin)
 
 
 def fit_from(
@@ -130,8 +133,9 @@ def fit_from(
       >>> bool(fine.energy <= rough.energy)
       True
     """
-    table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    return _continued(mixture, table, row_weights, solver, tol, max_iter, 0)[0]
+    mixture, table, row_weights, origin = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, _ = _continued(mixture, table, row_weights, solver, tol, max_iter, 0)
+    return _placed(fit, origin)
 
 
 def fit_history(
@@ -169,8 +173,9 @@ def fit_history(
       True
     """
     n_recorded = checks.count(max_iter, "max_iter") + 1
-    table, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    return _continued(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
+    mixture, table, row_weights, origin = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, energies = _continued(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
+    return _placed(fit, origin), energies
 
 
 def _continued(
@@ -206,10 +211,11 @@ def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: 
 
 def _prepared(
     mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
-) -> tuple[Array, Array | None]:
+) -> tuple[Mixture, Array, Array | None, Origin | None]:
     require(mixture)
-    x = checks.table(x)
-    checks.width(x, mixture.n_features)
+    rows = checks.rows(x)
+    checks.width(rows, mixture.n_features)
+    x, origin = near(rows, mixture.components.scaling)
     weights = checks.row_weights(weights, x)
     check_options(kmeans, solver, x.shape[1], tol, max_iter)
     dtype = mixture.log_weights.dtype
@@ -218,7 +224,29 @@ def _prepared(
             f"the mixture holds {dtype} numbers and x {x.dtype}: convert one of them, "
             "for example x.astype(mixture.log_weights.dtype)"
         )
-    return x, weights
+    return relative(mixture, origin), x, weights, origin
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seeing:
+    """A start that is shown the rows where they are, not relative to an origin."""
+
+    start: Start
+    places: tuple[tuple[float, ...], ...]
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any, /) -> Array:
+        low, high = (jnp.asarray(place, x.dtype)[None] for place in self.places)
+        return self.start(key, (x + low) + high, n_components, weights)
+
+
+def _seeing(start: Start, origin: Origin | None) -> Start:
+    if origin is None or is_known(start):
+        return start
+    return _Seeing(start, (tuple(origin.low.tolist()), tuple(origin.high.tolist())))
+
+
+def _placed(fit: Fit, origin: Origin | None) -> Fit:
+    return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
 
 
 def first_mixture(
@@ -239,10 +267,26 @@ def first_mixture(
 
 
 def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
-    """What was fitted to the scaled columns, as a fit of the columns themselves."""
+    """What was fitted to the scaled columns, as a fit of the columns themselves.
+
+    A parameter that is no number, or no float in these units (a width of 1e-3 scales of 1e-37
+    is 0), makes the fit NONFINITE, and is that of a standard component of the table instead.
+    """
+    k, d = solution.mixture.n_components, solution.mixture.n_features
     mixture = rescaled(solution.mixture, scale, family.scaling)
+    even = jnp.full_like(mixture.log_weights, -math.log(k))
+    standard = rescaled(
+        Mixture(even, family.reference(k, d, mixture.components.dtype)), scale, family.scaling
+    )
+    finite = jax.tree.map(jnp.isfinite, mixture.components)
+    # Unconstrained, a width of 0 is not finite either.
+    leaves = jax.tree.leaves(mixture.components.unconstrain())
+    usable = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    status = jnp.where(usable, solution.status, Status.NONFINITE).astype(jnp.int32)
+    components = jax.tree.map(jnp.where, finite, mixture.components, standard.components)
+    log_weights = jnp.where(jnp.isnan(mixture.log_weights), even, mixture.log_weights)
     energy = solution.energy + jnp.sum(jnp.log(scale.scale))
-    return Fit(mixture, energy, solution.n_iter, solution.status)
+    return Fit(Mixture(log_weights, components), energy, solution.n_iter, status)
 
 
 @functools.partial(jit, static_argnums=(6, 7, 8, 9))

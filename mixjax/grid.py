@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .em import EM, EMState
+from .em import EM, EMState, maximised
 from .families.family import Family
 from .families.laplace import Laplace, MeanLaplace
 from .fit import in_units
-from .mixture import Mixture, log_prob, ridge
+from .mixture import Mixture, log_prob
 from .outcome import Fit
 from .programs import jit
 from .progress import progress_bar
 from .rows import Rows, Table
-from .scaling import Scale, standardized
+from .scaling import standardized
 from .solver import Progress, Solution, accepted, first_status
 from .start import nested_seeds
 from .workers import as_here, n_cores
@@ -202,12 +202,12 @@ def _fit(
         def assignment(x: Array, index: Array) -> Array:
             return (place[:, None] == labels[index][None]).astype(x.dtype)
 
-        em = EM(jnp.maximum(share, hidden) * scale.variance)
+        reg = jnp.maximum(share, hidden) * scale.variance
         begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
-        begin = begin.maximise(rows, assignment, ridge(em.reg_covar, scale))
+        begin = begin.maximise(rows, assignment, reg)
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
         first = Mixture(even, family(**vars(begin)))
-        solution = _iterated(em, first, active, rows, scale, tol, max_iter)
+        solution = _iterated(first, active, rows, reg, tol, max_iter)
         fit = in_units(solution, scale, family)
         return fit, -log_prob(fit.mixture, x)
 
@@ -227,11 +227,10 @@ _fit_some = jit(_fit, static_argnums=(8, 9))
 
 
 def _iterated(
-    em: EM,
     mixture: Mixture,
     active: Array,
     rows: Rows,
-    scale: Scale,
+    reg: Array,
     tol: Array,
     max_iter: Array,
 ) -> Solution:
@@ -245,11 +244,11 @@ def _iterated(
         return Mixture(jnp.where(active, mixture.log_weights, NOTHING), mixture.components)
 
     def once(carry: tuple[Progress, Mixture]) -> tuple[Progress, Mixture]:
-        progress = accepted(carry[0], em.expect(carry[1], rows), tol)
-        return progress, masked(em.maximise(progress.state, rows, scale))
+        progress = accepted(carry[0], EM().expect(carry[1], rows), tol)
+        return progress, masked(maximised(progress.state, rows, reg))
 
     first = masked(mixture)
-    shapes = jax.eval_shape(lambda: em.expect(first, rows))
+    shapes = jax.eval_shape(lambda: EM().expect(first, rows))
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     before = EMState(first, jnp.asarray(jnp.inf, rows.x.dtype), nothing.stats)
     # After the first E-step no iteration is done.

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from . import checks
 from .families.family import Family, Responsibilities, occupied, smallest_share
 from .far import known_density, log_sum, shares, within_reach
+from .origin import near, placed, together
 from .programs import jit
 from .pytree import pytree
 from .rows import Rows, Table, map_rows
@@ -25,7 +26,8 @@ class Mixture:
     r"""A weighted sum of components: $p(x) = \sum_k w_k\,p_k(x)$.
 
     Attributes:
-      log_weights: (K,) logarithms of the weights.
+      log_weights: (K,) logarithms of the weights, up to a constant: what is asked of a mixture
+        normalizes them, so that any real numbers will do, and -inf leaves a component out.
       components: K components of one family, in one pytree.
 
     Example:
@@ -44,7 +46,7 @@ class Mixture:
     @property
     def weights(self) -> Array:
         """(K,) non-negative, of sum 1."""
-        return jnp.exp(self.log_weights)
+        return jax.nn.softmax(self.log_weights)
 
     @property
     def n_components(self) -> int:
@@ -64,7 +66,8 @@ class Mixture:
 
 def joint_log_prob(mixture: Mixture, x: Array) -> Array:
     """log w_k + log p_k(x), components first: (K, N)."""
-    return mixture.components.log_prob(x).T + mixture.log_weights[:, None]
+    log_weights = jax.nn.log_softmax(mixture.log_weights)
+    return mixture.components.log_prob(x).T + log_weights[:, None]
 
 
 def log_density(mixture: Mixture, x: Array) -> Array:
@@ -115,11 +118,12 @@ def require_one(mixture: Any) -> None:
         )
 
 
-def _checked(mixture: Mixture, x: Any) -> Array:
+def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
+    """A mixture, and a table of as many columns; both relative to the table's origin."""
     require(mixture)
-    x = checks.table(x)
+    x = checks.rows(x)
     checks.width(x, mixture.n_features)
-    return x
+    return together(mixture, x)
 
 
 def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:
@@ -173,7 +177,7 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
     """
-    return _by_rows(_log_prob, mixture, _checked(mixture, x))
+    return _by_rows(_log_prob, *checked(mixture, x))
 
 
 def energy(mixture: Mixture, x: ArrayLike) -> Array:
@@ -227,7 +231,7 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
     """
-    return _by_rows(_responsibilities, mixture, _checked(mixture, x))
+    return _by_rows(_responsibilities, *checked(mixture, x))
 
 
 def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
@@ -301,10 +305,11 @@ def log_shares(count: Array) -> Array:
 
 
 def ridge(reg_covar: Any, scale: Scale) -> Array:
-    """The (D,) variance to add, in units of the scaled columns."""
+    """The (D,) variance to add to the scaled columns."""
     if reg_covar is None:
-        reg_covar = 1e-6 * scale.variance
-    return (jnp.asarray(reg_covar, scale.scale.dtype) / scale.scale) / scale.scale
+        return 1e-6 * scale.variance
+    # Not reg / scale / scale: compiled, that is reg / scale², which leaves the range of floats.
+    return (jnp.sqrt(jnp.asarray(reg_covar, scale.scale.dtype)) / scale.scale) ** 2
 
 
 def rescaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
@@ -316,11 +321,14 @@ def rescaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
 
 
 def unscaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
-    """The inverse of `rescaled`."""
+    """The inverse of `rescaled`, with weights of sum 1."""
+    log_weights = jax.nn.log_softmax(mixture.log_weights)
     if scaling is Scaling.NONE:
-        return mixture
-    inverse = Scale(-scale.shift / scale.scale, 1 / scale.scale, scale.variance)
-    return rescaled(mixture, inverse, scaling)
+        return Mixture(log_weights, mixture.components)
+    # The difference first: far from zero, -shift / scale has lost the digits that count.
+    moved = mixture.components.affine(jnp.ones_like(scale.scale), -scale.shift)
+    components = moved.affine(1 / scale.scale, jnp.zeros_like(scale.shift))
+    return Mixture(log_weights, components)
 
 
 def first_m_step(
@@ -388,12 +396,12 @@ def m_step(
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 5.
     """
     family = checks.family(family)
-    table = checks.table(x)
+    table, origin = near(checks.rows(x), family.scaling)
     row_weights = checks.row_weights(weights, table)
     checks.reg_covar(reg_covar, table.shape[1])
     assignment = checks.responsibilities(resp, table, row_weights)
     arrays = (automatic(array) for array in (table, assignment, row_weights))
-    return _m_step(family, *arrays, reg_covar)
+    return placed(_m_step(family, *arrays, reg_covar), origin)
 
 
 @functools.partial(jit, static_argnums=0)

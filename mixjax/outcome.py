@@ -9,9 +9,14 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from .families.family import Family
 from .mixture import Mixture
 from .pytree import pytree
 from .solver import Status
+
+# Widths of a component by which rounding may move its center: an energy changes by as much
+# per width that a row is away.
+MOVED = 0.05
 
 
 @pytree
@@ -119,7 +124,8 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
         the lanes, or with x the rows, are named.
 
     Warns:
-      UserWarning: a fit stopped at ``max_iter``, or a component was left without rows.
+      UserWarning: a fit stopped at ``max_iter``, a component was left without rows, or a
+        column is so far from zero that the dtype cannot hold the centers.
 
     Example:
       >>> import jax, mixjax
@@ -161,10 +167,43 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
             "no rows: use fewer components, or more starts (n_init)",
             stacklevel=2,
         )
+    _warn_of_rounding(fits)
     return fits
 
 
-def _lanes(status: np.ndarray, which: Status) -> str:
+def _warn_of_rounding(fits: Fit) -> None:
+    """Where columns are so far from zero that their centers are no floats."""
+    components = fits.mixture.components
+    if type(components).sharpness is Family.sharpness:
+        return
+    moved = _displacement(components)
+    imprecise = np.linalg.norm(moved, axis=-1).max(axis=-1) > MOVED
+    if imprecise.any():
+        columns = np.flatnonzero((moved[imprecise] > 0.1 * MOVED).any(axis=(0, 1)))
+        warnings.warn(
+            f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold centers of "
+            f"the columns {_listed(columns)} to the width of a component, so far are they from "
+            "zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
+            "widths and energy are those before the centers were rounded",
+            stacklevel=3,
+        )
+
+
+def _displacement(components: Any) -> np.ndarray:
+    """How far rounding may have moved the centers, in widths of a component: (..., K, D)."""
+    centers, sharpness = (
+        np.asarray(leaf, np.float64) for leaf in (components.centers, components.sharpness)
+    )
+    moved = 0.5 * float(jnp.finfo(components.dtype).eps) * np.abs(centers) * sharpness
+    # The value of a constant column is its center, without rounding.
+    constant = np.isclose(sharpness, 1e3, rtol=1e-3).all(axis=-2, keepdims=True)
+    if centers.shape[-2] > 1:
+        constant |= True
+    return np.where(constant & (centers == centers[..., :1, :]).all(-2, keepdims=True), 0, moved)
+
+
+def _lanes(status: np.ndarray, which: Any) -> str:
+    """The fits of this status, or those where a mask of them says so."""
     if status.ndim == 0:
         return "the fit"
     hits = np.argwhere(status == which)

@@ -25,7 +25,10 @@ class Scaling(enum.Enum):
 
 
 class Scale(NamedTuple):
-    """Centre (D,) and scale (D,) of the columns, and their variances (D,)."""
+    """Centre (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
+
+    The square of a scale is never formed: that of 1e-30 is no float32.
+    """
 
     shift: Array
     scale: Array
@@ -77,11 +80,13 @@ def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> 
     """The scale of columns with these centres and spreads (D,); a constant one has spread 1."""
     match scaling:
         case Scaling.COLUMNS:
-            return Scale(shift, spread, spread**2)
+            return Scale(shift, spread, jnp.ones_like(spread))
         case Scaling.SHARED:
             widest = jnp.max(jnp.where(constant, 0, spread))
             widest = jnp.where(widest > 0, widest, 1)
-            return Scale(shift, jnp.full_like(shift, widest), spread**2)
+            # A constant column has the variance of the others: its own says nothing.
+            share = jnp.where(constant, 1, spread / widest)
+            return Scale(shift, jnp.full_like(shift, widest), share**2)
         case Scaling.NONE:
             return Scale(jnp.zeros_like(shift), jnp.ones_like(shift), spread**2)
 

@@ -124,7 +124,7 @@ class Progress:
         """
         state = self.state
         status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
-        share = jnp.exp(state.mixture.log_weights)
+        share = state.mixture.weights
         empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
@@ -205,5 +205,7 @@ def solve(
 
 
 def _is_finite(state: State) -> Array:
-    leaves = jax.tree.leaves((state.mixture, state.energy))
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    """() whether all are numbers; a log-weight of -inf leaves a component out."""
+    leaves = jax.tree.leaves((state.mixture.components, state.energy))
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
+    return jnp.all(jnp.stack([*finite, jnp.all(state.mixture.log_weights < jnp.inf)]))

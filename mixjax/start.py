@@ -14,6 +14,7 @@ from . import checks
 from .families.family import Responsibilities
 from .linalg import matmul
 from .mixture import given_assignment
+from .origin import near
 from .programs import jit
 from .rows import Rows, Table
 from .scaling import Scaling, standardized
@@ -208,7 +209,7 @@ def _checked(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None
 ) -> tuple[Array, Array | None, int]:
     checks.key(key)
-    rows = checks.table(x)
+    rows, _ = near(checks.rows(x))
     n_components = checks.n_components(n_components, rows.shape[0])
     return rows, checks.row_weights(weights, rows), n_components
 

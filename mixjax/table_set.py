@@ -8,6 +8,7 @@ import numpy as np
 
 from . import checks
 from .frames import keys_of, rows_of, values_of
+from .origin import Origin, origin_of, relative_rows
 
 
 class TableSet(NamedTuple):
@@ -19,6 +20,7 @@ class TableSet(NamedTuple):
       dtype: float32 or float64.
       same_length: whether they came as one array.
       read: number -> rows (N_i, D) and their weights (N_i,) or None.
+      origin: (B, D) what the rows of each are relative to, or None; see `mixjax.origin`.
     """
 
     lengths: np.ndarray
@@ -26,6 +28,7 @@ class TableSet(NamedTuple):
     dtype: Any
     same_length: bool
     read: Callable[[int], tuple[Any, Any]]
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -45,6 +48,9 @@ class TableSet(NamedTuple):
         weights = np.zeros((len(numbers), length), self.dtype)
         for i, number in enumerate(numbers.tolist()):
             rows, row_weights = self.read(number)
+            if self.origin is not None:
+                own = Origin(self.origin.high[number], self.origin.low[number])
+                rows = relative_rows(rows, own)
             x[i, : len(rows)] = rows
             weights[i, : len(rows)] = 1 if row_weights is None else row_weights
         return x, weights
@@ -83,8 +89,9 @@ def listed(xs: Any, weights: Any) -> TableSet:
         own = [_weights(w, len(x), f"weights[{i}]") for i, (w, x) in enumerate(pairs)]
     lengths = np.array([len(x) for x in tables])
     return TableSet(
-        lengths, tables[0].shape[1], _dtype(tables[0]), False, lambda i: (tables[i], own[i])
-    )
+        lengths, tables[0].shape[1], _dtype(tables[0]), False,
+        lambda i: (tables[i], own[i]), _origins(tables),
+    )  # fmt: skip
 
 
 def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
@@ -98,7 +105,7 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
             f"groups must have one entry a row, shape ({len(table)},), got {keys.shape}"
         )
     own = None if weights is None else _weights(weights, len(table), "weights")
-    names, number = np.unique(keys, return_inverse=True)
+    names, number = _numbered(keys)
     order = np.argsort(number, kind="stable")
     lengths = np.bincount(number, minlength=len(names))
     end = np.cumsum(lengths)
@@ -107,7 +114,34 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
         rows = order[end[i] - lengths[i] : end[i]]
         return table[rows], None if own is None else own[rows]
 
-    return names, TableSet(lengths, table.shape[1], _dtype(table), False, read)
+    rounded = _dtype(table) != table.dtype
+    origin = _origins([read(i)[0] for i in range(len(names))]) if rounded else None
+    return names, TableSet(lengths, table.shape[1], _dtype(table), False, read, origin)
+
+
+def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different keys, sorted, and the number (N,) of each row's key among them."""
+    try:
+        return np.unique(keys, return_inverse=True)
+    except TypeError:
+        kinds: dict[str, int] = {}
+        for row, key in enumerate(keys.tolist()):
+            kinds.setdefault(type(key).__name__, row)
+        found = ", ".join(f"{kind} (first in row {row})" for kind, row in kinds.items())
+        raise TypeError(
+            f"groups must be keys of one type that can be sorted, got {found}: convert them, for "
+            "example by [str(key) for key in groups]"
+        ) from None
+
+
+def _origins(tables: Sequence[np.ndarray]) -> Origin | None:
+    """The origins (B, D) of tables of any lengths."""
+    found = [origin_of(table) for table in tables]
+    if not any(found):
+        return None
+    zeros = np.zeros(tables[0].shape[1], np.float32)
+    pairs = [(zeros, zeros) if origin is None else origin for origin in found]
+    return Origin(np.stack([high for high, _ in pairs]), np.stack([low for _, low in pairs]))
 
 
 def _stacked(xs: Any, weights: Any) -> TableSet:
@@ -130,7 +164,7 @@ def _stacked(xs: Any, weights: Any) -> TableSet:
     lengths = np.full(len(tables), tables.shape[1])
     return TableSet(
         lengths, tables.shape[2], _dtype(tables), True,
-        lambda i: (tables[i], None if own is None else own[i]),
+        lambda i: (tables[i], None if own is None else own[i]), origin_of(tables),
     )  # fmt: skip
 
 

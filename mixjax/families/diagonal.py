@@ -80,6 +80,16 @@ class DiagonalGaussian(Family):
         )
 
     @property
+    def centers(self) -> Array:
+        """(K, D) the means."""
+        return self.means
+
+    @property
+    def sharpness(self) -> Array:
+        """(K, D) one over the scales, in units of 1/x."""
+        return 1 / self.scales
+
+    @property
     def n_parameters(self) -> int:
         """2 K D."""
         return 2 * self.shape[0] * self.shape[1]

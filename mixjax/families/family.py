@@ -208,6 +208,19 @@ class Family(abc.ABC):
         """The variance of each feature in each component: (K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define variances")
 
+    @property
+    def centers(self) -> Array:
+        """Where each component lies: (K, D), in the units of x."""
+        raise NotImplementedError(f"{type(self).__name__} does not define centers")
+
+    @property
+    def sharpness(self) -> Array:
+        """By how many of its widths a component moves for a step of 1 in a feature: (K, D).
+
+        One over the scale where columns are independent; a narrow component is sharp.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define sharpness")
+
     def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """The M-step over blocks of rows: override it where no finite sum gives it.
 

@@ -146,6 +146,16 @@ class Gaussian(Family):
         return linalg.unit_columns(linalg.inverse_lower(self.factors).mT)[1]
 
     @property
+    def centers(self) -> Array:
+        """(K, D) the means."""
+        return self.means
+
+    @property
+    def sharpness(self) -> Array:
+        """(K, D) the roots of the diagonals of the precisions, in units of 1/x."""
+        return linalg.unit_columns(self.factors)[1]
+
+    @property
     def n_parameters(self) -> int:
         """K D + K D (D + 1) / 2."""
         k, d = self.shape

@@ -79,6 +79,16 @@ class SphericalGaussian(Family):
         )
 
     @property
+    def centers(self) -> Array:
+        """(K, D) the means."""
+        return self.means
+
+    @property
+    def sharpness(self) -> Array:
+        """(K, D) one over the scale, once for each feature, in units of 1/x."""
+        return jnp.broadcast_to(1 / self.scales[..., None], self.means.shape)
+
+    @property
     def n_parameters(self) -> int:
         """K D + K."""
         return self.shape[0] * (self.shape[1] + 1)

@@ -93,6 +93,16 @@ class TiedGaussian(Family):
         return jnp.broadcast_to(norms[..., None, :], self.means.shape)
 
     @property
+    def centers(self) -> Array:
+        """(K, D) the means."""
+        return self.means
+
+    @property
+    def sharpness(self) -> Array:
+        """(K, D) the roots of the diagonal of the precision, once for each component."""
+        return jnp.broadcast_to(linalg.unit_columns(self.factor)[1][..., None, :], self.means.shape)
+
+    @property
     def n_parameters(self) -> int:
         """K D + D (D + 1) / 2."""
         k, d = self.shape

@@ -109,9 +109,10 @@ def _draw_one(
     if rows is not None:
         within = (ground.low[0], ground.high[0])
         ax.hist(rows[:, column], 40, range=within, density=True, color="#D5D5D5")
+    weights = np.asarray(part.weights, np.float64)
     for k, colour in enumerate(palette(part.n_components)):
         alone = Mixture(part.log_weights[k : k + 1], part.components.take(slice(k, k + 1)))
-        own = np.exp(log_density(alone, places[:, None]))
+        own = weights[k] * np.exp(log_density(alone, places[:, None]))
         ax.plot(places, own, color=colour, linewidth=1.2)
         ax.fill_between(places, own, color=colour, alpha=0.15, linewidth=0)
     ax.plot(places, np.exp(log_density(part, places[:, None])), color=INK, linewidth=1.2)

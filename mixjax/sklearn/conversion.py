@@ -114,7 +114,7 @@ def publish(estimator: Any, mixture: Mixture) -> None:
     """Set the parameters of the mixture as scikit-learn's attributes."""
     family = type(mixture.components)
     means, root = (np.asarray(leaf) for leaf in jax.tree.leaves(mixture.components))
-    weights = np.exp(np.asarray(mixture.log_weights))
+    weights = np.asarray(mixture.weights)
     estimator.weights_ = weights / weights.sum()
     estimator.means_ = means
     if family in (Gaussian, TiedGaussian):

@@ -170,7 +170,7 @@ class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
         return Mixture(log_weights, Laplace(locations, scales))
 
     def _publish(self, mixture: Mixture) -> None:
-        weights = np.exp(np.asarray(mixture.log_weights))
+        weights = np.asarray(mixture.weights)
         self.weights_ = weights / weights.sum()
         self.locations_ = np.asarray(mixture.components.locations)
         self.scales_ = np.asarray(mixture.components.scales)

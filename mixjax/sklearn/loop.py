@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ..em import EM
-from ..mixture import Mixture, assignment, rescaled, unscaled
+from ..em import EM, maximised
+from ..mixture import Mixture, assignment, rescaled, ridge, unscaled
 from ..programs import jit
 from ..pytree import pytree
 from ..rows import Table, map_rows
@@ -69,8 +69,8 @@ def iterate(
     rows, scale = standardized(table, family.scaling, family.order_statistics)
     jacobian = jnp.sum(jnp.log(scale.scale))
     # Below this a variance is rounding; it keeps a collapsed component where it is seen.
-    floor = (jnp.finfo(x.dtype).eps * scale.scale) ** 2
-    solver = EM(reg_covar=jnp.maximum(reg_covar, floor))
+    floor = float(jnp.finfo(x.dtype).eps) ** 2
+    reg = jnp.maximum(ridge(reg_covar, scale), floor)
     energies = jnp.zeros((RECORDED,), x.dtype)
 
     def unfinished(run: Run) -> Array:
@@ -78,8 +78,8 @@ def iterate(
 
     def once(carry: tuple[Run, Array]) -> tuple[Run, Array]:
         run, before = carry
-        state = solver.expect(run.mixture, rows)
-        after = solver.maximise(state, rows, scale)
+        state = EM().expect(run.mixture, rows)
+        after = maximised(state, rows, reg)
         energy = state.energy + jacobian
         finite = jnp.isfinite(energy)
         for leaf in jax.tree.leaves(after):

@@ -8,41 +8,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .average import Average
-from .committee import Calibration, Member
-from .detector import Detector
 from .families.family import Family
 from .families.known import KNOWN
-from .files import FilePath, read_arrays, write_arrays
-from .grid import Candidate
-from .mixture import Mixture
-from .outcome import Fit
-from .stepwise import Stepwise
-from .threshold.conformal import Conformal
-from .threshold.peaks import Tail
+from .files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
+from .validity import FIELDS, require_valid
 
 FORMAT, VERSION = "mixjax", 1
-CLASSES: dict[str, type[Any]] = KNOWN | {
-    kind.__name__: kind
-    for kind in (Average, Calibration, Candidate, Conformal, Detector, Fit, Member, Mixture,
-                 Stepwise, Tail)
-}  # fmt: skip
+CLASSES: dict[str, type[Any]] = KNOWN | {kind.__name__: kind for kind in FIELDS}
 
 
 def save(path: FilePath, tree: Any) -> None:
-    """Write a mixture, a fit, a detector or a tuple of such to one file, atomically.
+    """Write a mixture, a fit, a detector or a rule to one file, atomically.
 
     The file is an ``.npz`` of plain arrays with a header in JSON: NumPy alone can read it,
     and reading it runs no code.
 
     Args:
       path: the file; it is replaced.
-      tree: a `Mixture`, `Fit`, `Average`, `Stepwise`, detector or rule of a threshold;
-        also many of them along leading axes.
+      tree: a `Mixture` or its components, a `Fit`, `Selection`, `Average`, `Stepwise`,
+        `detect.Detector`, a rule of `mixjax.threshold` (`Conformal`, `Tail`, `BestF1`,
+        `ElkanNoto`), or an array, such as a threshold; also many of them along leading axes,
+        and tuples of all these, such as `fit_groups` returns.
 
     Raises:
-      TypeError: something else, or a family of your own.
-      FileNotFoundError: the folder does not exist.
+      TypeError: something else, a family of your own, or an array of Python objects.
+      ValueError: values that are not such as mixjax gives them, such as weights that do not sum
+        to 1; the field is named.
+      OSError: the file cannot be written, as where its folder does not exist.
 
     Example:
       >>> import jax, mixjax, pathlib, tempfile
@@ -55,8 +47,10 @@ def save(path: FilePath, tree: Any) -> None:
       >>> bool((mixjax.energy(again, x) == mixjax.energy(mixture, x)).all())
       True
     """
+    check_outputs({"path": path})
     arrays: dict[str, np.ndarray] = {}
     told = _told(tree, "", arrays)
+    require_valid(tree)
     write_arrays(path, {"format": FORMAT, "version": VERSION, "tree": told}, arrays)
 
 
@@ -70,9 +64,10 @@ def load(path: FilePath) -> Any:
       What was saved, bit for bit.
 
     Raises:
-      ValueError: a file that was cut short, is none of `save`'s, of another version, or
-        whose arrays do not fit together; one with float64 parameters where JAX has none.
-      FileNotFoundError: there is no such file.
+      ValueError: a file that was cut short or damaged, that `save` did not write, or of another
+        version; arrays that do not fit together; values that cannot be, such as a scale below 0
+        (the field is named); float64 parameters where JAX has none.
+      OSError: it cannot be opened, as where there is no such file.
 
     Example:
       >>> import mixjax, pathlib, tempfile
@@ -86,22 +81,27 @@ def load(path: FilePath) -> Any:
       mixture.npz is not a whole mixjax file
     """
     header, arrays = read_arrays(path, FORMAT, VERSION)
-    name = Path(path).name
+    name = printable(Path(path).name)
     try:
         tree = _built(header["tree"], arrays)
         if arrays:
             raise ValueError(f"there is more than the header tells: {', '.join(sorted(arrays))}")
-        _require_shapes(tree)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ValueError(f"{name}: its parts do not fit together: {error}") from error
+        require_valid(tree)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{name}: its parts do not fit together: {reason(error)}") from error
     return tree
 
 
 def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     """What the header says of a tree, whose arrays are put aside by their places."""
-    if isinstance(tree, jax.Array | np.ndarray):
-        host = isinstance(tree, np.ndarray)
+    if isinstance(tree, jax.Array | np.ndarray | np.generic):
+        host: Any = isinstance(tree, np.ndarray) or (isinstance(tree, np.generic) and "scalar")
         arrays[place] = np.asarray(tree)
+        if arrays[place].dtype.hasobject:
+            raise TypeError(
+                "save writes arrays of numbers or text, not of Python objects: give them a type, "
+                "as by np.asarray(values, str)"
+            )
         return {"array": place, "shape": list(tree.shape), "dtype": tree.dtype.name, "host": host}
     if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
         return [_told(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
@@ -132,7 +132,7 @@ def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
                 f"{tuple(told['shape'])} of {told['dtype']}"
             )
         if told["host"]:
-            return value
+            return value[()] if told["host"] == "scalar" else value
         if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
             raise ValueError("its parameters are float64: set jax_enable_x64 to read them")
         return jnp.asarray(value)
@@ -151,33 +151,3 @@ def _fields(kind: type[Any]) -> list[str]:
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     return list(kind._fields)
-
-
-def _require_shapes(tree: Any) -> None:
-    """Every mixture has as many parameters as its family asks; a detector its columns."""
-    if isinstance(tree, tuple):
-        for part in tree:
-            _require_shapes(part)
-    elif isinstance(tree, Mixture):
-        lanes, k = tree.log_weights.shape[:-1], tree.log_weights.shape[-1]
-        components = tree.components
-        d = components.shape[1]
-        expected = jax.eval_shape(lambda: type(components).reference(k, d, tree.log_weights.dtype))
-        for name, leaf in vars(expected).items():
-            found = getattr(components, name)
-            if found.shape != lanes + leaf.shape or found.dtype != leaf.dtype:
-                raise ValueError(
-                    f"{name} of {type(components).__name__} has shape {found.shape} of "
-                    f"{found.dtype}, expected {lanes + leaf.shape} of {leaf.dtype}"
-                )
-    elif dataclasses.is_dataclass(tree) and not isinstance(tree, Family | type):
-        for name in _fields(type(tree)):
-            _require_shapes(getattr(tree, name))
-    if isinstance(tree, Detector):
-        width = len(tree.columns)
-        parts = {member.mixtures.components.shape[1] for member in tree.members}
-        vectors = tree.center.shape, tree.scale.shape, tree.typical.shape
-        if parts != {width} or set(vectors) != {(width,)}:
-            raise ValueError(f"a detector of {width} columns has parts for {parts} and {vectors}")
-        if len(tree.feature_names) != tree.n_features or max(tree.columns) >= tree.n_features:
-            raise ValueError("its columns are not those that it has names for")

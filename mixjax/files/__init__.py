@@ -1,6 +1,6 @@
 """Files: outputs that are whole or not there, archives of arrays, trees in them."""
 
-from .archive import read_arrays, write_arrays
+from .archive import read_arrays, reason, write_arrays
 from .atomic import atomically, write_text
 from .numpy_files import mapped_npy, read_npy, read_npz
 from .outputs import FilePath, check_outputs, descriptor_of, printable
@@ -19,6 +19,7 @@ __all__ = [
     "read_arrays",
     "read_npy",
     "read_npz",
+    "reason",
     "write_arrays",
     "write_text",
 ]

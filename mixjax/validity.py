@@ -138,7 +138,8 @@ FIELDS: dict[type, dict[str, Check]] = {
     Mixture: {"log_weights": log_weights, "components": _is(*KNOWN.values())},
     Average: {"log_weights": log_weights, "mixtures": _is(Mixture, many=True)},
     Stepwise: {
-        "mixture": _is(Mixture), "unregularised": _is(*KNOWN.values()), "reg_covar": not_negative,
+        "mixture": _is(Mixture), "scaled": _is(Mixture), "ridge": not_negative,
+        "shift": finite, "scale": positive,
     },
     Fit: {"mixture": _is(Mixture), "energy": not_nan, "n_iter": counts, "status": statuses},
     Calibration: {"energies": ascending, "start": not_nan, "scale": positive, "shape": share},
@@ -239,16 +240,14 @@ def _average(average: Average, dot: str) -> None:
 
 
 def _stepwise(state: Stepwise, dot: str) -> None:
-    components = state.mixture.components
-    if type(state.unregularised) is not type(components):
-        raise ValueError(f"{dot}unregularised is not a {type(components).__name__}")
-    _same(dot, mixture=_widths(components), unregularised=_widths(state.unregularised))
-    lanes, d = state.mixture.log_weights.shape[:-1], components.shape[-1]
-    _same(dot, mixture=(*lanes, d), reg_covar=state.reg_covar.shape)
-
-
-def _widths(components: Any) -> tuple[int, ...]:
-    return tuple(next(iter(vars(components).values())).shape)
+    mixture, scaled = state.mixture, state.scaled
+    if type(scaled.components) is not type(mixture.components):
+        raise ValueError(f"{dot}scaled is not of {type(mixture.components).__name__}")
+    own = (*mixture.log_weights.shape, *mixture.components.shape)
+    _same(dot, mixture=own, scaled=(*scaled.log_weights.shape, *scaled.components.shape))
+    lanes, d = mixture.log_weights.shape[:-1], mixture.components.shape[-1]
+    of_columns = {name: getattr(state, name) for name in ("ridge", "shift", "scale")}
+    _same(dot, mixture=(*lanes, d), **_shapes_of(of_columns))
 
 
 def _shapes_of(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:

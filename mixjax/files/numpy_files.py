@@ -14,6 +14,7 @@ from .outputs import printable
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # which differs in the letters of names alone
 }
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -98,7 +99,7 @@ def claim_of(file: BinaryIO | Any, size: int) -> Claim:
     claim = Claim(shape, dtype, math.prod(shape) * max(1, dtype.itemsize), file.tell())
     if claim.n_bytes > size - claim.start:
         raise ValueError(
-            f"its header claims {claim.n_bytes:,} bytes, {shape} of {dtype}; it holds "
+            f"its header says {shape} of {dtype}, {claim.n_bytes:,} bytes, but there are "
             f"{size - claim.start:,}"
         )
     return claim

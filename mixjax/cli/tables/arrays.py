@@ -1,20 +1,18 @@
 """Tables from NumPy's files."""
 
-import math
-import os
 from typing import BinaryIO
 
 import numpy as np
 
+from ...files import read_npy, read_npz
 from .columns import Column, Columns, column_of
 
 
 def npy(file: BinaryIO, source: str) -> Columns:
     """The columns of one array; the file must hold as much as its header says."""
     try:
-        _require_whole(file)
-        table = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+        table = read_npy(file)
+    except ValueError as error:
         raise ValueError(f"{source} is no NumPy file that can be read: {error}") from error
     return _of_array(table, source, {})
 
@@ -22,9 +20,8 @@ def npy(file: BinaryIO, source: str) -> Columns:
 def npz(file: BinaryIO, source: str) -> Columns:
     """The columns of the one array of two axes; arrays of one axis stand beside it."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # a broken zip raises many things, all meaning the same
+        arrays = read_npz(file)
+    except ValueError as error:
         raise ValueError(f"{source} is no .npz file that can be read: {error}") from error
     tables = {name: value for name, value in arrays.items() if value.ndim == 2}
     if len(tables) != 1:
@@ -47,17 +44,3 @@ def _of_array(table: np.ndarray, source: str, beside: dict[str, Column]) -> Colu
     if table.dtype.kind not in "fiubUSmM":
         raise ValueError(f"{source} holds {table.dtype}, not numbers")
     return Columns(source, {str(i): column_of(table[:, i]) for i in range(table.shape[1])}, beside)
-
-
-def _require_whole(file: BinaryIO) -> None:
-    """Raise before memory is asked for that a header claims and the file does not hold."""
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-        version, np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(file)
-    wanted, here = math.prod(shape) * dtype.itemsize, file.tell()
-    there = file.seek(0, os.SEEK_END) - here
-    file.seek(0)
-    if wanted > there and not dtype.hasobject:
-        raise ValueError(f"its header says {wanted:,} bytes, but there are {there:,}")

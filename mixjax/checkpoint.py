@@ -10,6 +10,8 @@ import numpy as np
 
 from .files import check_outputs, filled, named, read_arrays, write_arrays
 from .processes import Team
+from .solver import RUNNING
+from .validity import require_mixture
 
 FORM, VERSION = "mixjax stream", 2
 
@@ -75,15 +77,21 @@ class Checkpoint:
         if not self.path.exists():
             return begun, True
         header, arrays = read_arrays(self.path, FORM, VERSION)
-        if header["fit"] != self.fit:
+        if header.get("fit") != self.fit:
             raise ValueError(
                 f"{self.path.name} is the checkpoint of another fit (another key, stream, number "
                 "of components, family, start or solver): give this one a file of its own, or "
                 "delete that one"
             )
-        same_rows = header["rows"] == self.rows
+        n_iter, same_rows = header.get("n_iter"), header.get("rows") == self.rows
         if not same_rows:  # sums of other devices and blocks, which may be of another shape
             common = {name: leaf for name, leaf in arrays.items() if name.startswith("[0]")}
             arrays = {**named((begun.common, begun.own)), **common}
         common, own = filled((begun.common, begun.own), arrays, self.path.name)
-        return Saved(common, header["n_iter"], own), same_rows
+        progress, candidate = common
+        if type(n_iter) is not int or n_iter != int(progress.n_iter) or n_iter < -1:
+            raise ValueError(f"{self.path.name}: its n_iter is {n_iter!r}, not {progress.n_iter}")
+        if progress.status == RUNNING:  # a fit that failed may hold anything
+            require_mixture(progress.state.mixture, f"{self.path.name}: mixture")
+            require_mixture(candidate, f"{self.path.name}: candidate")
+        return Saved(common, n_iter, own), same_rows

@@ -11,7 +11,7 @@ import numpy as np
 from .families.family import Family
 from .families.known import KNOWN
 from .files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
-from .validity import FIELDS, require_valid
+from .savable import FIELDS, require_valid
 
 FORMAT, VERSION = "mixjax", 1
 CLASSES: dict[str, type[Any]] = KNOWN | {kind.__name__: kind for kind in FIELDS}

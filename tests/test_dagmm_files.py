@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dagmm_problems import AUTOENCODERS, model_of, quick_train, trained
+from damage import damaged, edited, members_of, same, survives
 
 import mixjax
 from mixjax import dagmm
@@ -28,7 +29,11 @@ def test_what_is_loaded_is_what_was_saved(autoencoder, tmp_path):
 
 def test_many_seeds_travel_in_one_file(tmp_path):
     one = trained(AUTOENCODERS[0])[0]
-    result = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1, leaf + 2]), one)
+    result = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf, leaf]), one)
+    weights = jnp.stack([jnp.roll(one.mixture.log_weights, i) for i in range(3)])
+    result = dataclasses.replace(
+        result, mixture=dataclasses.replace(result.mixture, log_weights=weights)
+    )
     dagmm.save(tmp_path / "models.npz", result)
     again = dagmm.load(tmp_path / "models.npz")
     assert again.status.shape == (3,)
@@ -138,6 +143,47 @@ def test_a_write_that_fails_leaves_the_old_file(saved):
 class Unwritable:
     def __array__(self, dtype=None, copy=None):
         raise ValueError("cannot be written")
+
+
+def test_a_positive_unlabelled_classifier_travels(tmp_path):
+    result, x = trained(AUTOENCODERS[0])
+    found = dagmm.positive_unlabelled(jax.random.key(1), result, x[:100], x, epochs=2)
+    dagmm.save(tmp_path / "found.npz", found)
+    again = dagmm.load(tmp_path / "found.npz")
+    assert jax.tree.structure(again) == jax.tree.structure(found)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(found), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(again.normal_probability(x), found.normal_probability(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (".mean_error", lambda a: a * np.nan),
+        (".status", lambda a: a + 3),
+        (".mixture.log_weights", lambda a: a + 1),
+        (".mixture.components.factors", lambda a: -a),
+        (".mixture.components.means", lambda a: a + np.inf),
+        (".inputs.scale", lambda a: 0 * a),
+        (".inputs.limit", lambda a: -a),
+        (".inputs.shift", lambda a: a * np.nan),
+        (".model.estimation.linear[0].weight", lambda a: a * np.nan),
+    ],
+)
+def test_what_no_training_gives_is_refused(saved, name, change):
+    value = read_arrays(saved, "mixjax.dagmm", 1)[1][name]
+    rewritten(saved, arrays={name: change(value).astype(value.dtype)})
+    with pytest.raises(ValueError, match=rf"model.npz: .*{name.split('.')[1]}"):
+        dagmm.load(saved)
+
+
+def test_damaged_files_are_refused(saved):
+    result = trained(AUTOENCODERS[0])[0]
+    rng, content, members = np.random.default_rng(2), saved.read_bytes(), members_of(saved)
+    for _ in range(50):
+        if survives(saved, damaged(rng, content, content[::-1]), dagmm.load):
+            assert same(dagmm.load(saved), result)
+        survives(saved, edited(rng, members), dagmm.load)
 
 
 def test_positive_unlabelled_names_bad_input():

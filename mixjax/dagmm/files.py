@@ -1,41 +1,69 @@
-"""Trained models and unfinished trainings as files, without pickle."""
+"""Trained models as files, without pickle."""
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..families.known import KNOWN
-from ..files import FilePath, check_outputs, digest_of, filled, named, read_arrays, write_arrays
+from ..files import (
+    FilePath,
+    check_outputs,
+    filled,
+    named,
+    printable,
+    read_arrays,
+    reason,
+    write_arrays,
+)
 from ..mixture import Mixture
-from .autoencoders.autoencoder import Autoencoder
+from ..threshold import ElkanNoto
+from ..validity import (
+    finite,
+    not_nan,
+    numbers,
+    positive,
+    require_finite,
+    require_mixture,
+    some_share,
+)
+from .autoencoders.autoencoder import Autoencoder, whole_number
 from .autoencoders.quantised import VectorQuantisedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder
 from .inputs import Inputs
 from .loss import Terms
 from .model import DAGMM
-from .trained import Trained
+from .networks import Layers
+from .positive_unlabelled import EXTRA, PositiveUnlabelled
+from .trained import Status, Trained
 
 VERSION = 1
+# What building a model from a header that is not one may raise.
+DAMAGE = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+some_limit = numbers("numbers above 0", lambda limit: limit > 0)
 AUTOENCODERS: dict[str, type[Autoencoder]] = {
     kind.__name__: kind
     for kind in (Autoencoder, VariationalAutoencoder, VectorQuantisedAutoencoder)
 }
 
 
-def save(path: FilePath, trained: Trained) -> None:
+def save(path: FilePath, trained: Trained | PositiveUnlabelled) -> None:
     """Write a trained model to one file, atomically; NumPy can read its arrays.
 
     Args:
       path: the file; it is replaced.
-      trained: what `train` returned.
+      trained: what `train` or `positive_unlabelled` returned.
 
     Raises:
       TypeError: something else, or a family or autoencoder of your own.
-      FileNotFoundError: the folder does not exist.
+      ValueError: parameters that are not numbers; the field is named.
+      OSError: the file cannot be written, as where its folder does not exist.
 
     Example:
       >>> import jax, tempfile, pathlib
@@ -51,8 +79,16 @@ def save(path: FilePath, trained: Trained) -> None:
       >>> bool((dagmm.score(again, x) == dagmm.score(trained, x)).all())
       True
     """
+    check_outputs({"path": path})
+    saved, classifier = trained, None
+    if isinstance(trained, PositiveUnlabelled):
+        classifier = [layer.out_features for layer in trained.network.linear[:-1]]
+        trained = trained.trained
     if not isinstance(trained, Trained):
-        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+        raise TypeError(
+            "trained must be what dagmm.train or dagmm.positive_unlabelled returns, got "
+            f"{type(trained).__name__}"
+        )
     model, mixture = trained.model, trained.mixture
     for what, value, known in (
         ("family", model.family, KNOWN),
@@ -85,23 +121,26 @@ def save(path: FilePath, trained: Trained) -> None:
             "n_components": mixture.log_weights.shape[-1],
         },
         "epochs": trained.history.total.shape[-1],
+        "classifier": classifier,
     }
-    write_arrays(path, header, named(trained))
+    _require_valid(saved)
+    write_arrays(path, header, named(saved))
 
 
-def load(path: FilePath) -> Trained:
+def load(path: FilePath) -> Any:
     """Read what `save` wrote.
 
     Args:
       path: the file.
 
     Returns:
-      The trained model; its scores are those of the one that was saved, bit for bit.
+      The trained model, or the classifier of `positive_unlabelled`; what it says of rows is
+      what the one that was saved says, bit for bit.
 
     Raises:
-      ValueError: a file that was cut short, is none of `save`'s, of another version, or
-        whose arrays do not have the shapes that its header tells.
-      FileNotFoundError: there is no such file.
+      ValueError: a file that was cut short or damaged, that `save` did not write, or of another
+        version; arrays whose shapes are not those of its header, or values that cannot be.
+      OSError: it cannot be opened, as where there is no such file.
 
     Example:
       >>> import tempfile, pathlib
@@ -116,23 +155,32 @@ def load(path: FilePath) -> Trained:
       model.npz is not a whole mixjax.dagmm
     """
     header, arrays = read_arrays(path, "mixjax.dagmm", VERSION)
+    name = printable(Path(path).name)
     try:
         skeleton = _skeleton(header)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{Path(path).name}: its header does not tell a model: {error}") from error
+    except DAMAGE as error:
+        raise ValueError(f"{name}: its header does not tell a model: {reason(error)}") from error
     lanes = arrays[".status"].shape if ".status" in arrays else ()
-    return filled(skeleton, arrays, Path(path).name, lanes)
+    loaded = filled(skeleton, arrays, name, lanes)
+    try:
+        _require_valid(loaded)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return loaded
 
 
-def _skeleton(header: dict[str, Any]) -> Trained:
+def _skeleton(header: dict[str, Any]) -> Any:
     """The shapes of what the header tells."""
     about, mix = dict(header["model"]), header["mixture"]
     kind = AUTOENCODERS[header["autoencoder"]["kind"]]
     autoencoder = kind(**header["autoencoder"]["options"])
     family, dtype = KNOWN[about.pop("family")], about.pop("dtype")
-    epochs, k, width = header["epochs"], mix["n_components"], autoencoder.latent + 2
+    epochs, k = header["epochs"], whole_number("n_components", mix["n_components"])
+    if type(epochs) is not int or epochs < 0:
+        raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
+    width, classifier = autoencoder.latent + 2, header.get("classifier")
 
-    def make() -> Trained:
+    def make() -> Any:
         model = DAGMM(
             jax.random.key(0), about.pop("n_features"), autoencoder=autoencoder, family=family,
             dtype=dtype, **about,
@@ -142,39 +190,33 @@ def _skeleton(header: dict[str, Any]) -> Trained:
         history = Terms(*(jnp.zeros(epochs, dtype) for _ in Terms._fields))
         inputs = Inputs.unchanged(model.n_features, dtype)
         mixture = Mixture(jnp.zeros(k, dtype), components)
-        return Trained(model, inputs, mixture, zero, history, jnp.zeros((), jnp.int32))
+        trained = Trained(model, inputs, mixture, zero, history, jnp.zeros((), jnp.int32))
+        if classifier is None:
+            return trained
+        hidden = [whole_number("classifier", n) for n in classifier]
+        network = Layers(jax.random.key(0), (width + EXTRA, *hidden, 1), dtype=dtype)
+        looked_at = Inputs.of(jnp.zeros((1, width + EXTRA), dtype))
+        return PositiveUnlabelled(trained, looked_at, network, ElkanNoto(zero))
 
     return jax.eval_shape(make)
 
 
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """The file of an unfinished training, and the digest of what that training is."""
+def _require_valid(loaded: Trained | PositiveUnlabelled) -> None:
+    """Raise unless all values are such as training could have put there."""
+    if isinstance(loaded, PositiveUnlabelled):
+        _require_inputs(loaded.inputs, "inputs")
+        require_finite(loaded.network, "network")
+        some_share(loaded.rule.c, "rule.c")
+        return _require_valid(loaded.trained)
+    if not np.isin(loaded.status, [int(status) for status in Status]).all():
+        raise ValueError(f"status holds {np.asarray(loaded.status)}, not numbers of dagmm.Status")
+    require_finite(loaded.model, "model")
+    _require_inputs(loaded.inputs, "inputs")
+    require_mixture(loaded.mixture, "mixture")
+    not_nan(loaded.mean_error, "mean_error")
 
-    path: Path
-    digest: str
 
-    @classmethod
-    def of(cls, path: FilePath, identity: Any) -> Self:
-        """For a training told by these leaves: key, model, data and options."""
-        check_outputs({"checkpoint": path})
-        return cls(Path(path), digest_of("", identity))
-
-    def write(self, run: Any, done: tuple[Terms, ...]) -> None:
-        """The state after these epochs, atomically."""
-        header = {"format": "mixjax.dagmm checkpoint", "version": VERSION, "digest": self.digest}
-        write_arrays(self.path, {**header, "epochs": len(done)}, named((run, done)))
-
-    def read(self, begun: Any) -> tuple[Any, tuple[Terms, ...]]:
-        """The state to go on from: that of the file, or where there is none the one given."""
-        if not self.path.exists():
-            return begun, ()
-        header, arrays = read_arrays(self.path, "mixjax.dagmm checkpoint", VERSION)
-        if header["digest"] != self.digest:
-            raise ValueError(
-                f"{self.path.name} is the checkpoint of another training (another key, model, "
-                "table, labels, objective, inputs, batch_size or form of the optimizer's state): "
-                "give this one a file of its own, or delete that one"
-            )
-        terms = Terms(*(begun.diverged.astype(begun.model.dtype) for _ in Terms._fields))
-        return filled((begun, (terms,) * header["epochs"]), arrays, self.path.name)
+def _require_inputs(inputs: Inputs, place: str) -> None:
+    finite(inputs.shift, f"{place}.shift")
+    positive(inputs.scale, f"{place}.scale")
+    some_limit(inputs.limit, f"{place}.limit")

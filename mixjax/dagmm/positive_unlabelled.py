@@ -23,6 +23,8 @@ from .trained import Trained, require_one
 HIDDEN = (32, 32)
 ADAM = optax.adam(1e-3)
 BATCH = 1024
+# Features beside the latent row: its energy, and the error of its reconstruction.
+EXTRA = 2
 
 
 @pytree

@@ -16,8 +16,8 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..progress import progress_bar
+from .checkpoint import Checkpoint
 from .epoch import AFTER, Run, batches_of, begun, epoch
-from .files import Checkpoint
 from .inputs import Inputs
 from .loss import Objective, Terms, check_cost
 from .model import DAGMM, of_model

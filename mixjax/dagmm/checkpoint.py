@@ -1,0 +1,50 @@
+"""The file of an unfinished training."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Self
+
+from ..files import FilePath, check_outputs, digest_of, filled, named, read_arrays, write_arrays
+from ..validity import require_finite
+from .loss import Terms
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """The file of an unfinished training, and the digest of what that training is."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: FilePath, identity: Any) -> Self:
+        """For a training told by these leaves: key, model, data and options."""
+        check_outputs({"checkpoint": path})
+        return cls(Path(path), digest_of("", identity))
+
+    def write(self, run: Any, done: tuple[Terms, ...]) -> None:
+        """The state after these epochs, atomically."""
+        header = {"format": "mixjax.dagmm checkpoint", "version": VERSION, "digest": self.digest}
+        write_arrays(self.path, {**header, "epochs": len(done)}, named((run, done)))
+
+    def read(self, begun: Any) -> tuple[Any, tuple[Terms, ...]]:
+        """The state to go on from: that of the file, or where there is none the one given."""
+        if not self.path.exists():
+            return begun, ()
+        header, arrays = read_arrays(self.path, "mixjax.dagmm checkpoint", VERSION)
+        if header.get("digest") != self.digest:
+            raise ValueError(
+                f"{self.path.name} is the checkpoint of another training (another key, model, "
+                "table, labels, objective, inputs, batch_size or form of the optimizer's state): "
+                "give this one a file of its own, or delete that one"
+            )
+        epochs = header.get("epochs")
+        if type(epochs) is not int or not 0 <= epochs <= len(arrays):
+            raise ValueError(f"{self.path.name}: its epochs are {epochs!r}, not a number of them")
+        terms = Terms(*(begun.diverged.astype(begun.model.dtype) for _ in Terms._fields))
+        run, done = filled((begun, (terms,) * epochs), arrays, self.path.name)
+        # The model is the last good one, also of a run that diverged.
+        require_finite(run.model, f"{self.path.name}: model")
+        return run, done

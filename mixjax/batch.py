@@ -54,6 +54,10 @@ def fit_batch(
     waiting, and only ``batch_size`` of them are held at a time. A lane depends on its
     table, its number and the key, and on nothing else.
 
+    The cores are used by threads. Processes of your own must be started by spawn or
+    forkserver (``multiprocessing.get_context("spawn")``): one that is forked after JAX was
+    used may hang, whatever it calls.
+
     Args:
       key: a typed random key.
       xs: (B, N, D) tables, or a sequence of B tables (N_i, D) of different lengths; all

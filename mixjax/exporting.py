@@ -20,7 +20,8 @@ def export(
     r"""Write how rows are scored to a file that is run without mixjax.
 
     It holds `Detector.scores`, or the energy of a mixture, for tables (N, D) of any N, with the
-    parameters in it. In another process, with jax alone:
+    parameters in it. Both sides need flatbuffers (extra ``export``). In another process, with
+    jax and flatbuffers alone:
     ``jax.export.deserialize(open(path, "rb").read()).call(x)``.
 
     The table is scored at once: give long ones in batches. Columns are standardised in the
@@ -35,7 +36,8 @@ def export(
     Raises:
       TypeError: the model is neither.
       ValueError: a platform that is not known; several models at once.
-      FileNotFoundError: the folder does not exist.
+      OSError: the file cannot be written, as where its folder does not exist.
+      ImportError: flatbuffers is missing.
 
     Example:
       >>> import jax, mixjax, tempfile, pathlib
@@ -54,11 +56,22 @@ def export(
     if not platforms or not set(platforms) <= known:
         raise ValueError(f"platforms must be of {', '.join(sorted(known))}, got {platforms!r}")
     check_outputs({"path": path})
+    _require_flatbuffers()
     (n,) = jax.export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, n_features), dtype)
     written = jax.export.export(jax.jit(score), platforms=platforms)(rows).serialize()
     with atomically(path) as file:
         file.write(written)
+
+
+def _require_flatbuffers() -> None:
+    """Raise before the long work: jax looks for it at its end."""
+    try:
+        import flatbuffers  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "export needs its extra (flatbuffers is missing): pip install 'mixjax[export]'"
+        ) from error
 
 
 def _scoring(model: Any) -> tuple[Callable[[Array], Array], int, Any]:

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import address
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+
+from mixjax.files import write_text
 
 HERE = Path(__file__).parent
 LIMIT = 120  # seconds: what a reader waits for
@@ -35,7 +38,7 @@ def main() -> int:
             continue
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-        problems = problems_of(notebook)
+        problems = problems_of(notebook) + address.problems_of(path)
         where = {"metadata": {"path": str(HERE)}}
         client = NotebookClient(
             notebook, timeout=10 * LIMIT, kernel_name="python3", resources=where
@@ -52,7 +55,7 @@ def main() -> int:
         if options.html:
             options.html.mkdir(parents=True, exist_ok=True)
             page, _ = HTMLExporter().from_notebook_node(notebook)
-            (options.html / f"{path.stem}.html").write_text(page)
+            write_text(options.html / f"{path.stem}.html", page)
     return int(failed > 0)
 
 

@@ -65,6 +65,14 @@ def test_a_detector(rng, tmp_path):
     assert np.median(np.abs(scores - np.asarray(detector.scores(rows)))) < 1e-4
 
 
+def test_without_flatbuffers_it_says_what_to_install(rng, tmp_path, monkeypatch):
+    mixture = random_mixture(mixjax.Gaussian, rng, 2, 2, "float32")
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
+    with pytest.raises(ImportError, match=r"flatbuffers is missing.*mixjax\[export\]"):
+        mixjax.export(mixture, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input_leaves_nothing(rng, tmp_path):
     mixture = random_mixture(mixjax.Gaussian, rng, 2, 2, "float32")
     with pytest.raises(TypeError, match="model"):

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from .far import log_sum
 from .mixture import log_prob
+from .programs import jit
 from .pytree import pytree
 
 
@@ -42,5 +43,9 @@ class Average:
 
     def energy(self, x: ArrayLike) -> Array:
         """(N,) minus the log-density of the average, in nats."""
-        each = jnp.stack([log_prob(mixture, x) for mixture in self.mixtures])
-        return -log_sum(each + jax.nn.log_softmax(self.log_weights)[:, None])
+        return _averaged(self.log_weights, [log_prob(mixture, x) for mixture in self.mixtures])
+
+
+@jit
+def _averaged(log_weights: Array, each: list[Array]) -> Array:
+    return -log_sum(jnp.stack(each) + jax.nn.log_softmax(log_weights)[:, None])

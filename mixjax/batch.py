@@ -20,10 +20,10 @@ from .families.family import Family
 from .families.gaussian import Gaussian
 from .fit import check_options
 from .lanes import Model, Pool, pool_shape
-from .mixture import Mixture, log_prob, require, responsibilities
+from .mixture import Mixture, energy, require, responsibilities
 from .origin import Origin, origin_of, placed, relative, relative_rows
 from .outcome import Fit
-from .programs import jit
+from .programs import jit, on_device
 from .progress import progress_bar
 from .scaling import Scaling
 from .solver import Solver
@@ -178,7 +178,7 @@ def energy_batch(mixtures: Mixture, xs: ArrayLike | Sequence[ArrayLike]) -> Any:
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
     """
-    return _each(lambda mixture, x: -log_prob(mixture, x), mixtures, xs)
+    return _each(energy, mixtures, xs)
 
 
 def responsibilities_batch(mixtures: Mixture, xs: ArrayLike | Sequence[ArrayLike]) -> Any:
@@ -256,7 +256,7 @@ class _Work:
             self.n_done += len(lanes)
 
     def fits(self) -> Fit:
-        return jax.tree.unflatten(self.structure, [jnp.asarray(leaf) for leaf in self.leaves or []])
+        return jax.tree.unflatten(self.structure, [on_device(leaf) for leaf in self.leaves or []])
 
 
 @functools.partial(jit, static_argnums=3)
@@ -354,22 +354,26 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
         if xs.ndim != 3:
             raise ValueError(f"xs must have shape (B, N, D), got {xs.shape}")
         if mixtures.components.scaling is Scaling.NONE or (origin := origin_of(xs)) is None:
-            return _mapped(f, mixtures, jnp.asarray(xs))
+            return _mapped(f, mixtures, xs)
         rows = np.stack(
             [relative_rows(x, Origin(*own)) for x, *own in zip(xs, *origin, strict=True)]
         )
-        return _mapped(f, relative(mixtures, origin), jnp.asarray(rows))
+        return _mapped(f, relative(mixtures, origin), rows)
     tables = listed(xs, None)
     if mixtures.components.scaling is Scaling.NONE:
         tables = tables._replace(origin=None)
     mixtures = relative(mixtures, tables.origin)
+    # On the host, where a slice of every length is no program of its own.
+    concrete = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixtures))
+    host = np.asarray if concrete else jnp.asarray
+    known = jax.tree.map(host, mixtures)
     out: list[Any] = [None] * len(tables)
     for numbers, length in tables.by_length(1):
         x, _ = tables.padded(numbers, length)
-        own = jax.tree.map(operator.itemgetter(numbers), mixtures)
-        values = _mapped(f, own, jnp.asarray(x))
+        own = jax.tree.map(operator.itemgetter(numbers), known)
+        values = host(_mapped(f, own, x))
         for value, number in zip(values, numbers, strict=True):
-            out[number] = value[: tables.lengths[number]]
+            out[number] = on_device(value[: tables.lengths[number]])
     return out
 
 

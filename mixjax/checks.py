@@ -10,6 +10,7 @@ from jax import Array
 
 from .families.family import Family
 from .frames import rows_of, values_of
+from .programs import on_device
 
 # Iterations are counted in 32 bits.
 MOST_ITERATIONS = 2**31 - 1
@@ -99,7 +100,7 @@ def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array 
             )
         if not may_all_be_zero and not (host > 0).any():
             raise ValueError("weights must not all be zero: no row is left to fit")
-    return jnp.asarray(values).astype(x.dtype)
+    return on_device(values, x.dtype)
 
 
 def responsibilities(resp: Any, x: Array, weights: Array | None = None) -> Array:
@@ -108,7 +109,7 @@ def responsibilities(resp: Any, x: Array, weights: Array | None = None) -> Array
         raise ValueError(
             f"resp must have shape (rows, components) = ({x.shape[0]}, K), got {np.shape(resp)}"
         )
-    resp = jnp.asarray(resp)
+    resp = on_device(resp)
     if jnp.iscomplexobj(resp):
         raise TypeError(f"resp must be real numbers, got {resp.dtype}")
     if is_concrete(resp):

@@ -1,5 +1,6 @@
 """Parts of a mixture: some of its columns alone, or given the others."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax.typing import ArrayLike
 
 from .far import log_parts, within_reach
 from .mixture import Mixture, joint_log_prob, require
+from .programs import jit, on_device
 from .pytree import pytree
 from .rows import map_rows
 
@@ -136,9 +138,17 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
     require(mixture)
     known = _columns(mixture, columns)
     rest = _others(mixture, known)
-    values = jnp.asarray(values, mixture.log_weights.dtype)
+    values = on_device(values, mixture.log_weights.dtype)
     if values.ndim != 2 or values.shape[1] != len(known):
         raise ValueError(f"values must have shape (rows, {len(known)}), got {values.shape}")
+    return _predict(mixture, values, tuple(known.tolist()), tuple(rest.tolist()))
+
+
+@functools.partial(jit, static_argnums=(2, 3))
+def _predict(
+    mixture: Mixture, values: Array, columns: tuple[int, ...], others: tuple[int, ...]
+) -> Prediction:
+    known, rest = np.array(columns, np.int32), np.array(others, np.int32)
 
     def one(row: Array) -> Prediction:
         given = _conditional(mixture, rest, known, row)

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 
 from . import checks
 from .mixture import Mixture, energy, responsibilities
+from .programs import jit
 from .pytree import pytree, static
 
 
@@ -34,6 +35,11 @@ class HeldOut:
 def _weighted(values: Array, x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
     """The weighted sum of values (N,), and the sum of the weights."""
     w = checks.row_weights(weights, checks.table(x))
+    return _sums(values, w)
+
+
+@jit
+def _sums(values: Array, w: Array | None) -> tuple[Array, Array]:
     w = jnp.ones_like(values) if w is None else w
     return jnp.sum(jnp.where(w > 0, w * values, 0)), jnp.sum(w)
 
@@ -117,6 +123,10 @@ def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
     Source: Biernacki, Celeux and Govaert, Assessing a Mixture Model for Clustering with the
     Integrated Completed Likelihood (2000), section 3.
     """
-    r = responsibilities(mixture, x)
-    entropy = -jnp.sum(jax.scipy.special.xlogy(r, r), axis=1)
+    entropy = _entropy(responsibilities(mixture, x))
     return bic(mixture, x, weights) + 2 * _weighted(entropy, x, weights)[0]
+
+
+@jit
+def _entropy(r: Array) -> Array:
+    return -jnp.sum(jax.scipy.special.xlogy(r, r), axis=1)

@@ -3,7 +3,6 @@
 import copy
 import math
 import numbers
-import operator
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,6 +19,7 @@ from .families.family import Family
 from .frames import rows_of
 from .grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
 from .outcome import FitError
+from .programs import on_device
 from .progress import progress_bar
 from .repeats import copies, dealt, dithered, hidden, steps
 from .select import COMPONENTS, affordable, candidates_for
@@ -140,7 +140,7 @@ def fit(
     host = x if isinstance(x, np.ndarray) else np.asarray(table)
     rows = _some(host[:, used], max_rows, rng)
     center, scale = _center_and_scale(rows)
-    z = jnp.asarray((rows - center) / scale, table.dtype)
+    z = on_device((rows - center) / scale, table.dtype)
     copy_of, everything = copies(rows), np.ones(len(z), bool)
     # The same folds twice, unless there are copies: the second time these are kept together.
     together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
@@ -163,7 +163,7 @@ def fit(
             return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), least)
 
     # Candidates are compared by what the rows may have been before they were rounded.
-    smooth = jnp.asarray(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
+    smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
     own_fold = together[compared] == 0
     size = max(most.values())
     part = Part.of(for_starts[-1], smooth, ~own_fold, size)
@@ -177,7 +177,7 @@ def fit(
         size = max(most.values())
     lefts = [fold == i for i in range(n_folds)]
 
-    def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], Array]:
+    def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
         """The members, and the scores of all rows by mixtures that have not seen them."""
         parts = [
             Part.of(key, z, kept & ~left, size)
@@ -192,14 +192,14 @@ def fit(
     if n_strange == 0:
         warn_of_rate(len(z), alpha)
     else:
-        kept[np.argsort(-np.asarray(scores), kind="stable")[:n_strange]] = False
+        kept[np.argsort(-scores, kind="stable")[:n_strange]] = False
         members, scores = fitted(kept, "fitting again")
-    rule = Conformal(jnp.sort(scores[kept]), jnp.asarray(alpha, z.dtype))
+    rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
-    typical = jnp.mean(surprise(members[0], z[kept]), axis=0)
+    typical = np.asarray(surprise(members[0], z))[kept].mean(axis=0, dtype=np.float64)
     return Detector(
-        center, scale, tuple(members), typical, rule, threshold + LEEWAY,
-        jnp.asarray(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
+        center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + LEEWAY,
+        on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
     )  # fmt: skip
 
 
@@ -268,7 +268,7 @@ def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, .
 
 def _judged(
     tried: list[Tried], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
-) -> tuple[list[Member], Array]:
+) -> tuple[list[Member], np.ndarray]:
     """Members, the lowest mean energy first, and the combined scores of all rows."""
     n_folds = fold.max() + 1
     energies, mixtures = [], []
@@ -289,9 +289,9 @@ def _judged(
         raise FitError("no family could be fitted without each part of the rows: give more rows")
     order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
     table = np.stack([energies[i] for i in order])
-    calibrations, scores = calibrated(table[:, kept], table)
+    calibrations, scores = jax.device_get(calibrated(table[:, kept], table))
     members = []
     for place, i in enumerate(order):
-        calibration = jax.tree.map(operator.itemgetter(place), calibrations)
-        members.append(Member(jax.tree.map(jnp.asarray, mixtures[i]), calibration))
+        calibration = jax.tree.map(lambda leaf, place=place: leaf[place], calibrations)
+        members.append(jax.tree.map(on_device, Member(mixtures[i], calibration)))
     return members, scores

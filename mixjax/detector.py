@@ -1,5 +1,8 @@
 """A detector of anomalies: what it scores, what it flags, and why."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +14,7 @@ from .committee import Member, combined
 from .explain import surprisal
 from .frames import in_order
 from .grid import Candidate
-from .programs import jit
+from .programs import jit, on_device
 from .pytree import pytree, static
 from .threshold.conformal import Conformal
 from .threshold.scores import above
@@ -80,7 +83,8 @@ class Detector:
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), for the price of one of them."""
         scores = self.scores(x)
-        return scores, self.rule.p_values(scores - LEEWAY), self.flags(scores)
+        p_values, flags = _judged(self.rule, self.threshold, scores)
+        return scores, p_values, flags
 
     def flags(self, scores: ArrayLike) -> Array:
         """Which scores are above the threshold, as `predict` decides; NaN is."""
@@ -92,27 +96,42 @@ class Detector:
         Given the other columns of the row (see `mixjax.surprisal`), by the member with the
         lowest held-out energy.
         """
-        return surprise(self.members[0], self.standardized(x)) - self.typical[None]
+        return _excess(self.members[0], self.typical, self.standardized(x))
 
     def standardized(self, x: ArrayLike) -> Array:
         """The columns used (N, C) of x (N, D), as the members see them."""
         x = in_order(x, self.feature_names)
         table = checks.table(x)
         checks.width(table, self.n_features)
-        columns, dtype = list(self.columns), self.typical.dtype
+        dtype = self.typical.dtype
         if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
             # In double precision: a time in seconds has no digits left in single.
             largest = np.finfo(dtype).max
             with np.errstate(over="ignore"):
-                z = (x[:, columns] - self.center) / self.scale
-            return jnp.asarray(np.clip(z, -largest, largest), dtype)
-        center, scale = (jnp.asarray(v, table.dtype)[None] for v in (self.center, self.scale))
-        return ((table[:, jnp.asarray(columns)] - center) / scale).astype(dtype)
+                z = (x[:, list(self.columns)] - self.center) / self.scale
+            return on_device(np.clip(z, -largest, largest), dtype)
+        return _standardized(table, self.center, self.scale, self.columns, dtype)
+
+
+@functools.partial(jit, static_argnums=(3, 4))
+def _standardized(x: Array, center: Array, scale: Array, columns: Any, dtype: Any) -> Array:
+    center, scale = (jnp.asarray(v, x.dtype)[None] for v in (center, scale))
+    return ((x[:, np.array(columns)] - center) / scale).astype(dtype)
 
 
 @jit
 def _scores(members: tuple[Member, ...], z: Array) -> Array:
     return combined(jnp.stack([member.rarity(z) for member in members]))
+
+
+@jit
+def _judged(rule: Conformal, threshold: Array, scores: Array) -> tuple[Array, Array]:
+    return rule.p_values(scores - LEEWAY), above(scores, threshold)
+
+
+@jit
+def _excess(member: Member, typical: Array, z: Array) -> Array:
+    return surprise(member, z) - typical[None]
 
 
 @jit

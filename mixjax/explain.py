@@ -106,13 +106,17 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
     """
     s = surprisal(mixture, x)
     if labels is not None:
-        return jnp.abs(2 * _areas(s, anomalies_of(labels, s[:, 0])) - 1)
-    energy = -log_prob(mixture, x)
+        return _told_apart(s, anomalies_of(labels, len(s)))
+    return _shares(s, log_prob(mixture, x))
+
+
+@jit
+def _shares(s: Array, log_prob: Array) -> Array:
     # The sum over rows that are very far away would be no float.
     s = jnp.minimum(s, jnp.finfo(s.dtype).max)
     s = s / jnp.maximum(jnp.max(jnp.abs(s)), 1)
     n_high = max(1, int(STRANGE * s.shape[0]))
-    high = jnp.argsort(jnp.argsort(-energy)) < n_high
+    high = jnp.argsort(jnp.argsort(log_prob)) < n_high
     share = high.astype(s.dtype)[:, None]
     more = jnp.sum(s * share, axis=0) / n_high
     rest = jnp.sum(s * (1 - share), axis=0) / max(1, s.shape[0] - n_high)
@@ -155,6 +159,11 @@ def suggest_columns(
         raise TypeError(checks.HOST_ONLY.format("suggest_columns", "feature_importance"))
     order = np.argsort(-np.asarray(importance), kind="stable")
     return [int(column) for column in order[:n]]
+
+
+@jit
+def _told_apart(s: Array, is_anomaly: Array) -> Array:
+    return jnp.abs(2 * _areas(s, is_anomaly) - 1)
 
 
 def _areas(s: Array, is_anomaly: Array) -> Array:

@@ -66,7 +66,7 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Part":
         """Seeds are drawn one after the other: those of fewer components are the first."""
-        seeds = np.asarray(nested_seeds(key, x, jnp.asarray(weights, x.dtype), most))
+        seeds = np.asarray(nested_seeds(key, x, weights.astype(x.dtype), most))
         rows = np.asarray(x)
         nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
         labels = {}
@@ -155,11 +155,11 @@ def _tried(
 ) -> list[Tried]:
     filled = lanes + [lanes[0]] * (abreast - len(lanes))  # programs are of one width
     dtype = x.dtype
-    weights = jnp.asarray(np.stack([lane.part.weights for lane in filled]), dtype)
+    weights = np.stack([lane.part.weights for lane in filled]).astype(dtype)
     labels = np.stack([lane.part.labels[lane.candidate.n_components] for lane in filled])
-    n_components = jnp.asarray([lane.candidate.n_components for lane in filled], jnp.int32)
-    shares = jnp.asarray([lane.candidate.reg_covar for lane in filled], dtype)
-    rest = jnp.asarray(tol, dtype), jnp.asarray(max_iter, jnp.int32), jnp.asarray(least, dtype)
+    n_components = np.array([lane.candidate.n_components for lane in filled], np.int32)
+    shares = np.array([lane.candidate.reg_covar for lane in filled], dtype)
+    rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
     family = lanes[0].candidate.family
     brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
     run = _fit_briefly if brief else _fit_some

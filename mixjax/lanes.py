@@ -173,7 +173,9 @@ class Pool:
         new = begun(key, x, weights, self.solver, self.model)
         if self.lanes is None:
             self.lanes = jax.tree.map(
-                lambda leaf: jnp.zeros(self.shape + leaf.shape[1:], leaf.dtype, device=self.device),
+                lambda leaf: jax.device_put(
+                    np.zeros(self.shape + leaf.shape[1:], leaf.dtype), self.device
+                ),
                 jax.eval_shape(lambda lanes: lanes, new),
             )
         active = np.flatnonzero(self.lane_of >= 0)

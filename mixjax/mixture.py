@@ -146,6 +146,11 @@ def _log_prob(mixture: Mixture, x: Array) -> Array:
 
 
 @jit
+def _energy(mixture: Mixture, x: Array) -> Array:
+    return -_log_prob(mixture, x)
+
+
+@jit
 def _responsibilities(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
@@ -205,7 +210,7 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
     """
-    return -log_prob(mixture, x)
+    return _by_rows(_energy, mixture, _checked(mixture, x))
 
 
 def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
@@ -260,8 +265,12 @@ def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
     Source: McLachlan and Peel, Finite Mixture Models (2000), section 1.4.2.
     """
     require(mixture)
-    for_label, for_row = jax.random.split(checks.key(key))
-    n = checks.count(n, "n")
+    return _sample(checks.key(key), mixture, checks.count(n, "n"))
+
+
+@functools.partial(jit, static_argnums=2)
+def _sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
+    for_label, for_row = jax.random.split(key)
     labels = jax.random.categorical(for_label, mixture.log_weights, shape=(n,))
     return mixture.components.sample(for_row, labels), labels
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
 
 R = TypeVar("R")
 
@@ -154,6 +157,12 @@ class Jitted(Generic[R]):
         """As that of `jax.jit`."""
         return self.program(args, kwargs).lower(*args, **kwargs)
 
+    def clear_cache(self) -> None:
+        """As that of `jax.jit`."""
+        with _shelf.lock:
+            gone = [_shelf.programs.pop(key) for key in list(_shelf.programs) if key[0] is self]
+        del gone
+
     def n_compiled(self) -> int:
         """How many programs of this function there are."""
         with _shelf.lock:
@@ -164,6 +173,15 @@ class Jitted(Generic[R]):
 def jit(f: Callable[..., R], **options: Any) -> Jitted[R]:
     """`jax.jit` for the functions of this package: of all programs, a bounded number is kept."""
     return Jitted(f, options)
+
+
+def on_device(values: Any, dtype: Any = None) -> Array:
+    """`jnp.asarray`, which compiles a program for each shape that NumPy's arrays have."""
+    if not isinstance(values, np.ndarray):
+        return jnp.asarray(values, dtype)
+    # A copy of our own, as JAX may use the memory as it is.
+    with np.errstate(over="ignore"):
+        return jax.device_put(np.array(values, dtype))
 
 
 def _static(f: Callable[..., Any], options: dict[str, Any]) -> tuple[tuple[int, ...], set[str]]:

@@ -22,6 +22,7 @@ from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .grid import Candidate, Search, Tried
 from .outcome import Fit, FitError
+from .programs import on_device
 from .repeats import copies, dealt, dithered, hidden, steps, warn_of_narrow
 from .solver import Status
 
@@ -175,7 +176,7 @@ def select(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     host = np.asarray(table)
     step = steps(host[w > 0], rng)
-    compared = jnp.asarray(dithered(host, step, rng)) if step.any() else table
+    compared = on_device(dithered(host, step, rng)) if step.any() else table
     options = (candidates, n_init, tol, max_iter, progress)
     search = Search(key, compared, w, *options)
     if not isinstance(criterion, HeldOut):
@@ -326,4 +327,4 @@ def _by_function(
 
 
 def _on_device(tree: Any) -> Any:
-    return jax.tree.map(jnp.asarray, tree)
+    return jax.tree.map(on_device, tree)

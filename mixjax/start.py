@@ -153,10 +153,15 @@ def random_responsibilities(
     on a simplex by normalised exponentials).
     """
     table, row_weights, n_components = _checked(key, x, n_components, weights)
-    drawn = jax.random.exponential(key, (table.shape[0], n_components), table.dtype)
-    if row_weights is not None:
+    return _drawn(key, table, row_weights, n_components)
+
+
+@functools.partial(jit, static_argnums=3)
+def _drawn(key: Array, x: Array, weights: Array | None, k: int) -> Array:
+    drawn = jax.random.exponential(key, (x.shape[0], k), x.dtype)
+    if weights is not None:
         # The n-th row that counts takes the n-th draw, whatever stands between.
-        drawn = drawn[jnp.maximum(jnp.cumsum(row_weights > 0) - 1, 0)]
+        drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 

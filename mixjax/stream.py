@@ -25,7 +25,7 @@ from .fit import check_options, first_mixture, in_units
 from .mixture import Mixture, ridge, unscaled
 from .outcome import Fit
 from .processes import Team
-from .programs import jit
+from .programs import jit, on_device
 from .progress import progress_bar
 from .pytree import pytree
 from .rows import Table
@@ -159,10 +159,10 @@ def fit_stream(
 
     scale, origin = survey.scale(family.scaling), survey.origin(family.scaling)
     if given is None:
-        sample = jnp.asarray(survey.sample, survey.dtype)
+        sample = on_device(survey.sample, survey.dtype)
         near = sample
         if origin is not None:
-            near = jnp.asarray(survey.sample - origin.astype(np.float64), survey.dtype)
+            near = on_device(survey.sample - origin.astype(np.float64), survey.dtype)
             sample = near if is_known(rule) else sample
         mixture = _first(key, sample, near, scale, solver, n_components, family, rule)
     else:

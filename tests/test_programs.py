@@ -145,6 +145,15 @@ def test_fewer_where_memory_maps_are_many(monkeypatch, shelf):
     assert counted.f.n_compiled() == programs.n_kept()
 
 
+def test_one_function_is_cleared():
+    counted, other = Counted(), Counted()
+    for n in (1, 2):
+        counted.f(ones(n)), other.f(ones(n))
+    counted.f.clear_cache()
+    assert (counted.f.n_compiled(), other.f.n_compiled()) == (0, 2)
+    assert counted.f(ones(2)).tolist() == [2, 2]
+
+
 def test_keep():
     counted = Counted()
     for n in range(1, 5):
@@ -164,3 +173,70 @@ def test_a_fit_whose_program_is_gone_is_the_same(rng):
         np.testing.assert_allclose(fits[-1].energy, energy, rtol=1e-5)
     assert programs.n_kept() == 4
     assert fits[0].energy == fits[-1].energy
+
+
+def compiled(caplog, f):
+    """The names of what is compiled meanwhile."""
+    caplog.clear()
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        f()
+    messages = [record.getMessage() for record in caplog.records]
+    return [m.split()[4] for m in messages if m.startswith("Finished XLA compilation")]
+
+
+MIXTURE = mixjax.Mixture(
+    jnp.zeros(1, "float32"),
+    mixjax.DiagonalGaussian(jnp.zeros((1, 2), "float32"), jnp.ones((1, 2), "float32")),
+)
+RULE = mixjax.threshold.conformal(np.arange(30, dtype="float32"), 0.1)
+TAIL = mixjax.threshold.peaks_over_threshold(np.arange(200, dtype="float32"), 0.01)
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("f", "n_programs"),
+    [
+        (lambda x: mixjax.energy(MIXTURE, x), 1),
+        (lambda x: mixjax.responsibilities(MIXTURE, x), 1),
+        (lambda x: mixjax.sample(KEY, MIXTURE, len(x)), 1),
+        (lambda x: mixjax.predict(MIXTURE, [0], x[:, :1]), 1),
+        (lambda x: mixjax.random_responsibilities(KEY, x, 2, np.ones(len(x))), 1),
+        (lambda x: mixjax.m_step(mixjax.DiagonalGaussian, x, np.ones((len(x), 1), "f4")), 1),
+        (lambda x: mixjax.feature_importance(MIXTURE, x), 3),
+        (lambda x: mixjax.bic(MIXTURE, x), 2),
+        (lambda x: RULE.p_values(x[:, 0]), 1),
+        (lambda x: RULE.flags(x[:, 0]), 1),
+        (lambda x: TAIL.p_values(x[:, 0]), 1),
+        (lambda x: mixjax.threshold.conformal(x[:, 0], 0.1).threshold, 2),
+        (lambda x: mixjax.threshold.percentile(x[:, 0], 80), 1),
+        (lambda x: mixjax.threshold.mad(x[:, 0]), 1),
+        (lambda x: mixjax.threshold.peaks_over_threshold(x[:, 0], 1e-3), 1),
+        (lambda x: mixjax.threshold.best_f1(x[:, 0], np.arange(len(x)) % 3 == 0), 1),
+    ],
+)
+def test_another_number_of_rows_makes_no_small_programs(f, n_programs, caplog, rng):
+    x = rng.normal(size=(211, 2)).astype("float32")
+    f(x[:207])
+    assert len(compiled(caplog, lambda: f(x[:209]))) == n_programs
+
+
+def test_a_detector_makes_programs_on_the_shelf_alone(caplog, rng, monkeypatch, shelf):
+    shelf.most = 100
+    x = rng.normal(size=(123, 2)).astype("float32")
+    options = {"n_components": [1], "families": [mixjax.DiagonalGaussian]}
+    detector = mixjax.detect.fit(KEY, x[:120], **options)
+    detector.judge(x[:51]), detector.explain(x[:51])
+    before = programs.n_kept()
+    names = compiled(caplog, lambda: mixjax.detect.fit(KEY, x, **options))
+    names += compiled(caplog, lambda: (detector.judge(x[:52]), detector.explain(x[:52])))
+    # Some of the kept ones only stand in others.
+    assert len(names) <= programs.n_kept() - before
+    assert not {"jit(stage)", "jit(gather)", "jit(convert_element_type)"} & set(names)
+
+
+def test_no_aliasing_of_what_comes_from_numpy():
+    for _ in range(20):
+        x = np.zeros((64, 1024), "float32")
+        taken = programs.on_device(x)
+        x[:] = 1
+        assert not taken.any()

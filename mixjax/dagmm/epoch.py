@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from ..programs import jit
+from ..programs import jit, on_device
 from ..pytree import pytree
 from .inputs import Inputs
 from .loss import Objective, Terms, loss
@@ -49,7 +49,7 @@ def batches_of(key: Array, number: int, n_rows: int, batch_size: int) -> Array:
         return shuffled[: n_batches * batch_size].reshape(n_batches, batch_size).astype(np.int32)
 
     words = np.asarray(jax.random.key_data(key))
-    return jnp.asarray(one(words) if words.ndim == 1 else np.stack([one(row) for row in words]))
+    return on_device(one(words) if words.ndim == 1 else np.stack([one(row) for row in words]))
 
 
 @functools.partial(jit, static_argnames="optimizer")

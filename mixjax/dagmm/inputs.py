@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..programs import jit
 from ..pytree import pytree
 from ..rows import Table
-from ..scaling import column_scale
+from ..scaling import Scale, column_scale
 
 
 @pytree
@@ -39,7 +40,7 @@ class Inputs:
     @classmethod
     def of(cls, x: Array, weights: Array | None = None, limit: ArrayLike = 5.0) -> Self:
         """By the mean and standard deviation of each column of x (N, D)."""
-        scale = column_scale(Table.of(x, weights, 1))
+        scale = _column_scale(x, weights)
         return cls(scale.shift, scale.scale, jnp.asarray(limit, x.dtype))
 
     @classmethod
@@ -52,3 +53,8 @@ class Inputs:
         """Rows (N, D) as the network sees them."""
         scaled = (x - self.shift[None]) / self.scale[None]
         return jnp.clip(scaled, -self.limit, self.limit)
+
+
+@jit
+def _column_scale(x: Array, weights: Array | None) -> Scale:
+    return column_scale(Table.of(x, weights, 1))

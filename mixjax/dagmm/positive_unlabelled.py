@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -53,9 +54,7 @@ class PositiveUnlabelled:
     def labelled_probability(self, x: ArrayLike) -> Array:
         """p(labelled | x) of rows (N, D): (N,), NaN for rows that hold NaN or infinity."""
         x = of_model(self.trained.model, x)
-        logits = self.network(self.inputs(features_of(self.trained, x)))[:, 0]
-        # Bounding the inputs would make infinity look like any large number.
-        return jnp.where(jnp.all(jnp.isfinite(x), axis=1), jax.nn.sigmoid(logits), jnp.nan)
+        return _labelled_probability(self.trained, self.inputs, self.network, x)
 
     def normal_probability(self, x: ArrayLike) -> Array:
         """p(normal | x) = p(labelled | x) / c, at most 1, of rows (N, D): (N,)."""
@@ -132,24 +131,38 @@ def positive_unlabelled(
             f"{known.shape[0]} labelled rows are too few to hold out a share of {held_out}: "
             "label more rows"
         )
-    known = known[jax.random.permutation(for_split, known.shape[0])]
-    seen, held = known[n_held:], known[:n_held]
-    features = features_of(trained, jnp.concatenate([seen, rest]))
+    held, seen = _dealt(for_split, known, rest, n_held)
+    features = features_of(trained, seen)
     inputs = Inputs.of(features)
-    target = jnp.arange(features.shape[0]) < seen.shape[0]
+    target = np.arange(len(features)) < len(known) - n_held
     widths = (features.shape[1], *HIDDEN, 1)
     network = Layers(for_network, widths, dtype=features.dtype)
-    network = _trained_classifier(for_training, network, inputs(features), target, epochs=epochs)
+    network = _trained_classifier(for_training, network, features, inputs, target, epochs=epochs)
     found = PositiveUnlabelled(trained, inputs, network, ElkanNoto(jnp.ones((), known.dtype)))
     rule = elkan_noto(found.labelled_probability(held))
     return PositiveUnlabelled(trained, inputs, network, rule)
 
 
+@jit
+def _labelled_probability(trained: Trained, inputs: Inputs, network: Layers, x: Array) -> Array:
+    logits = network(inputs(features_of(trained, x)))[:, 0]
+    # Bounding the inputs would make infinity look like any large number.
+    return jnp.where(jnp.all(jnp.isfinite(x), axis=1), jax.nn.sigmoid(logits), jnp.nan)
+
+
+@functools.partial(jit, static_argnums=3)
+def _dealt(key: Array, known: Array, rest: Array, n_held: int) -> tuple[Array, Array]:
+    """The known rows that are held out, and all others, the known ones first."""
+    known = known[jax.random.permutation(key, known.shape[0])]
+    return known[:n_held], jnp.concatenate([known[n_held:], rest])
+
+
 @functools.partial(jit, static_argnames="epochs")
 def _trained_classifier(
-    key: Array, network: Layers, x: Array, target: Array, *, epochs: int
+    key: Array, network: Layers, features: Array, inputs: Inputs, target: Array, *, epochs: int
 ) -> Layers:
     """Logistic loss, Adam, shuffled batches; all epochs in one compiled call."""
+    x = inputs(features)
     size = min(BATCH, x.shape[0])
     n_batches = x.shape[0] // size
 

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..programs import on_device
 from ..progress import progress_bar
 from .checkpoint import Checkpoint
 from .epoch import AFTER, Run, batches_of, begun, epoch
@@ -99,7 +100,7 @@ def train(
     table, flags = _checked(model, x, labels, batch_size, optimizer)
     epochs = checks.count(epochs, "epochs")
     checkpoint_every = checks.count(checkpoint_every, "checkpoint_every")
-    normal = None if flags is None else 1 - flags.astype(table.dtype)
+    normal = None if flags is None else on_device(1 - np.asarray(flags), table.dtype)
     inputs = Inputs.of(table, normal) if inputs is None else inputs
     refit = _checked_options(objective, inputs, refit, model.n_features, flags, len(table))
     inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, model.dtype), inputs)
@@ -148,9 +149,9 @@ def train(
     status = jnp.where(run.diverged, Status.DIVERGED, ended).astype(jnp.int32)
     if np.any(run.diverged):
         warnings.warn(f"DIVERGED: {Status.DIVERGED.meaning}", stacklevel=2)
-    none = jnp.zeros((*lanes, 0), model.dtype)
+    none = np.zeros((*lanes, 0), model.dtype)
     history = Terms(*(
-        jnp.concatenate([none, *(terms[i][..., None] for terms in done)], axis=-1)
+        on_device(np.concatenate([none, *(np.asarray(t[i])[..., None] for t in done)], axis=-1))
         for i in range(len(Terms._fields))
     ))  # fmt: skip
     over_seeds = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, lanes + leaf.shape), inputs)
@@ -196,7 +197,7 @@ def _checked_options(
         raise TypeError(f"refit must be a dagmm.Refit or None, got {refit!r}")
     checks.count(refit.n_components, "refit.n_components")
     checks.reg_covar(refit.ridge, n_features)
-    n_normal = n_rows if flags is None else n_rows - int(np.sum(flags))
+    n_normal = n_rows if flags is None else n_rows - int(np.asarray(flags).sum())
     affordable = max(1, n_normal // ROWS_A_COMPONENT)
     return dataclasses.replace(refit, n_components=min(refit.n_components, affordable))
 
@@ -217,4 +218,4 @@ def _checked(
     flags = np.asarray(checks.labels(labels, table.shape[0]))
     if flags.all():
         raise ValueError("labels name every row an anomaly: there are no normal rows to learn from")
-    return table, jnp.asarray(flags.astype(np.int8))
+    return table, on_device(flags, np.int8)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..programs import jit
 from ..pytree import pytree
 from .scores import above, anomalies_of, scores_of
 
@@ -65,7 +66,11 @@ def best_f1(scores: ArrayLike, labels: ArrayLike) -> BestF1:
     F1 Measure (2014), section 3.
     """
     scores = scores_of(scores)
-    labels = anomalies_of(labels, scores)
+    return _best_f1(scores, anomalies_of(labels, len(scores)))
+
+
+@jit
+def _best_f1(scores: Array, labels: Array) -> BestF1:
     order = jnp.argsort(-scores)
     ordered, is_anomaly = scores[order], labels[order].astype(scores.dtype)
     hits = jnp.cumsum(is_anomaly)

@@ -9,9 +9,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..programs import jit, on_device
 from ..pytree import pytree
 from . import rates
-from .scores import above, between, no_nan, probabilities_of, scores_of
+from .scores import above, ascending, between, no_nan, probabilities_of, scores_of
 
 
 @pytree
@@ -39,23 +40,30 @@ class Conformal:
         r"""() the $\lceil(n+1)(1-\alpha)\rceil$-th score; infinite if n is too small for alpha."""
         n = self.calibration.shape[-1]
         n_above = rates.whole_part(n + 1, self.alpha)
-        place = jnp.clip(n - n_above, 0, n - 1)[..., None]
-        last = jnp.take_along_axis(self.calibration, place, axis=-1)[..., 0]
-        return jnp.where(n_above > n, -jnp.inf, jnp.where(n_above > 0, last, jnp.inf))
+        return _threshold(self.calibration, n_above)
 
     def p_values(self, scores: ArrayLike) -> Array:
         r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ of scores (N,); NaN counts as strangest of all.
 
         For a new normal row, p is at most any t with a probability of at most t.
         """
-        return share_as_high(self.calibration, scores)
+        return share_as_high(self.calibration, on_device(scores))
 
     def flags(self, scores: ArrayLike) -> Array:
         """Which of the scores are above the threshold; NaN is."""
         return above(scores, self.threshold)
 
 
-def share_as_high(calibration: Array, scores: ArrayLike) -> Array:
+@jit
+def _threshold(ordered: Array, n_above: Array) -> Array:
+    n = ordered.shape[-1]
+    place = jnp.clip(n - n_above, 0, n - 1)[..., None]
+    last = jnp.take_along_axis(ordered, place, axis=-1)[..., 0]
+    return jnp.where(n_above > n, -jnp.inf, jnp.where(n_above > 0, last, jnp.inf))
+
+
+@jit
+def share_as_high(calibration: Array, scores: Array) -> Array:
     r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ for calibration scores c (n,) in ascending order."""
     n = calibration.shape[0]
     below = jnp.searchsorted(calibration, no_nan(scores), side="left")
@@ -114,7 +122,7 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
     rate = between(alpha, 0, 1, "alpha", scores)
     if checks.is_concrete(scores) and checks.is_concrete(alpha):
         warn_of_rate(len(scores), rate)
-    return Conformal(jnp.sort(scores), rate)
+    return Conformal(ascending(scores), rate)
 
 
 def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
@@ -145,7 +153,11 @@ def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
     (1); Bates et al. (2023), theorem 2, for conformal p-values.
     """
     p = probabilities_of(p_values, "p_values")
-    limits = rates.steps(p.shape[0], between(rate, 0, 1, "rate", p))
+    return _at_most(p, rates.steps(p.shape[0], between(rate, 0, 1, "rate", p)))
+
+
+@jit
+def _at_most(p: Array, limits: Array) -> Array:
     ordered = jnp.sort(p)
     highest = jnp.max(jnp.where(ordered <= limits, ordered, -1))
     return p <= highest

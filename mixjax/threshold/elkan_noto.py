@@ -6,8 +6,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..programs import jit, on_device
 from ..pytree import pytree
 from .scores import above
+
+_mean = jit(jnp.mean)
 
 
 @pytree
@@ -36,11 +39,11 @@ class ElkanNoto:
 
     def is_anomaly(self, predictions: ArrayLike) -> Array:
         """Which predictions of p(labelled | x) are below the threshold; NaN is."""
-        return above(-jnp.asarray(predictions), -self.threshold)
+        return _below(on_device(predictions), self.threshold)
 
     def normal_probability(self, predictions: ArrayLike) -> Array:
         """p(normal | x) from predictions of p(labelled | x), of any shape."""
-        return jnp.minimum(jnp.asarray(predictions) / self.c, 1)
+        return _share(on_device(predictions), self.c)
 
 
 def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
@@ -68,7 +71,7 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
 
     Source: Elkan and Noto (2008), section 2, the estimator e1.
     """
-    predictions = jnp.asarray(labelled_predictions)
+    predictions = on_device(labelled_predictions)
     if predictions.ndim != 1 or predictions.size == 0:
         raise ValueError(
             f"labelled_predictions must have shape (rows,) with a row, got {predictions.shape}"
@@ -81,4 +84,14 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
             raise ValueError("labelled_predictions must be probabilities, from 0 to 1")
         if not host.any():
             raise ValueError("labelled_predictions are all 0: the classifier knows no normal row")
-    return ElkanNoto(jnp.mean(predictions))
+    return ElkanNoto(_mean(predictions))
+
+
+@jit
+def _below(predictions: Array, threshold: Array) -> Array:
+    return above(-predictions, -threshold)
+
+
+@jit
+def _share(predictions: Array, c: Array) -> Array:
+    return jnp.minimum(predictions / c, 1)

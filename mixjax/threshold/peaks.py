@@ -1,11 +1,13 @@
 """A threshold beyond all scores seen so far, from the shape of their tail."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..programs import jit, on_device
 from ..pytree import pytree
 from . import pareto
 from .scores import above, between, no_nan, scores_of
@@ -52,8 +54,7 @@ class Tail:
 
         Infinity and NaN are the strangest of all: 0, or what is left beyond all floats.
         """
-        y = jnp.maximum(no_nan(scores) - self.start, 0) / self.scale
-        return self.share * jnp.exp(pareto.log_survival(y, self.shape))
+        return _p_values(self, on_device(scores))
 
     def flags(self, scores: ArrayLike) -> Array:
         """Which of the scores are above the threshold; NaN is."""
@@ -103,9 +104,20 @@ def peaks_over_threshold(scores: ArrayLike, risk: ArrayLike, tail: float = 0.1) 
             f"{len(scores)} scores with a tail of {tail:g} leave {n_peaks} peaks, at least "
             f"{pareto.FEWEST_PEAKS} are needed: give more scores, or a larger tail"
         )
+    return _tail(scores, risk, n_peaks)
+
+
+@functools.partial(jit, static_argnums=2)
+def _tail(scores: Array, risk: Array, n_peaks: int) -> Tail:
     ordered = jnp.sort(scores)
     start, share, shape, scale = pareto.tail_of(ordered, n_peaks)
     return _plausible(Tail(start, share, scale, shape, risk), pareto.bounded(ordered))
+
+
+@jit
+def _p_values(tail: Tail, scores: Array) -> Array:
+    y = jnp.maximum(no_nan(scores) - tail.start, 0) / tail.scale
+    return tail.share * jnp.exp(pareto.log_survival(y, tail.shape))
 
 
 def _plausible(tail: Tail, ordered: Array) -> Tail:

@@ -1,9 +1,13 @@
 """Thresholds from the spread of the scores themselves."""
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..programs import jit
 from .rates import written
 from .scores import between, scores_of
 
@@ -37,7 +41,7 @@ def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 4.4.
     """
     scores = scores_of(scores)
-    return _quantile(jnp.sort(scores), between(percent, 0, 100, "percent", scores))
+    return _quantile(scores, *_place(len(scores), between(percent, 0, 100, "percent", scores)))
 
 
 def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
@@ -69,27 +73,35 @@ def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
     """
     scores = scores_of(scores)
     n = between(n_deviations, 0, jnp.inf, "n_deviations", scores)
-    half = jnp.asarray(50, scores.dtype)
-    median = _quantile(jnp.sort(scores), half)
-    deviation = _quantile(jnp.sort(jnp.abs(scores - median)), half)
+    return _mad(scores, n, *_place(len(scores), np.asarray(50, scores.dtype)))
+
+
+@jit
+def _mad(scores: Array, n: Array, lower: Array, part: Array) -> Array:
+    median = _quantile(scores, lower, part)
+    deviation = _quantile(jnp.abs(scores - median), lower, part)
     # No deviation times infinity is none.
     threshold = median + jnp.where(deviation > 0, n * NORMAL_MAD * deviation, 0)
     enough = 2 * jnp.sum(jnp.isfinite(scores).astype(jnp.int32)) > len(scores)
     return jnp.where(enough, threshold, jnp.inf)
 
 
-def _quantile(ordered: Array, percent: Array) -> Array:
-    """The quantile of ascending scores (n,), interpolated between two; exact where it is one."""
-    n = ordered.shape[0]
+def _place(n: int, percent: Any) -> tuple[Any, Any]:
+    """Where a quantile lies among n numbers: after the how manieth, and how far from it."""
     exact = written(percent)
-    if exact is None:
-        place = jnp.clip(percent / 100 * (n - 1), 0, n - 1)
-        lower = jnp.floor(place).astype(jnp.int32)
-        part = place - lower.astype(place.dtype)
-    else:
+    if exact is not None:
         whole, rest = divmod(exact * (n - 1) / 100, 1)
-        lower, part = jnp.int32(whole), jnp.asarray(float(rest), ordered.dtype)
-    low, high = ordered[lower], ordered[jnp.minimum(lower + 1, n - 1)]
+        return np.int32(whole), np.asarray(float(rest), percent.dtype)
+    place = jnp.clip(percent / 100 * (n - 1), 0, n - 1)
+    lower = jnp.floor(place).astype(jnp.int32)
+    return lower, place - lower.astype(place.dtype)
+
+
+@jit
+def _quantile(scores: Array, lower: Array, part: Array) -> Array:
+    """The quantile of scores (n,) at a place, interpolated between two; exact where it is one."""
+    ordered = jnp.sort(scores)
+    low, high = ordered[lower], ordered[jnp.minimum(lower + 1, len(scores) - 1)]
     largest = jnp.finfo(ordered.dtype).max
     gap = high - low
     # The gap may be infinite, between numbers that are not.

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from .. import checks
+from ..programs import on_device
 
 # Up to this denominator a rate is the simplest fraction that rounds to it, such as 1/9.
 SIMPLE = 10**6
@@ -46,7 +47,7 @@ def steps(n: int, rate: Array) -> Array:
     if exact is not None:
         # Both factors are whole: for rates of a few digits the quotient is rounded once.
         multiples = np.arange(1, n + 1, dtype=np.float64) * exact.numerator
-        return jnp.asarray(multiples / (n * exact.denominator), rate.dtype)
+        return on_device(multiples / (n * exact.denominator), rate.dtype)
     k = jnp.arange(1, n + 1, dtype=rate.dtype)
     return quotient(k, n) * rate * (1 + 2 * jnp.finfo(rate.dtype).eps)
 

@@ -9,13 +9,21 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..frames import rows_of
+from ..programs import jit, on_device
 
 
 def above(scores: ArrayLike, threshold: ArrayLike) -> Array:
     """Which scores are above the threshold (a score on it is not); NaN is."""
-    scores, threshold = jnp.asarray(scores), jnp.asarray(threshold)
+    return _above(on_device(scores), on_device(threshold))
+
+
+@jit
+def _above(scores: Array, threshold: Array) -> Array:
     dtype = jnp.promote_types(scores.dtype, threshold.dtype)
     return ~(scores.astype(dtype) <= threshold.astype(dtype))
+
+
+ascending = jit(jnp.sort)
 
 
 def no_nan(scores: ArrayLike) -> Array:
@@ -36,7 +44,7 @@ def scores_of(values: Any, name: str = "scores") -> Array:
     if np.isnan(np.asarray(values)).any():
         first = int(np.argmax(np.isnan(np.asarray(values))))
         raise ValueError(f"{name} hold NaN, the first in row {first}: leave such rows out")
-    return jnp.asarray(values)
+    return on_device(values)
 
 
 def probabilities_of(values: Any, name: str) -> Array:
@@ -64,9 +72,9 @@ def between(value: Any, low: float, high: float, name: str, scores: Array) -> Ar
     return jnp.asarray(value, scores.dtype)
 
 
-def anomalies_of(labels: ArrayLike, scores: Array) -> Array:
-    """(N,) bool from 0 and 1, with at least one anomaly where that can be seen."""
-    labels = checks.labels(labels, scores.shape[0])
+def anomalies_of(labels: ArrayLike, n: int) -> Array:
+    """(n,) bool from 0 and 1, with at least one anomaly where that can be seen."""
+    labels = checks.labels(labels, n)
     if checks.is_concrete(labels) and not np.asarray(labels).any():
         raise ValueError("labels hold no anomaly: there is nothing to find a threshold for")
-    return jnp.asarray(labels).astype(bool)
+    return on_device(labels, bool)

@@ -10,7 +10,7 @@ from jax import Array
 
 from .families.family import Family
 from .frames import rows_of, values_of
-from .programs import on_device
+from .programs import on_device, taken
 
 # Iterations are counted in 32 bits.
 MOST_ITERATIONS = 2**31 - 1
@@ -24,7 +24,7 @@ def is_concrete(value: Any) -> bool:
 
 def table(x: Any, name: str = "x") -> Array:
     """A floating table of two axes; what NumPy holds in float64 becomes JAX's float."""
-    return jnp.asarray(rows(x, name))
+    return taken(rows(x, name))
 
 
 def rows(x: Any, name: str = "x") -> Any:

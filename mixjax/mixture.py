@@ -210,7 +210,7 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
     """
-    return _by_rows(_energy, mixture, _checked(mixture, x))
+    return _by_rows(_energy, *checked(mixture, x))
 
 
 def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:

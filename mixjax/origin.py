@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .programs import jit, taken
 from .scaling import Scaling
 
 M = TypeVar("M")
@@ -39,8 +40,8 @@ def near(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Array, Origin | No
     """
     origin = None if scaling is Scaling.NONE else origin_of(x)
     if origin is None:
-        return jnp.asarray(x), None
-    return jnp.asarray(relative_rows(x, origin)), origin
+        return taken(x), None
+    return taken(relative_rows(x, origin)), origin
 
 
 def relative_rows(x: np.ndarray, origin: Origin) -> np.ndarray:
@@ -104,7 +105,7 @@ def _place_in(table: np.ndarray) -> np.ndarray:
     return np.where(far, np.clip(middle, -LARGEST, LARGEST), 0)
 
 
-@jax.jit
+@jit
 def _moved(mixture: Any, first: Array, second: Array) -> Any:
     if first.ndim > 1:
         return jax.vmap(_moved)(mixture, first, second)

@@ -199,25 +199,26 @@ KEY = jax.random.key(0)
         (lambda x: mixjax.energy(MIXTURE, x), 1),
         (lambda x: mixjax.responsibilities(MIXTURE, x), 1),
         (lambda x: mixjax.sample(KEY, MIXTURE, len(x)), 1),
-        (lambda x: mixjax.predict(MIXTURE, [0], x[:, :1]), 1),
+        (lambda x: mixjax.predict(MIXTURE, [0], np.asarray(x)[:, :1]), 1),
         (lambda x: mixjax.random_responsibilities(KEY, x, 2, np.ones(len(x))), 1),
         (lambda x: mixjax.m_step(mixjax.DiagonalGaussian, x, np.ones((len(x), 1), "f4")), 1),
         (lambda x: mixjax.feature_importance(MIXTURE, x), 3),
         (lambda x: mixjax.bic(MIXTURE, x), 2),
-        (lambda x: RULE.p_values(x[:, 0]), 1),
-        (lambda x: RULE.flags(x[:, 0]), 1),
-        (lambda x: TAIL.p_values(x[:, 0]), 1),
-        (lambda x: mixjax.threshold.conformal(x[:, 0], 0.1).threshold, 2),
-        (lambda x: mixjax.threshold.percentile(x[:, 0], 80), 1),
-        (lambda x: mixjax.threshold.mad(x[:, 0]), 1),
-        (lambda x: mixjax.threshold.peaks_over_threshold(x[:, 0], 1e-3), 1),
-        (lambda x: mixjax.threshold.best_f1(x[:, 0], np.arange(len(x)) % 3 == 0), 1),
+        (lambda x: RULE.p_values(np.asarray(x)[:, 0]), 1),
+        (lambda x: RULE.flags(np.asarray(x)[:, 0]), 1),
+        (lambda x: TAIL.p_values(np.asarray(x)[:, 0]), 1),
+        (lambda x: mixjax.threshold.conformal(np.asarray(x)[:, 0], 0.1).threshold, 2),
+        (lambda x: mixjax.threshold.percentile(np.asarray(x)[:, 0], 80), 1),
+        (lambda x: mixjax.threshold.mad(np.asarray(x)[:, 0]), 1),
+        (lambda x: mixjax.threshold.peaks_over_threshold(np.asarray(x)[:, 0], 1e-3), 1),
+        (lambda x: mixjax.threshold.best_f1(np.asarray(x)[:, 0], np.arange(len(x)) % 3 == 0), 1),
     ],
 )
 def test_another_number_of_rows_makes_no_small_programs(f, n_programs, caplog, rng):
-    x = rng.normal(size=(211, 2)).astype("float32")
-    f(x[:207])
-    assert len(compiled(caplog, lambda: f(x[:209]))) == n_programs
+    x = jnp.asarray(rng.normal(size=(211, 2)), "float32")
+    some, others = x[:207], x[:209]
+    f(some)
+    assert len(compiled(caplog, lambda: f(others))) == n_programs
 
 
 def test_a_detector_makes_programs_on_the_shelf_alone(caplog, rng, monkeypatch, shelf):
@@ -235,8 +236,8 @@ def test_a_detector_makes_programs_on_the_shelf_alone(caplog, rng, monkeypatch, 
 
 
 def test_no_aliasing_of_what_comes_from_numpy():
-    for _ in range(20):
+    for take in 10 * [programs.on_device, programs.taken]:
         x = np.zeros((64, 1024), "float32")
-        taken = programs.on_device(x)
+        taken = take(x)
         x[:] = 1
         assert not taken.any()

@@ -5,8 +5,10 @@ megabytes and hundreds of memory maps, of which Linux allows a process 65,530: a
 fits tables of ever new shapes would end after some 150 of them.
 """
 
+import ctypes
 import functools
 import inspect
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,13 +23,13 @@ from jax import Array
 R = TypeVar("R")
 
 # The most programs that are kept, unless `keep` says otherwise.
-MOST = 128
+MOST = 96
 # With more memory maps than this in the process, fewer are kept; not on systems without limit.
 MOST_MAPS, MAPS = 30_000, Path("/proc/self/maps")
 # So many stay however many maps there are: the maps may be somebody else's.
 FEWEST = 16
-# Maps are counted once in so many new programs: to count them takes some milliseconds.
-STRIDE = 4
+# Maps are counted, and memory is given back, once in so many new programs: it takes a while.
+STRIDE = 8
 # Fewer numbers than these are taken in by a program, which saves 30 µs of some 45.
 FEW = 2**16
 
@@ -50,9 +52,12 @@ class Shelf:
                 return program
             program = self.programs[signature] = make()
             self.n_made += 1
-            gone = self.shortened()
-        # Freed outside the lock: to unmap a program takes a while.
-        del gone
+            gone, due = self.shortened(), self.n_made % STRIDE == 0
+        if gone:
+            # Freed outside the lock: to unmap a program takes a while.
+            del gone
+            if due:
+                give_back()
         return program
 
     def shortened(self) -> list[Any]:
@@ -69,11 +74,19 @@ def n_maps() -> int:
     return MAPS.read_bytes().count(b"\n") if MAPS.exists() else 0
 
 
+def give_back() -> None:
+    """Return the memory that compiling leaves behind, hundreds of megabytes, to the system."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
+        if trim is not None:
+            trim(0)
+
+
 _shelf = Shelf()
 
 
 def keep(most: int) -> None:
-    """How many compiled programs the package keeps: 128 unless this is called.
+    """How many compiled programs the package keeps: 96 unless this is called.
 
     There is one program for each function and the shapes, dtypes and options that it is called
     with. When there are more than ``most``, or when the process holds 30,000 memory maps (nearly
@@ -88,8 +101,8 @@ def keep(most: int) -> None:
 
     Example:
       >>> import mixjax
-      >>> mixjax.programs.keep(256)
-      >>> mixjax.programs.keep(128)
+      >>> mixjax.programs.keep(200)
+      >>> mixjax.programs.keep(96)
 
     Source: the memory maps of Linux, `man 5 proc`, ``/proc/sys/vm/max_map_count``.
     """
@@ -109,7 +122,7 @@ def n_kept() -> int:
 
     Example:
       >>> import mixjax
-      >>> mixjax.programs.n_kept() <= 128
+      >>> mixjax.programs.n_kept() <= 96
       True
 
     Source: none.

@@ -21,6 +21,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 import mixjax
+from mixjax.files import check_outputs, write_text
 
 MOST_ROWS = 20_000
 ALPHA = 0.05
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--smoke", action="store_true", help="a made-up table, one seed")
     options = parser.parse_args()
+    check_outputs({"--json": options.json})
     if not options.smoke and options.data is None:
         parser.error("give --data, a folder of .npz files with X and y, or --smoke")
     begin = time.perf_counter()
@@ -164,7 +166,7 @@ def main() -> None:
     report(rows)
     print(f"the whole run: {time.perf_counter() - begin:.0f} s")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        write_text(options.json, json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mixjax
+from mixjax.files import check_outputs, write_text
 
 KEY = jax.random.key(0)
 
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    check_outputs({"--json": args.json})
     warnings.filterwarnings("ignore", category=Warning, module="sklearn")
     wanted = [args.only] if args.only else ["speed", "uneven", "memory"]
     results: dict[str, Any] = {"jax": jax.__version__, "mixjax": mixjax.__version__}
@@ -181,7 +183,7 @@ def main() -> None:
             f"{row['seconds']:.1f} s with compilation"
         )
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2))
+        write_text(args.json, json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

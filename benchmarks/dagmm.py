@@ -29,6 +29,7 @@ import optax
 import mixjax
 from mixjax import dagmm
 from mixjax.dagmm.epoch import batches_of, begun, epoch
+from mixjax.files import check_outputs, write_text
 
 BATCH, D = 1024, 118
 ADAM = optax.adam(1e-4)
@@ -191,6 +192,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    check_outputs({"--json": args.json})
     if args.smoke:
         args.latents, args.components, args.seeds = [2], [2], 2
     results: dict[str, Any] = {"jax": jax.__version__, "mixjax": mixjax.__version__}
@@ -201,7 +203,7 @@ def main() -> None:
         results["finite"] = finite(args.data, args.latents, args.components, args.seeds)
         print("never NaN:", results["finite"])
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2))
+        write_text(args.json, json.dumps(results, indent=2))
     if results.get("finite", {}).get("bad"):
         sys.exit(1)
 

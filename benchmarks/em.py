@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mixjax
+from mixjax.files import check_outputs, write_text
 
 SHAPES = [(100_000, 2, 8), (200_000, 8, 16), (100_000, 16, 16), (50_000, 64, 16), (20_000, 128, 8)]
 SMOKE_SHAPES = [(5_000, 2, 4), (5_000, 8, 4)]
@@ -316,6 +317,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--readme", type=Path, help="fill the table between its markers")
     args = parser.parse_args()
+    check_outputs({"--json": args.json, "--readme": args.readme})
     warnings.filterwarnings("ignore", category=Warning, module="sklearn")
 
     wanted = [args.only] if args.only else ["iteration", "whole", "small", "memory"]
@@ -340,14 +342,14 @@ def main() -> None:
     text = table_of(results)
     print(text)
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2))
+        write_text(args.json, json.dumps(results, indent=2))
     if args.readme:
         begin, end = "<!-- em: begin -->", "<!-- em: end -->"
         page = args.readme.read_text()
         if begin not in page or end not in page:
             raise SystemExit(f"{args.readme} lacks the markers {begin} and {end}")
         head, tail = page.split(begin)[0], page.split(end)[1]
-        args.readme.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+        write_text(args.readme, f"{head}{begin}\n{text}\n{end}{tail}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
 import mixjax
+from mixjax.files import check_outputs, write_text
 
 SHARE = 80
 
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--smoke", action="store_true", help="a small made-up table, one seed")
     options = parser.parse_args()
+    check_outputs({"--json": options.json})
     if options.smoke:
         rng = np.random.default_rng(0)
         y = np.repeat([0.0, 1.0], [400, 40])
@@ -62,7 +64,7 @@ def main() -> None:
         print({name: round(value, 4) for name, value in rows[-1].items()}, flush=True)
     print(f"F1 {np.mean([row['f1'] for row in rows]):.4f} on average")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        write_text(options.json, json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

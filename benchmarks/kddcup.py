@@ -31,6 +31,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import mixjax
 from mixjax import dagmm
+from mixjax.files import check_outputs, write_text
 
 SHARES = (10, 20, 30, 40, 50, 60)
 PUBLISHED = {
@@ -360,6 +361,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--published-epochs", type=int, default=200)
     args = parser.parse_args()
+    check_outputs({"--json": args.json})
     if args.smoke:
         x, y = made_up_table()
     else:
@@ -397,7 +399,7 @@ def main() -> None:
                     }
                     print(part, seed, kind, figures, file=sys.stderr, flush=True)
             if args.json:
-                args.json.write_text(json.dumps(results, indent=2))
+                write_text(args.json, json.dumps(results, indent=2))
     print(markdown(results))
 
 

@@ -110,6 +110,9 @@ def main() -> None:
     if args.work:
         work(*args.work)
         return
+    from mixjax.files import check_outputs, write_text
+
+    check_outputs({"--json": args.json})
     base = 20_000 if args.smoke else 1_000_000
     rows = []
     for kind, settings in {
@@ -131,7 +134,7 @@ def main() -> None:
             f"| {row['rows_a_second'] / one:.2f} | {row['all_reduce_bytes']:,} |"
         )
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2))
+        write_text(args.json, json.dumps(rows, indent=2))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np
 
 import mixjax
 from mixjax.batches import batches_of, blocks_of, read_ahead
+from mixjax.files import check_outputs, write_text
 from mixjax.stream import BLOCK
 
 D, K = 16, 16
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    check_outputs({"--json": args.json})
     n_rows = round((0.01 if args.smoke else args.gb) * 1e9 / (4 * D))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path = Path(folder, "rows.npy")
@@ -126,7 +128,7 @@ def main() -> None:
         f"{100 * row['share_of_the_lower']:.0f} % of the lower; peak {row['peak_gb']:.2f} GB resident"
     )
     if args.json:
-        args.json.write_text(json.dumps(row, indent=2))
+        write_text(args.json, json.dumps(row, indent=2))
 
 
 if __name__ == "__main__":

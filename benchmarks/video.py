@@ -22,6 +22,7 @@ import numpy as np
 from jax import Array
 
 import mixjax
+from mixjax.files import check_outputs, write_text
 
 RATE = 0.02  # of learning, for both
 WARM_UP = 60  # frames that are not judged
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    check_outputs({"--json": args.json})
     n_frames, height, width = (70, 24, 32) if args.smoke else (300, 120, 160)
     seeds = 1 if args.smoke else args.seeds
     results: dict[str, Any] = {"pixels": height * width, "frames": n_frames, "rows": []}
@@ -184,7 +186,7 @@ def main() -> None:
                 )
                 print(f"| {name} | {threshold:g} | {f1:.3f} | {p:.3f} | {r:.3f} | {fps:.0f} |")
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2))
+        write_text(args.json, json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

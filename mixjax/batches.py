@@ -129,7 +129,14 @@ def read_ahead(items: Iterable[Any], most: int = 2) -> Iterator[Iterator[Any]]:
         thread.join(timeout=5)  # it may be waiting for a source that has nothing to give
 
 
-def _of_path(path: Path) -> Batches:
+def files_of(source: Any) -> list[Path]:
+    """The files that a source is read from, as far as it names them."""
+    if isinstance(source, np.memmap):
+        return [] if source.filename is None else [Path(source.filename)]
+    return _files(Path(source)) if isinstance(source, str | os.PathLike) else []
+
+
+def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(path.glob("*.npy")) or sorted(path.glob("*.parquet"))
         if not files:
@@ -141,6 +148,11 @@ def _of_path(path: Path) -> Batches:
     for file in files:
         if file.suffix not in (".npy", ".parquet"):
             raise ValueError(f"a stream is read from .npy or .parquet files, got {file.name}")
+    return files
+
+
+def _of_path(path: Path) -> Batches:
+    files = _files(path)
     if files[0].suffix == ".parquet":
         _pyarrow()
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .files import check_outputs, filled, named, read_arrays, write_arrays
+from .files import filled, named, read_arrays, write_arrays
 from .processes import Team
 from .solver import RUNNING
 from .validity import require_mixture
@@ -40,10 +40,14 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, fit: str, rows: str, seconds: float, team: Team) -> None:
-        self.path = path.with_name(f"{path.name}.{team.rank}") if team.rank else path
-        check_outputs({"checkpoint": self.path})
+        self.path = self.path_of(path, team)
         self.fit, self.rows, self.seconds, self.team = fit, rows, seconds, team
         self.last = time.monotonic()
+
+    @staticmethod
+    def path_of(path: Path, team: Team) -> Path:
+        """The file of this process."""
+        return path.with_name(f"{path.name}.{team.rank}") if team.rank else path
 
     def resumed(self, begun: Saved) -> Saved:
         """What to go on from: what most iterations were done for, else what is given.

@@ -14,12 +14,12 @@ from jax import Array
 from jax.sharding import Mesh
 
 from . import checks
-from .batches import Batches, batches_of, blocks_of, mesh_of, read_ahead
+from .batches import Batches, batches_of, blocks_of, files_of, mesh_of, read_ahead
 from .checkpoint import Checkpoint, Saved
 from .em import EM, EMState, e_step, m_step_of
 from .families.family import Family
 from .families.gaussian import Gaussian
-from .files import digest_of
+from .files import check_outputs, digest_of
 from .fingerprint import Fingerprint
 from .fit import check_options, first_mixture, in_units
 from .mixture import Mixture, ridge, unscaled
@@ -147,6 +147,9 @@ def fit_stream(
     source = batches_of(batches)
     seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)
     with team.together():
+        if checkpoint is not None:  # before the first pass, which may be long
+            own_file = Checkpoint.path_of(Path(checkpoint), team)
+            check_outputs({"checkpoint": own_file}, files_of(batches))
         own = surveyed(source, seed, SAMPLE)
     survey = merged(own, team, SAMPLE)
     n_components = checks.n_components(n_components, survey.n_rows)

@@ -100,3 +100,23 @@ def test_the_figures_of_a_private_file_stay_private(folder):
     assert done.exit_code == 0, done.output
     assert r"odd\xff\x1b.csv" in done.output
     assert name.read_bytes() == path.read_bytes()
+
+
+def test_names_of_any_bytes(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    odd = os.fsdecode(b"x\xff[red].csv")
+    (folder / odd).write_bytes((folder / "x.csv").read_bytes())
+    outputs = ["--save", f"{odd}.npz", "--output", f"{odd}.json", "--report", f"{odd}.html"]
+    done = run_here("detect", odd, *FAST, *outputs)
+    assert done.exit_code == 0, done.output
+    assert r"x\xff[red].csv.npz" in done.output
+    assert r"<title>x\xff[red].csv</title>" in (folder / f"{odd}.html").read_text("utf-8")
+    assert json.loads((folder / f"{odd}.json").read_text("utf-8"))["data"] == odd
+    assert mixjax.load(folder / f"{odd}.npz").feature_names == ("a", "b")
+    (folder / odd).write_bytes(b"")
+    done = run_here("score", f"{odd}.npz", odd, "--out", "s.csv")
+    assert done.exit_code == 2
+    assert r"x\xff[red].csv" in words(done)
+    done = run_here("score", odd, "x.csv", "--out", "s.csv")
+    assert done.exit_code == 2
+    assert r"x\xff[red].csv is not a whole mixjax file" in words(done)

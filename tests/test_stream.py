@@ -385,3 +385,21 @@ def test_a_first_pass_that_is_not_finite_is_no_iteration():
     streamed, fit = mixjax.fit_stream(KEY, [x], 2, start=far), mixjax.fit_from(far, x)
     assert int(streamed.status) == int(fit.status) == mixjax.Status.NONFINITE
     assert int(streamed.n_iter) == int(fit.n_iter) == 0
+
+
+def test_a_checkpoint_is_looked_at_before_the_rows(tmp_path):
+    def never():
+        raise AssertionError("the rows were read")
+
+    path = tmp_path / "rows.npy"
+    np.save(path, np.zeros((10, 2), "float32"))
+    for source, file, kind, text in (
+        (never, tmp_path / "nowhere" / "fit.ckpt", FileNotFoundError, "no folder"),
+        (never, tmp_path, IsADirectoryError, "is a folder"),
+        (path, path, ValueError, "is the file that is read"),
+        (tmp_path, path, ValueError, "is the file that is read"),
+        (np.load(path, mmap_mode="r"), path, ValueError, "is the file that is read"),
+    ):
+        with pytest.raises(kind, match=text):
+            mixjax.fit_stream(jax.random.key(0), source, 2, checkpoint=file)
+    assert np.load(path).shape == (10, 2)

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..files import check_outputs
 from ..programs import on_device
 from ..progress import progress_bar
 from .checkpoint import Checkpoint
@@ -100,6 +101,7 @@ def train(
     table, flags = _checked(model, x, labels, batch_size, optimizer)
     epochs = checks.count(epochs, "epochs")
     checkpoint_every = checks.count(checkpoint_every, "checkpoint_every")
+    check_outputs({"checkpoint": checkpoint})
     normal = None if flags is None else on_device(1 - np.asarray(flags), table.dtype)
     inputs = Inputs.of(table, normal) if inputs is None else inputs
     refit = _checked_options(objective, inputs, refit, model.n_features, flags, len(table))

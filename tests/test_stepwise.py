@@ -181,3 +181,32 @@ def test_bad_input_is_named():
     laplace = mixjax.fit(jax.random.key(0), x, 2, family=mixjax.Laplace, max_iter=1).mixture
     with pytest.raises(TypeError, match="not Laplace"):
         mixjax.Stepwise.of(laplace)
+
+
+@gaussians
+def test_units_do_not_matter(family):
+    rng = np.random.default_rng(9)
+    z = clusters(rng, 1200, 2, 2).reshape(60, 20, 2)
+    begin = mixjax.fit(
+        jax.random.key(0), z[:5].reshape(-1, 2), 2, family=family, max_iter=3
+    ).mixture
+
+    def after(scale, shift):
+        ones = jnp.ones(2)
+        moved = begin.components.affine(scale * ones, shift * ones)
+        state = mixjax.Stepwise.of(mixjax.Mixture(begin.log_weights, moved))
+        state = run(state, jnp.asarray(z * scale + shift, "float32"), 0.1)
+        assert all_finite(state)
+        return state
+
+    one = after(1.0, 0.0)
+    for scale, shift in ((1e-30, 0.0), (1e30, 0.0), (1.0, 100.0)):
+        state = after(scale, shift)
+        np.testing.assert_allclose(state.mixture.weights, one.mixture.weights, atol=2e-3)
+        np.testing.assert_allclose(
+            (state.mixture.components.means - shift) / scale,
+            one.mixture.components.means,
+            atol=5e-3,
+        )
+        for a, b in zip(jax.tree.leaves(state.scaled), jax.tree.leaves(one.scaled), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-2 * np.abs(b).max())

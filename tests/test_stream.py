@@ -403,3 +403,26 @@ def test_a_checkpoint_is_looked_at_before_the_rows(tmp_path):
         with pytest.raises(kind, match=text):
             mixjax.fit_stream(jax.random.key(0), source, 2, checkpoint=file)
     assert np.load(path).shape == (10, 2)
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4], ids=lambda family: family.__name__)
+def test_units_do_not_matter(family):
+    z = clusters(np.random.default_rng(15), 200, 2, 2)
+    options = {"family": family, "max_iter": 5, "tol": 0.0}
+    one = mixjax.fit_stream(KEY, [z], 2, **options)
+    for scale in (1e-30, 1e30, 1e35):
+        for x in (z * scale, (z * scale).astype("float32")):
+            fit = mixjax.fit_stream(KEY, [x], 2, **options)
+            assert int(fit.status) == int(one.status)
+            np.testing.assert_allclose(fit.mixture.weights, one.mixture.weights, atol=1e-4)
+            expected = float(one.energy) + 2 * np.log(scale)
+            np.testing.assert_allclose(fit.energy, expected, atol=1e-3)
+
+
+def test_units_do_not_matter_in_double_precision(float64):
+    z = clusters(np.random.default_rng(16), 200, 2, 2)
+    one = mixjax.fit_stream(KEY, [z], 2, max_iter=3, tol=0.0)
+    for scale in (1e-160, 1e160):
+        fit = mixjax.fit_stream(KEY, [z * scale], 2, max_iter=3, tol=0.0)
+        np.testing.assert_allclose(fit.mixture.weights, one.mixture.weights, atol=1e-10)
+        np.testing.assert_allclose(fit.energy, float(one.energy) + 2 * np.log(scale), atol=1e-9)

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from . import checks
 from .far import log_parts, log_sum, within_reach
-from .mixture import Mixture, joint_log_prob, log_prob, require
+from .mixture import Mixture, checked, joint_log_prob, log_prob, require
 from .programs import jit
 from .rows import map_rows
 from .threshold.scores import anomalies_of
@@ -53,10 +53,7 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.96-2.97,
     for each component.
     """
-    require(mixture)
-    x = checks.table(x)
-    checks.width(x, mixture.n_features)
-    return _surprisal(mixture, x)
+    return _surprisal(*checked(mixture, x))
 
 
 @jit

@@ -191,15 +191,12 @@ def _warn_of_rounding(fits: Fit) -> None:
 
 def _displacement(components: Any) -> np.ndarray:
     """How far rounding may have moved the centers, in widths of a component: (..., K, D)."""
-    centers, sharpness = (
-        np.asarray(leaf, np.float64) for leaf in (components.centers, components.sharpness)
-    )
+    parts = components.centers, components.sharpness, components.standard_deviations
+    centers, sharpness, widths = (np.asarray(part, np.float64) for part in parts)
     moved = 0.5 * float(jnp.finfo(components.dtype).eps) * np.abs(centers) * sharpness
-    # The value of a constant column is its center, without rounding.
-    constant = np.isclose(sharpness, 1e3, rtol=1e-3).all(axis=-2, keepdims=True)
-    if centers.shape[-2] > 1:
-        constant |= True
-    return np.where(constant & (centers == centers[..., :1, :]).all(-2, keepdims=True), 0, moved)
+    # A constant column has the width of the ridge, and its value is its center, not rounded.
+    same = (centers == centers[..., :1, :]) & np.isclose(widths, 1e-3, rtol=1e-3)
+    return np.where(same.all(axis=-2, keepdims=True), 0, moved)
 
 
 def _lanes(status: np.ndarray, which: Any) -> str:

@@ -21,6 +21,7 @@ from .families.laplace import Laplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .grid import Candidate, Search, Tried
+from .origin import near, placed
 from .outcome import Fit, FitError
 from .programs import on_device
 from .repeats import copies, dealt, dithered, hidden, steps, warn_of_narrow
@@ -158,7 +159,7 @@ def select(
     Source: Smyth (2000), section 3; Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), section 7.10, for the rule of one standard error.
     """
-    table = checks.table(x)
+    table, origin = near(checks.rows(x))
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
         raise TypeError(checks.HOST_ONLY.format("select", "mixjax.fit for each candidate"))
     checks.key(key)
@@ -196,8 +197,8 @@ def select(
     if errors is None:
         errors = np.zeros(len(scores))
     elif one_standard_error:
-        near = np.flatnonzero(scores <= scores[best] + errors)
-        best = int(near[np.lexsort((scores[near], n_parameters[near]))[0]])
+        level = np.flatnonzero(scores <= scores[best] + errors)
+        best = int(level[np.lexsort((scores[level], n_parameters[level]))[0]])
 
     per_score = w.sum() if folds is not None else 0.5
     log_weights = -per_score * (scores - scores.min())
@@ -211,15 +212,16 @@ def select(
     found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
         jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
-        tuple(_on_device(found[int(i)].fit.mixture) for i in kept),
+        tuple(placed(_on_device(found[int(i)].fit.mixture), origin) for i in kept),
     )
     n_iter, status = (
         np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
     )
-    warn_of_narrow(found[best].fit, step)
+    fit = _on_device(found[best].fit)
+    warn_of_narrow(fit, step)
     return Selection(
         tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
-        _on_device(found[best].fit), average,
+        dataclasses.replace(fit, mixture=placed(fit.mixture, origin)), average,
     )  # fmt: skip
 
 

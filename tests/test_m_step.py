@@ -138,7 +138,7 @@ def test_training_through_the_m_step_lowers_the_loss(rng):
     assert loss(params) < first - 0.1
 
 
-@pytest.mark.parametrize("size", [1e-6, 1e-10, 1e-15, 0.0])
+@pytest.mark.parametrize("size", [1e-6, 1e-10, 1e-15, 1e-20, 1e-30, 0.0])
 def test_gradients_of_a_collapsing_code_are_finite(family, size):
     """What a network in training may make of its code: tiny, constant, of one row."""
     rng = np.random.default_rng(0)

@@ -85,6 +85,19 @@ def _whitener_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     return inverse, -matmul(_half_of(inverse, tangents[0]), inverse)
 
 
+@jax.custom_jvp
+def reciprocal(a: Array) -> Array:
+    """``1 / a``, of which the derivative forms no square of a: that of 1e-30 is no float32."""
+    return 1 / a
+
+
+@reciprocal.defjvp
+def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    inverse = reciprocal(primals[0])
+    # Backwards the products are taken from the right: with what is small first.
+    return inverse, -(tangents[0] * inverse) * inverse
+
+
 def symmetric(a: Array) -> Array:
     """The symmetric part of (..., D, D)."""
     return 0.5 * (a + jnp.swapaxes(a, -2, -1))

@@ -60,8 +60,14 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     total = jnp.where(total > 0, total, 1)
     low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
     constant = low == high
-    middle = jnp.where(constant, low, 0.5 * low + 0.5 * high)
+    # Compiled, low / 2 + high / 2 is (low + high) / 2, and a quotient a product with 1 / reach:
+    # neither must leave the range of floats.
+    same_sign = (low > 0) == (high > 0)
+    middle = jnp.where(same_sign, low + 0.5 * (high - low), 0.5 * (low + high))
+    middle = jnp.where(constant, low, middle)
+    largest = 0.125 * float(jnp.finfo(zeros.dtype).max)
     reach = jnp.where(constant, 1, jnp.maximum(high - middle, middle - low))
+    reach = jnp.minimum(reach, largest)
 
     def mean_of(f: Callable[[Array], Array]) -> Array:
         def add(carry: Array, rows: Array, weights: Array) -> Array:
@@ -71,7 +77,7 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
 
     mean = mean_of(lambda unit: unit)
     spread = reach * jnp.sqrt(mean_of(lambda unit: (unit - mean[None]) ** 2))
-    spread = jnp.where(constant | (spread == 0), 1, spread)
+    spread = jnp.where(constant | (spread == 0), 1, jnp.minimum(spread, largest))
     shift = jnp.where(constant, low, middle + reach * mean)
     return scale_of(shift, spread, constant, scaling)
 

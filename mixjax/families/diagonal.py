@@ -99,7 +99,7 @@ class DiagonalGaussian(Family):
         return (-log_scales - 0.5 * self.shape[1] * LOG_2PI)[:, None]
 
     def _standardized(self, columns: Array) -> Array:
-        return (columns[None] - self.means[:, :, None]) * (1 / self.scales)[:, :, None]
+        return (columns[None] - self.means[:, :, None]) * linalg.reciprocal(self.scales)[:, :, None]
 
     def _log_prob(self, columns: Array) -> Array:
         return self._constant() - 0.5 * jnp.sum(self._standardized(columns) ** 2, axis=1)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ..linalg import reciprocal
 from ..pytree import pytree
 from ..rows import Rows
 from ..scaling import Scaling
@@ -95,7 +96,7 @@ class Laplace(Family):
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
-        y = jnp.abs(self._deviations(x)) * (1 / self.scales)[:, :, None]
+        y = jnp.abs(self._deviations(x)) * reciprocal(self.scales)[:, :, None]
         constant = jnp.sum(jnp.log(self.scales), axis=1) + self.shape[1] * LOG_2
         return (-jnp.sum(y, axis=1) - constant[:, None]).T
 

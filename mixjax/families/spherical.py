@@ -98,7 +98,7 @@ class SphericalGaussian(Family):
 
     def _squares(self, columns: Array) -> Array:
         """Squared distances in units of each component's scale: (K, N)."""
-        y = (columns[None] - self.means[:, :, None]) * (1 / self.scales)[:, None, None]
+        y = (columns[None] - self.means[:, :, None]) * linalg.reciprocal(self.scales)[:, None, None]
         return jnp.sum(y * y, axis=1)
 
     def _log_prob(self, columns: Array) -> Array:

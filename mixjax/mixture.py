@@ -34,7 +34,7 @@ class Mixture:
       >>> import jax.numpy as jnp, mixjax
       >>> components = mixjax.DiagonalGaussian(jnp.array([[0.0], [5.0]]), jnp.ones((2, 1)))
       >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.25, 0.75])), components)
-      >>> mixture.weights.tolist(), mixture.n_components, mixture.n_features
+      >>> mixture.weights.round(4).tolist(), mixture.n_components, mixture.n_features
       ([0.25, 0.75], 2, 1)
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.

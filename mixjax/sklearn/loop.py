@@ -89,8 +89,11 @@ def iterate(
         recorded = run.energies.at[run.n_iter].set(energy)
         return Run(kept, recorded, run.n_iter + 1, converged, finite), energy
 
+    begin = unscaled(mixture, scale, family.scaling)
+    # Not normalized: of scikit-learn's seeds each has the weight of a row, and no other has any.
+    begin = Mixture(mixture.log_weights, begin.components)
     start = Run(
-        unscaled(mixture, scale, family.scaling), energies, jnp.int32(0), jnp.bool_(False),
+        begin, energies, jnp.int32(0), jnp.bool_(False),
         ~rows.nonfinite,
     )  # fmt: skip
     run, _ = lax.while_loop(lambda carry: unfinished(carry[0]), once, (start, previous))

@@ -269,24 +269,28 @@ def first_mixture(
 def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
     """What was fitted to the scaled columns, as a fit of the columns themselves.
 
-    A parameter that is no number, or no float in these units (a width of 1e-3 scales of 1e-37
-    is 0), makes the fit NONFINITE, and is that of a standard component of the table instead.
+    A parameter that is no number is that of a standard component of the table instead. One that
+    is no float in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
     """
-    k, d = solution.mixture.n_components, solution.mixture.n_features
-    mixture = rescaled(solution.mixture, scale, family.scaling)
-    even = jnp.full_like(mixture.log_weights, -math.log(k))
-    standard = rescaled(
-        Mixture(even, family.reference(k, d, mixture.components.dtype)), scale, family.scaling
+    own = solution.mixture
+    standard = family.reference(own.n_components, own.n_features, own.components.dtype)
+    log_weights = jnp.where(
+        jnp.isnan(own.log_weights), -math.log(own.n_components), own.log_weights
     )
-    finite = jax.tree.map(jnp.isfinite, mixture.components)
+    components = jax.tree.map(_numbers, own.components, standard)
+    mixture = rescaled(Mixture(log_weights, components), scale, family.scaling)
     # Unconstrained, a width of 0 is not finite either.
     leaves = jax.tree.leaves(mixture.components.unconstrain())
     usable = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
     status = jnp.where(usable, solution.status, Status.NONFINITE).astype(jnp.int32)
-    components = jax.tree.map(jnp.where, finite, mixture.components, standard.components)
-    log_weights = jnp.where(jnp.isnan(mixture.log_weights), even, mixture.log_weights)
+    largest = float(jnp.finfo(own.log_weights.dtype).max)
+    components = jax.tree.map(lambda leaf: jnp.clip(leaf, -largest, largest), mixture.components)
     energy = solution.energy + jnp.sum(jnp.log(scale.scale))
     return Fit(Mixture(log_weights, components), energy, solution.n_iter, status)
+
+
+def _numbers(leaf: Array, standard: Array) -> Array:
+    return jnp.where(jnp.isfinite(leaf), leaf, standard)
 
 
 @functools.partial(jit, static_argnums=(6, 7, 8, 9))

@@ -119,11 +119,19 @@ def require_one(mixture: Any) -> None:
 
 
 def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
-    """A mixture, and a table of as many columns; both relative to the table's origin."""
+    """A mixture, and a table of as many columns; both relative to the table's origin.
+
+    Where one is of single and one of double precision, both are double.
+    """
     require(mixture)
-    x = checks.rows(x)
-    checks.width(x, mixture.n_features)
-    return together(mixture, x)
+    rows = checks.rows(x)
+    checks.width(rows, mixture.n_features)
+    mixture, table = together(mixture, rows)
+    own = mixture.log_weights.dtype
+    if own == table.dtype:
+        return mixture, table
+    wider = np.promote_types(own, table.dtype)
+    return jax.tree.map(lambda leaf: leaf.astype(wider), mixture), table.astype(wider)
 
 
 def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:

@@ -124,7 +124,7 @@ class Progress:
         """
         state = self.state
         status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
-        share = state.mixture.weights
+        share = jnp.exp(state.mixture.log_weights)  # normalized, as every solver leaves them
         empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)

@@ -235,3 +235,16 @@ def test_families_say_where_they_lie_and_how_sharp_they_are():
             expected = expected * np.sqrt(2)
         np.testing.assert_allclose(mixture.components.sharpness, expected, rtol=1e-4)
         assert mixture.components.centers.shape == (3, 2)
+
+
+def test_single_and_double_precision_are_asked_in_double(family, float64):
+    rng = np.random.default_rng(20)
+    single = random_mixture(family, rng, COMPONENTS, COLUMNS, "float32")
+    double = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), single)
+    x = jnp.asarray(table(20))
+    for ask in (mixjax.log_prob, mixjax.energy, mixjax.responsibilities, mixjax.surprisal):
+        for mixture, rows in ((single, x), (double, x.astype("float32"))):
+            answer = ask(mixture, rows)
+            assert answer.dtype == np.float64
+            expected = ask(double, rows.astype("float64"))
+            np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-12)

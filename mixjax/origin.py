@@ -1,6 +1,7 @@
 """Rows far from zero: an origin is subtracted in double precision, before they become single."""
 
 import dataclasses
+import warnings
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -16,6 +17,8 @@ M = TypeVar("M")
 # precision then keeps five digits of what tells rows apart.
 LOOKED_AT = 64
 FAR = 100
+# The share of its reach by which rounding may move a column without a word.
+LOST = 1e-3
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -42,6 +45,22 @@ def near(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Array, Origin | No
     if origin is None:
         return taken(x), None
     return taken(relative_rows(x, origin)), origin
+
+
+def rounded(x: Any) -> Array:
+    """A table as JAX holds it, with a warning where this loses what tells its rows apart."""
+    if origin_of(x) is not None:
+        some = x[:: max(1, len(x) // LOOKED_AT)]
+        moved = np.abs(some.astype(np.float32) - some).max(axis=0)
+        lost = moved > LOST * (some.max(axis=0) - some.min(axis=0))
+        if lost.any():
+            columns = ", ".join(map(str, np.flatnonzero(lost)[:10]))
+            warnings.warn(
+                f"the columns {columns} of x are so far from zero that float32 loses the digits "
+                "that tell rows apart: subtract a constant from them, or set jax_enable_x64",
+                stacklevel=4,
+            )
+    return jnp.asarray(x)
 
 
 def relative_rows(x: np.ndarray, origin: Origin) -> np.ndarray:

@@ -12,6 +12,7 @@ from . import checks
 from .em import e_step, m_step_of
 from .families.family import Family
 from .mixture import Mixture, require, rescaled, ridge, unscaled
+from .origin import rounded
 from .programs import jit
 from .pytree import pytree
 from .rows import Table
@@ -135,7 +136,7 @@ def update(
     """
     if not isinstance(state, Stepwise):
         raise TypeError(f"state must be what Stepwise.of gives, got {type(state).__name__}")
-    x = checks.table(x)
+    x = rounded(checks.rows(x))
     checks.width(x, state.mixture.n_features)
     row_weights = checks.row_weights(weights, x, may_all_be_zero=True)
     if jnp.shape(step_size) != ():

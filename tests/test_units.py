@@ -248,3 +248,13 @@ def test_single_and_double_precision_are_asked_in_double(family, float64):
             assert answer.dtype == np.float64
             expected = ask(double, rows.astype("float64"))
             np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_digits_that_are_lost_are_named():
+    """Where no origin is kept, as in a network's inputs, a warning says what rounding hides."""
+    x = table(21)
+    state = mixjax.Stepwise.of(mixjax.fit(KEY, x, COMPONENTS).mixture)
+    mixjax.update(state, x, 0.1)
+    mixjax.update(state, np.round(x) + 2024.0, 0.1)  # whole numbers are floats
+    with pytest.warns(UserWarning, match="columns 1 of x .* float32 loses"):
+        mixjax.update(state, x + np.array([0.0, 1.7e9]), 0.1)

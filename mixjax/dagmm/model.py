@@ -11,6 +11,7 @@ from jax import Array
 from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
+from ..origin import rounded
 from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
 from .networks import Layers
 
@@ -158,7 +159,7 @@ def _norm(x: Array) -> Array:
 
 def of_model(model: DAGMM, x: Any) -> Array:
     """A table of the model's width, in its dtype."""
-    table = checks.table(x)
+    table = rounded(checks.rows(x))
     if table.shape[1] != model.n_features:
         raise ValueError(
             f"x has {table.shape[1]} columns, but the model was made for {model.n_features}: "

@@ -106,7 +106,7 @@ def seen(state: mixjax.Stepwise, colour: Array, threshold: Array) -> tuple[Any, 
     scales = jnp.maximum(scales, LEAST_VARIANCE**0.5)
     components = mixjax.DiagonalGaussian(means, scales)
     mixture = mixjax.Mixture(jnp.log(weights / jnp.sum(weights)), components)
-    state = mixjax.Stepwise(mixture, components, state.reg_covar)
+    state = mixjax.Stepwise.of(mixture, reg_covar=0.0)
     return mixjax.update(state, colour[None], RATE), foreground
 
 

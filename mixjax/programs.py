@@ -19,11 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax._src.interpreters import partial_eval
 
 R = TypeVar("R")
 
 # The most programs that are kept, unless `keep` says otherwise.
-MOST = 96
+MOST = 48
 # With more memory maps than this in the process, fewer are kept; not on systems without limit.
 MOST_MAPS, MAPS = 30_000, Path("/proc/self/maps")
 # So many stay however many maps there are: the maps may be somebody else's.
@@ -75,7 +76,14 @@ def n_maps() -> int:
 
 
 def give_back() -> None:
-    """Return the memory that compiling leaves behind, hundreds of megabytes, to the system."""
+    """Return to the system what tracing and compiling leave behind, hundreds of megabytes.
+
+    JAX keeps the trace of every function of `jax.numpy` for every shape, 1 MB a fit, until the
+    process dies. They are traced again in milliseconds; compiled programs are not touched.
+    """
+    traces = getattr(partial_eval, "trace_to_jaxpr", None)
+    if traces is not None:
+        traces.cache_clear()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
         if trim is not None:
@@ -86,7 +94,7 @@ _shelf = Shelf()
 
 
 def keep(most: int) -> None:
-    """How many compiled programs the package keeps: 96 unless this is called.
+    """How many compiled programs the package keeps: 48 unless this is called.
 
     There is one program for each function and the shapes, dtypes and options that it is called
     with. When there are more than ``most``, or when the process holds 30,000 memory maps (nearly
@@ -102,7 +110,7 @@ def keep(most: int) -> None:
     Example:
       >>> import mixjax
       >>> mixjax.programs.keep(200)
-      >>> mixjax.programs.keep(96)
+      >>> mixjax.programs.keep(48)
 
     Source: the memory maps of Linux, `man 5 proc`, ``/proc/sys/vm/max_map_count``.
     """
@@ -122,7 +130,7 @@ def n_kept() -> int:
 
     Example:
       >>> import mixjax
-      >>> mixjax.programs.n_kept() <= 96
+      >>> mixjax.programs.n_kept() <= 48
       True
 
     Source: none.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.interpreters import partial_eval
 
 import mixjax
 from mixjax import programs
@@ -241,3 +242,24 @@ def test_no_aliasing_of_what_comes_from_numpy():
         taken = take(x)
         x[:] = 1
         assert not taken.any()
+
+
+def test_traces_go_with_the_programs():
+    """JAX keeps one of every function of `jax.numpy` for every shape, and has no limit."""
+    traces = partial_eval.trace_to_jaxpr
+    f = programs.jit(lambda x: jnp.where(x > 0, x, jnp.sum(x)))
+    kept = []
+    for n in range(1, 5 * programs.STRIDE):
+        f(ones(n))
+        kept.append(traces.cache_info().currsize)
+    assert min(kept[-programs.STRIDE :]) <= kept[0]
+    assert max(kept[2 * programs.STRIDE :]) <= max(kept[: 2 * programs.STRIDE])
+
+
+def test_traces_go_in_the_middle_of_another():
+    def outer(x):
+        programs.give_back()
+        return jnp.where(x > 0, programs.jit(jnp.sum)(x), x)
+
+    expected = [[2.0, 2.0]] * 3
+    assert jax.vmap(jax.jit(outer))(jnp.ones((3, 2))).tolist() == expected

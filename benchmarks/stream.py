@@ -21,9 +21,9 @@ import jax
 import numpy as np
 
 import mixjax
-from mixjax.batches import batches_of, blocks_of, read_ahead
 from mixjax.files import check_outputs, write_text
-from mixjax.stream import BLOCK
+from mixjax.streaming.sources import batches_of, blocks_of, read_ahead
+from mixjax.streaming.stream import BLOCK
 
 D, K = 16, 16
 PIECE = 2**20

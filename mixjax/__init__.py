@@ -4,22 +4,25 @@ import importlib
 from typing import Any
 
 from . import detect, programs, threshold
-from .average import Average
-from .batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
-from .conditioning import Prediction, conditional, marginal, predict
-from .criteria import HeldOut, aic, bic, icl
-from .em import EM
-from .explain import feature_importance, suggest_columns, surprisal
-from .exporting import export
+from .batching.batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
 from .families.gaussian import Gaussian
 from .families.laplace import Laplace, MeanLaplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
-from .fit import fit, fit_from, fit_history
-from .gradient import Gradient
-from .mixture import (
+from .files.exporting import export
+from .files.saving import load, save
+from .fitting.em import EM
+from .fitting.front_door import fit, fit_from, fit_history
+from .fitting.gradient import Gradient
+from .fitting.outcome import Fit, FitError, best, check
+from .fitting.solver import Solver, Status
+from .fitting.starts import Start, kmeans, kmeans_plus_plus, random_responsibilities
+from .mixture.average import Average
+from .mixture.conditioning import Prediction, conditional, marginal, predict
+from .mixture.explain import feature_importance, suggest_columns, surprisal
+from .mixture.mixture import (
     Mixture,
     covariance_penalty,
     energy,
@@ -28,15 +31,12 @@ from .mixture import (
     responsibilities,
     sample,
 )
-from .outcome import Fit, FitError, best, check
-from .pytree import pytree
-from .saving import load, save
-from .scaling import Scaling
-from .select import Selection, select
-from .solver import Solver, Status
-from .start import Start, kmeans, kmeans_plus_plus, random_responsibilities
-from .stepwise import Stepwise, update
-from .stream import fit_stream
+from .pytrees import pytree
+from .rows.scaling import Scaling
+from .selection.criteria import HeldOut, aic, bic, icl
+from .selection.selection import Selection, select
+from .streaming.stepwise import Stepwise, update
+from .streaming.stream import fit_stream
 
 __all__ = [
     "EM",

@@ -9,8 +9,8 @@ import numpy as np
 from jax import Array
 
 from .families.family import Family
-from .frames import rows_of, values_of
 from .programs import on_device, taken
+from .rows.frames import rows_of, values_of
 
 # Iterations are counted in 32 bits.
 MOST_ITERATIONS = 2**31 - 1

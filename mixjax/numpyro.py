@@ -18,7 +18,7 @@ from .families.laplace import Laplace
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .linalg import inverse_lower
-from .mixture import Mixture, require_one
+from .mixture.mixture import Mixture, require_one
 
 
 def to_distribution(mixture: Mixture) -> Any:

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import mixjax
-from mixjax.average import Average
-from mixjax.committee import Calibration, Member
-from mixjax.detector import Detector
+from mixjax.detect.committee import Calibration, Member
+from mixjax.detect.detector import Detector
 from mixjax.families.known import KNOWN
-from mixjax.grid import Candidate
-from mixjax.select import Selection
+from mixjax.mixture.average import Average
+from mixjax.selection.grid import Candidate
+from mixjax.selection.selection import Selection
 
 
 def mixture_of(family, lanes=()):

@@ -13,7 +13,7 @@ from conftest import FAMILIES
 from problems import clusters
 
 import mixjax
-from mixjax.table_set import padded_length
+from mixjax.batching.table_set import padded_length
 
 KEY = jax.random.key(5)
 

@@ -178,8 +178,8 @@ def test_bad_input_is_named(rng):
 
 def test_a_few_rows_do_not_choose_for_all():
     """A column that hardly varies makes one row dearer than all others together."""
-    from mixjax.detect import _held_out
-    from mixjax.grid import Tried
+    from mixjax.detect.learning import _held_out
+    from mixjax.selection.grid import Tried
 
     fit = mixjax.fit(KEY, np.eye(3, dtype="float32"), 1)
     sharp = np.r_[np.full(98, 1.0), 1e9, 1e30].astype("float32")
@@ -191,7 +191,7 @@ def test_a_few_rows_do_not_choose_for_all():
 
 
 def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
-    from mixjax.committee import Calibration, Member
+    from mixjax.detect.committee import Calibration, Member
 
     x = correlated(rng, 200)
     fit = mixjax.fit(KEY, x, 2).mixture
@@ -203,8 +203,8 @@ def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
 
 
 def test_long_tables_bear_more_components():
-    from mixjax.detect import _grown
-    from mixjax.grid import Candidate
+    from mixjax.detect.learning import _grown
+    from mixjax.selection.grid import Candidate
 
     laplace = Candidate(mixjax.Laplace, 8, 1e-3)
     assert _grown(laplace, 8, 2048, (16384, 118)).n_components == 64

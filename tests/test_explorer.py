@@ -438,7 +438,7 @@ def test_infinite_scores(shown, detector, table, scores, tmp_path, monkeypatch):
     odd = scores.copy()
     odd[3], odd[5] = np.inf, np.nan
     judged = (odd, np.ones(len(odd), "float32"), ~(odd <= float(detector.threshold)))
-    monkeypatch.setattr(mixjax.detector.Detector, "judge", lambda self, x: judged)
+    monkeypatch.setattr(mixjax.detect.Detector, "judge", lambda self, x: judged)
     endless = dataclasses.replace(detector, threshold=jax.numpy.asarray(np.inf, "float32"))
     mixjax.explorer.write(tmp_path / "page.html", endless, table[0])
     page = shown(tmp_path / "page.html")

@@ -9,8 +9,8 @@ from conftest import FAMILIES
 from problems import clusters, covariances, random_components, weighted_median
 
 import mixjax
-from mixjax.mixture import given_assignment
-from mixjax.rows import Table
+from mixjax.mixture.mixture import given_assignment
+from mixjax.rows.blocks import Table
 
 
 @functools.partial(jax.jit, static_argnums=0)

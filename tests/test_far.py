@@ -7,7 +7,7 @@ import pytest
 from problems import random_mixture
 
 import mixjax
-from mixjax.far import settled
+from mixjax.mixture.far import settled
 
 FAR = [1e20, 9.96921e36, 3e38]
 

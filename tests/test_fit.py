@@ -9,7 +9,7 @@ from conftest import FAMILIES
 from problems import clusters
 
 import mixjax
-from mixjax.fit import _fit, _fit_from
+from mixjax.fitting.front_door import _fit, _fit_from
 
 
 def leaves_are_finite(tree):

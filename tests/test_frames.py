@@ -15,7 +15,7 @@ import scipy.sparse
 
 import mixjax
 import mixjax.explorer
-from mixjax.frames import in_order, keys_of, rows_of, values_of
+from mixjax.rows.frames import in_order, keys_of, rows_of, values_of
 from mixjax.sklearn import GaussianMixture, MixtureDetector
 
 KEY = jax.random.key(0)

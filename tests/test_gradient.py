@@ -38,8 +38,8 @@ def test_minibatches_go_there_too(rng):
 
 
 def minibatches_of(x, size, weights=None):
-    from mixjax.gradient import Minibatches
-    from mixjax.rows import Table
+    from mixjax.fitting.gradient import Minibatches
+    from mixjax.rows.blocks import Table
 
     table = Table(jnp.asarray(x)[:, None], weights, jnp.ones(()), 40)
     dealt = Minibatches.of(table.standardized(jnp.zeros(1), jnp.ones(1)), size)

@@ -18,8 +18,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import mixjax
 from mixjax import plot
-from mixjax.grid import Candidate
 from mixjax.plot.style import palette
+from mixjax.selection.grid import Candidate
 
 matplotlib.use("Agg")
 NAMES = ["length", "width", "weight", "age"]

@@ -81,7 +81,7 @@ def test_processes_give_what_one_gives(n, dtype, bound, tmp_path):
 
 INTERRUPTED = """
     import time
-    from mixjax import stream
+    from mixjax.streaming import stream
     stream.BLOCK = 200
     checkpoint, out, pause = sys.argv[4:7]
     own = np.split(table(1200, "float32"), [500] if n == 2 else [])[rank]

@@ -8,7 +8,7 @@ from conftest import FAMILIES
 from problems import random_mixture
 
 import mixjax
-from mixjax.pytree import static
+from mixjax.pytrees import static
 
 
 def test_no_two_families_share_a_structure():

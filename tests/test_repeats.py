@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris, load_wine
 
 import mixjax
 from mixjax import detect
-from mixjax.repeats import copies, dealt, dithered, hidden, steps
+from mixjax.rows.repeats import copies, dealt, dithered, hidden, steps
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng

@@ -13,9 +13,9 @@ from saved_things import detector, everything, fit_of, mixture_of
 
 import mixjax
 from mixjax.files import read_arrays, write_arrays
-from mixjax.savable import FIELDS
-from mixjax.saving import CLASSES
-from mixjax.validity import PARAMETERS
+from mixjax.files.savable import FIELDS
+from mixjax.files.saving import CLASSES
+from mixjax.files.validity import PARAMETERS
 
 EVERYTHING = everything()
 
@@ -51,7 +51,7 @@ def changed(tree, path, value):
     new = changed(old, rest, value) if rest else value(old) if callable(value) else value
     if isinstance(name, int):
         return (*tree[:name], new, *tree[name + 1 :])
-    if isinstance(tree, mixjax.grid.Candidate):
+    if isinstance(tree, mixjax.selection.grid.Candidate):
         return tree._replace(**{name: new})
     return dataclasses.replace(tree, **{name: new})
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_is_neither_saved_nor_loaded(tmp_path, monkeypatch, tree,
     with pytest.raises(ValueError, match=field):
         mixjax.save(file, bad)
     assert not file.exists()
-    monkeypatch.setattr("mixjax.saving.require_valid", lambda tree: None)
+    monkeypatch.setattr("mixjax.files.saving.require_valid", lambda tree: None)
     mixjax.save(file, bad)
     monkeypatch.undo()
     with pytest.raises(ValueError, match=rf"bad.npz.*{field}"):

@@ -9,7 +9,7 @@ from scipy.special import logsumexp, xlogy
 from sklearn.mixture import GaussianMixture
 
 import mixjax
-from mixjax.grid import Candidate, Lane, Part, fit_lanes
+from mixjax.selection.grid import Candidate, Lane, Part, fit_lanes
 
 KEY = jax.random.key(0)
 
@@ -51,7 +51,7 @@ def test_lanes_side_by_side_are_lanes_alone(rng, monkeypatch):
         Lane(Candidate(mixjax.TiedGaussian, k, r), part) for k in (1, 2, 4) for r in (1e-3, 0.1)
     ]
     alone = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
-    monkeypatch.setattr("mixjax.grid.ABREAST", {"cpu": 4})
+    monkeypatch.setattr("mixjax.selection.grid.ABREAST", {"cpu": 4})
     together = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.energy, b.energy, rtol=2e-4, atol=1e-3)
@@ -125,7 +125,7 @@ def test_the_average_is_the_weighted_density(rng):
 
 
 def test_the_grid_suits_the_table():
-    from mixjax.select import candidates_for, default_families
+    from mixjax.selection.selection import candidates_for, default_families
 
     def numbers(shape, family):
         grid = candidates_for(shape, shape[0], None, "auto", [1e-3])

@@ -38,7 +38,7 @@ ONE_PROCESS = """
     assert laplace[1].energy < laplace[0].energy
 
     # A stream, whose blocks the devices take in turn.
-    from mixjax import stream
+    from mixjax.streaming import stream
     stream.BLOCK = 900
     for batches, where in (([x[:1500], x[1500:]], mesh), ([xs, xs[:8]], None)):
         rows = np.concatenate([np.asarray(batch) for batch in batches])
@@ -47,8 +47,8 @@ ONE_PROCESS = """
         assert far(streamed, alone) < bound, far(streamed, alone)
 
     # What goes between devices, in the compiled text.
-    from mixjax.fit import _fit_shards_from
-    from mixjax.sharded import _on_host, _reduced, row_mesh
+    from mixjax.fitting.front_door import _fit_shards_from
+    from mixjax.rows.sharded import _on_host, _reduced, row_mesh
 
     def between_devices(n):
         xs = jax.device_put(table(n, dtype), NamedSharding(mesh, P(("hosts", "cores"))))

@@ -8,7 +8,7 @@ import pytest
 from problems import clusters
 
 import mixjax
-from mixjax.solver import ridge_of, ridges_of
+from mixjax.fitting.solver import ridge_of, ridges_of
 
 KEY = jax.random.key(0)
 

@@ -6,7 +6,7 @@ from problems import clusters
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 import mixjax
-from mixjax.start import _kmeans
+from mixjax.fitting.starts import _kmeans
 
 STARTS = [mixjax.kmeans_plus_plus, mixjax.kmeans, mixjax.random_responsibilities]
 
@@ -81,7 +81,7 @@ def test_kmeans_of_a_part_is_nearly_kmeans_of_all(seed, rng, monkeypatch):
     x = (x - x.mean(0)) / x.std(0)
     keys = [jax.random.key(seed + i) for i in range(4)]
     part = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
-    monkeypatch.setattr("mixjax.start.SAMPLE", 10**6)
+    monkeypatch.setattr("mixjax.fitting.starts.SAMPLE", 10**6)
     _kmeans.clear_cache()
     everything = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
     _kmeans.clear_cache()
@@ -127,8 +127,8 @@ def test_rows_are_drawn_by_weight(seed):
     """The first centre of k-means++ with one component's worth of two places."""
     x = jnp.asarray([[0.0], [1.0], [2.0]])
     weights = jnp.asarray([1.0, 0.0, 3.0])
-    from mixjax.rows import Table
-    from mixjax.start import _draw
+    from mixjax.fitting.starts import _draw
+    from mixjax.rows.blocks import Table
 
     table = Table.of(x, weights, 1)
     rows = table.standardized(jnp.zeros(1), jnp.ones(1))

@@ -19,11 +19,11 @@ from conftest import FAMILIES
 from problems import clusters
 
 import mixjax
-from mixjax import stream, survey
-from mixjax.batches import batches_of, blocks_of, read_ahead
-from mixjax.fingerprint import Fingerprint
-from mixjax.rows import Table
-from mixjax.scaling import column_scale
+from mixjax.rows.blocks import Table
+from mixjax.rows.scaling import column_scale
+from mixjax.streaming import stream, survey
+from mixjax.streaming.fingerprint import Fingerprint
+from mixjax.streaming.sources import batches_of, blocks_of, read_ahead
 
 KEY = jax.random.key(3)
 
@@ -202,7 +202,7 @@ def test_the_survey_finds_the_scale_and_an_even_sample(dtype):
 
 PROGRAM = """
     import sys, time, jax, numpy as np, mixjax
-    from mixjax import stream
+    from mixjax.streaming import stream
     stream.BLOCK = 200
     x = np.load(sys.argv[1])
     def batches():

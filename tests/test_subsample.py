@@ -7,10 +7,10 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from mixjax.rows import Table
-from mixjax.sharded import gathered
-from mixjax.start import SAMPLE, _part_of
-from mixjax.subsample import offsets, places, places_by_mass
+from mixjax.fitting.starts import SAMPLE, _part_of
+from mixjax.rows.blocks import Table
+from mixjax.rows.sharded import gathered
+from mixjax.rows.subsample import offsets, places, places_by_mass
 
 PERIODS = (2, 10, 64, 1000)
 

@@ -18,7 +18,8 @@ from sklearn.metrics import (
 
 import mixjax
 
-from ..detector import Detector
+from ..detect.detector import Detector
+from ..detect.learning import FEWEST_ROWS, MOST_ROWS
 from ..files import check_outputs, write_text
 from . import report
 from .errors import said, until_unread
@@ -98,7 +99,7 @@ def detect(
     ] = None,
     rows: Annotated[
         int, typer.Option(min=10, help="of a longer table so many rows are fitted")
-    ] = mixjax.detect.MOST_ROWS,
+    ] = MOST_ROWS,
     top: Annotated[int, typer.Option(min=0, help="how many of the strangest rows to show")] = 10,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="of the split and the starts")
@@ -280,8 +281,8 @@ def _split(table: LabelledTable, normal: str | None, anomalous: str | None, seed
 
 
 def _require_rows(n: int, d: int, families: list[FamilyName], auto: bool, asked: bool) -> None:
-    if n < mixjax.detect.FEWEST_ROWS:
-        raise ValueError(f"{n} rows to fit; at least {mixjax.detect.FEWEST_ROWS} are needed")
+    if n < FEWEST_ROWS:
+        raise ValueError(f"{n} rows to fit; at least {FEWEST_ROWS} are needed")
     if n < d and not auto and JOINT & set(families):
         raise ValueError(
             f"{n} rows to fit, but {d} columns: a covariance wants more rows than columns. Give "

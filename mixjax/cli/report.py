@@ -7,7 +7,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from ..detector import Detector
+from ..detect.detector import Detector
 from ..files import descriptor_of, printable
 from ..progress import lasting_console
 from .families import word_for

@@ -10,7 +10,7 @@ import typer
 
 import mixjax
 
-from ..detector import Detector
+from ..detect.detector import Detector
 from ..files import atomically, check_outputs
 from . import report
 from .errors import said, until_unread

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from ..pytree import pytree
+from ..pytrees import pytree
 
 
 @pytree

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..files import FilePath, digest_of, filled, named, read_arrays, write_arrays
-from ..validity import require_finite
+from ..files.validity import require_finite
 from .loss import Terms
 
 VERSION = 1

@@ -11,7 +11,7 @@ import optax
 from jax import Array, lax
 
 from ..programs import jit, on_device
-from ..pytree import pytree
+from ..pytrees import pytree
 from .inputs import Inputs
 from .loss import Objective, Terms, loss
 from .model import DAGMM

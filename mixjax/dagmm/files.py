@@ -19,9 +19,7 @@ from ..files import (
     reason,
     write_arrays,
 )
-from ..mixture import Mixture
-from ..threshold import ElkanNoto
-from ..validity import (
+from ..files.validity import (
     finite,
     not_nan,
     numbers,
@@ -30,6 +28,8 @@ from ..validity import (
     require_mixture,
     some_share,
 )
+from ..mixture.mixture import Mixture
+from ..threshold import ElkanNoto
 from .autoencoders.autoencoder import Autoencoder, whole_number
 from .autoencoders.quantised import VectorQuantisedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder

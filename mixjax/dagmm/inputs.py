@@ -7,9 +7,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ..programs import jit
-from ..pytree import pytree
-from ..rows import Table
-from ..scaling import Scale, column_scale
+from ..pytrees import pytree
+from ..rows.blocks import Table
+from ..rows.scaling import Scale, column_scale
 
 
 @pytree

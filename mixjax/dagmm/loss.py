@@ -7,9 +7,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture import covariance_penalty, energy, m_step
+from ..mixture.mixture import covariance_penalty, energy, m_step
 from ..programs import jit
-from ..pytree import pytree
+from ..pytrees import pytree
 from .anomalies import Repulsion
 from .model import DAGMM, of_model
 

@@ -11,7 +11,7 @@ from jax import Array
 from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
-from ..origin import rounded
+from ..rows.origin import rounded
 from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
 from .networks import Layers
 

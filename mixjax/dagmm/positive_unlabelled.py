@@ -11,9 +11,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture import energy
+from ..mixture.mixture import energy
 from ..programs import jit
-from ..pytree import pytree
+from ..pytrees import pytree
 from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
 from .model import of_model

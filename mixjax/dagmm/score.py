@@ -6,14 +6,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ..em import EM
 from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
-from ..fit import fit
-from ..mixture import Mixture, energy, m_step
+from ..fitting.em import EM
+from ..fitting.front_door import fit
+from ..mixture.mixture import Mixture, energy, m_step
 from ..programs import jit
-from ..pytree import pytree, static
-from ..rows import map_rows
+from ..pytrees import pytree, static
+from ..rows.blocks import map_rows
 from .inputs import Inputs
 from .model import DAGMM, of_model
 from .trained import Trained, require_one

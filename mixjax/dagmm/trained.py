@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from ..mixture import Mixture
-from ..pytree import pytree
+from ..mixture.mixture import Mixture
+from ..pytrees import pytree
 from .inputs import Inputs
 from .loss import Terms
 from .model import DAGMM

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..conditioning import marginal
-from ..detector import Detector
+from ..detect.detector import Detector
 from ..families.known import KNOWN
 from ..families.laplace import Laplace
+from ..mixture.conditioning import marginal
 
 # Columns that are embedded: 20,000 rows of so many keep the page below 15 MB.
 MOST_COLUMNS = 32

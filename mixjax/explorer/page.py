@@ -13,9 +13,9 @@ from jax.typing import ArrayLike
 from plotly.offline import get_plotlyjs
 
 from .. import checks
-from ..detector import Detector
+from ..detect.detector import Detector
 from ..files import FilePath, check_outputs, write_text
-from ..frames import in_order, values_of
+from ..rows.frames import in_order, values_of
 from .contents import contents
 
 # In this order, as one function: nothing of theirs is global.

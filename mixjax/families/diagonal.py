@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .. import linalg
-from ..pytree import pytree
-from ..scaling import Scaling
+from ..pytrees import pytree
+from ..rows.scaling import Scaling
 from .family import Family, Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 from jax import Array
 
-from ..pytree import pytree
-from ..rows import Rows
-from ..scaling import Scaling
+from ..pytrees import pytree
+from ..rows.blocks import Rows
+from ..rows.scaling import Scaling
 
 Responsibilities = Callable[[Array, Array], Array]
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from .. import linalg
-from ..pytree import pytree
-from ..rows import map_rows
-from ..scaling import Scaling
+from ..pytrees import pytree
+from ..rows.blocks import map_rows
+from ..rows.scaling import Scaling
 from .family import Family, Moments, occupied, per_count, shaped
 
 LOG_2PI = math.log(2 * math.pi)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ..linalg import reciprocal
-from ..pytree import pytree
-from ..rows import Rows
-from ..scaling import Scaling
+from ..pytrees import pytree
+from ..rows.blocks import Rows
+from ..rows.scaling import Scaling
 from .family import Family, Responsibilities, occupied, per_count
 
 LOG_2 = math.log(2)

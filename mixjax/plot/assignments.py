@@ -7,8 +7,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 
-from .. import mixture as mixtures
-from ..mixture import Mixture
+from ..mixture import mixture as mixtures
+from ..mixture.mixture import Mixture
 from . import inputs
 from .style import axes_of, caption, component_legend, palette, thinned
 

@@ -13,7 +13,7 @@ from ..families.gaussian import Gaussian
 from ..families.laplace import Laplace
 from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
-from ..mixture import Mixture
+from ..mixture.mixture import Mixture
 from . import inputs
 from .density import draw_rows
 from .grid import part_of

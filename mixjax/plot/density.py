@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.ticker import MaxNLocator
 
-from ..mixture import Mixture
+from ..mixture.mixture import Mixture
 from . import inputs
 from .grid import Ground, ground_of, log_density, part_of
 from .style import DENSITY, INK, axes_of, caption, thinned

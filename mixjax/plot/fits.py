@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from ..select import Selection
+from ..selection.selection import Selection
 from . import inputs
 from .style import INK, NORMAL, axes_of, caption, frame, palette
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import checks
-from ..frames import rows_of
-from ..mixture import Mixture, require_one
+from ..mixture.mixture import Mixture, require_one
+from ..rows.frames import rows_of
 
 
 def mixture_of(value: Any) -> Mixture:

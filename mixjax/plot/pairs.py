@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..mixture import Mixture
+from ..mixture.mixture import Mixture
 from . import inputs
 from .assignments import in_colour
 from .density import draw_contours, draw_rows

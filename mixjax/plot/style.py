@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from ..subsample import places
+from ..rows.subsample import places
 
 # Okabe and Ito, Color Universal Design (2008); yellow last, which is faint on white.
 OKABE_ITO = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442")

@@ -13,7 +13,7 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
-from ..mixture import Mixture, require_one
+from ..mixture.mixture import Mixture, require_one
 
 COVARIANCE_TYPES: dict[type[Family], str] = {
     Gaussian: "full",

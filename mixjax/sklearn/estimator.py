@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..mixture import Mixture, log_density
+from ..mixture.mixture import Mixture, log_density
 from . import loop
 
 ILL_DEFINED = (

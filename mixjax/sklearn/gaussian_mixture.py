@@ -8,7 +8,7 @@ from sklearn import mixture as peer
 
 from ..families.gaussian import Gaussian
 from ..families.tied import TiedGaussian
-from ..mixture import Mixture, m_step
+from ..mixture.mixture import Mixture, m_step
 from . import conversion, starts
 from .estimator import EMEstimator
 

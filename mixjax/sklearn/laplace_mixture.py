@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..families.laplace import Laplace
-from ..mixture import Mixture, m_step
+from ..mixture.mixture import Mixture, m_step
 from . import starts
 from .estimator import EMEstimator
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ..em import EM, maximised
-from ..mixture import Mixture, assignment, rescaled, ridge, unscaled
+from ..fitting.em import EM, maximised
+from ..mixture.mixture import Mixture, assignment, rescaled, ridge, unscaled
 from ..programs import jit
-from ..pytree import pytree
-from ..rows import Table, map_rows
-from ..scaling import standardized
+from ..pytrees import pytree
+from ..rows.blocks import Table, map_rows
+from ..rows.scaling import standardized
 
 # Tables up to so many rows are filled up to a power of two with rows of weight zero: the
 # folds of a cross-validation then share one compiled program.

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import detect
+from ..detect.learning import MOST_ROWS
 from ..families.family import Family
 from ..families.laplace import Laplace
 from .conversion import FAMILIES
@@ -35,7 +36,7 @@ class MixtureDetector(OutlierDetector):
       verbose: whether to show a progress bar (needs rich).
 
     Attributes:
-      detector_: the `mixjax.detector.Detector`: p-values, and what `mixjax.save` writes.
+      detector_: the `mixjax.detect.Detector`: p-values, and what `mixjax.save` writes.
       offset_: rows whose `score_samples` is below it are outliers.
 
     Example:
@@ -67,7 +68,7 @@ class MixtureDetector(OutlierDetector):
         covariance_type: str | Sequence[str] = "auto",
         contamination: float | str = "auto",
         alpha: float = 0.05,
-        max_rows: int = detect.MOST_ROWS,
+        max_rows: int = MOST_ROWS,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:

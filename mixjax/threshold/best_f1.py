@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ..programs import jit
-from ..pytree import pytree
+from ..pytrees import pytree
 from .scores import above, anomalies_of, scores_of
 
 

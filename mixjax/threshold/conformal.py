@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..programs import jit, on_device
-from ..pytree import pytree
+from ..pytrees import pytree
 from . import rates
 from .scores import above, ascending, between, no_nan, probabilities_of, scores_of
 

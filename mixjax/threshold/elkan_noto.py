@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..programs import jit, on_device
-from ..pytree import pytree
+from ..pytrees import pytree
 from .scores import above
 
 _mean = jit(jnp.mean)

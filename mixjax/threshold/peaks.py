@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ..programs import jit, on_device
-from ..pytree import pytree
+from ..pytrees import pytree
 from . import pareto
 from .scores import above, between, no_nan, scores_of
 

@@ -8,8 +8,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..frames import rows_of
 from ..programs import jit, on_device
+from ..rows.frames import rows_of
 
 
 def above(scores: ArrayLike, threshold: ArrayLike) -> Array:

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from ...frames import values_of
+from ...rows.frames import values_of
 from .columns import Column, Columns
 
 

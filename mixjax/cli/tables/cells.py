@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...frames import values_of
+from ...rows.frames import values_of
 
 # How other programs write that there is no value; the last ones may be words among words.
 NOTHING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "?"}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...frames import values_of
+from ...rows.frames import values_of
 from .cells import is_missing, is_value, plain_numbers
 
 

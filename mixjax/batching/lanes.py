@@ -1,0 +1,200 @@
+"""Many fits side by side: a pool of lanes that is run in rounds and refilled.
+
+``vmap`` of a fit runs every lane until the slowest stops. Here a pool of lanes runs a few
+iterations at a time; the lanes that are done leave it, and others take their places.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ..families.family import Family
+from ..fitting.front_door import first_mixture, in_units
+from ..fitting.outcome import Fit
+from ..fitting.solver import RUNNING, Progress, Status, advance, begin
+from ..fitting.starts import Start
+from ..programs import jit
+from ..pytrees import pytree
+from ..rows.blocks import Rows, Table
+from ..rows.scaling import Scale, standardized
+
+# Lanes that iterate together: on a CPU they share the cache, and wait for the slowest of
+# few; an accelerator wants many.
+ABREAST = {"cpu": 64}
+ABREAST_ELSEWHERE = 1024
+# Numbers of the tables that a pool holds, unless it is told how many lanes.
+POOL_SIZE = {"cpu": 2**22}
+POOL_SIZE_ELSEWHERE = 2**27
+FIRST_ROUND, LONGEST_ROUND = 4, 64
+
+
+class Model(NamedTuple):
+    """What is fitted, apart from the numbers: a program is compiled for each."""
+
+    n_components: int
+    family: type[Family]
+    start: Start
+
+
+@pytree
+class Lane:
+    """A fit under way, and the table it looks at; a pool has them with two leading axes."""
+
+    progress: Progress
+    rows: Rows
+    scale: Scale
+
+
+def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[int, int]:
+    """Blocks of a pool and lanes in a block, for so many lanes with tables of this size."""
+    backend = jax.default_backend()
+    room = POOL_SIZE.get(backend, POOL_SIZE_ELSEWHERE) // max(table_size, 1)
+    room = batch_size or max(1, room)
+    abreast = ABREAST.get(backend, ABREAST_ELSEWHERE)
+    # With whole blocks only, a lane is computed by the same program whatever their number.
+    width = min(abreast, room)
+    return max(1, min(room // width, 8, -(-n_lanes // width))), width
+
+
+@functools.partial(jit, static_argnames="model")
+def begun(key: Array, x: Array, weights: Array, solver: Any, model: Model) -> Lane:
+    """Lanes before their first iteration, from keys (C,), tables (C, N, D), weights (C, N)."""
+    k, family, start = model
+
+    def one(key: Array, x: Array, weights: Array) -> Lane:
+        table = Table.of(x, weights, k)
+        rows, scale = standardized(table, family.scaling, family.order_statistics)
+        mixture = first_mixture(key, x, weights, rows, scale, solver, k, family, start)
+        return Lane(begin(solver, mixture, rows, scale), rows, scale)
+
+    return jax.vmap(one)(key, x, weights)
+
+
+@functools.partial(jit, donate_argnums=0)
+def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
+    """The pool (M, C, ...) whose lanes are those at ``index`` (M, C) of the old and the new."""
+
+    def chosen(old: Array, new: Array) -> Array:
+        flat = old.reshape(-1, *old.shape[2:])
+        return jnp.concatenate([flat, new])[index]
+
+    lanes = jax.tree.map(chosen, pool, new)
+    status = jnp.where(alive, lanes.progress.status, Status.MAX_ITER)
+    progress = Progress(lanes.progress.state, lanes.progress.n_iter, status)
+    return Lane(progress, lanes.rows, lanes.scale)
+
+
+@jit
+def advanced(
+    progress: Progress,
+    pool: Lane,
+    solver: Any,
+    tol: Array,
+    max_iter: Array,
+    n_blocks: Array,
+    n_steps: Array,
+) -> tuple[Progress, Array]:
+    """The pool's progress after at most ``n_steps`` iterations of its first blocks.
+
+    Beside it: which lanes are done (M, C).
+    """
+
+    def block(i: Array, progress: Progress) -> Progress:
+        own, rows, scale = jax.tree.map(lambda leaf: leaf[i], (progress, pool.rows, pool.scale))
+
+        def lane(progress: Progress, rows: Rows, scale: Scale) -> Progress:
+            limit = jnp.minimum(max_iter, progress.n_iter + n_steps)
+            return advance(solver, progress, rows, scale, tol, limit)
+
+        new = jax.vmap(lane)(own, rows, scale)
+        return jax.tree.map(lambda all_, one: all_.at[i].set(one), progress, new)
+
+    progress = lax.fori_loop(0, n_blocks, block, progress)
+    return progress, (progress.status != RUNNING) | (progress.n_iter >= max_iter)
+
+
+@functools.partial(jit, static_argnames="family")
+def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family]) -> Fit:
+    """The fits in these places (C,) of a pool."""
+
+    def chosen(leaf: Array) -> Array:
+        return leaf.reshape(-1, *leaf.shape[2:])[slots]
+
+    own, units = jax.tree.map(chosen, (progress, scale))
+    return jax.vmap(lambda p, s: in_units(p.solution(), s, family))(own, units)
+
+
+class Pool:
+    """The lanes of one worker on one device; `step` is one round."""
+
+    def __init__(self, source: Any, device: Any, shape: tuple[int, int], options: Any) -> None:
+        self.source, self.device, self.shape = source, device, shape
+        self.solver, self.tol, self.max_iter, self.model = options
+        self.lane_of = np.full(shape[0] * shape[1], -1)  # which lane is in which place
+        self.lanes: Lane | None = None
+        self.n_steps = FIRST_ROUND
+
+    def step(self) -> bool:
+        """Take in new lanes, iterate, hand over what is done; whether there is more to do."""
+        width = self.shape[1]
+        while (self.lane_of < 0).sum() >= width:
+            chunk = self.source.take(width)
+            if chunk is None:
+                break
+            self._admit(*chunk)
+        n_active = int((self.lane_of >= 0).sum())
+        if n_active == 0 or self.lanes is None:
+            return False
+        lanes = self.lanes
+        progress, done = advanced(
+            lanes.progress, lanes, self.solver, self.tol, self.max_iter,
+            np.int32(-(-n_active // width)), np.int32(self.n_steps),
+        )  # fmt: skip
+        self.lanes = Lane(progress, lanes.rows, lanes.scale)
+        ended = np.flatnonzero(np.asarray(done).reshape(-1) & (self.lane_of >= 0))
+        # Lanes that are in no hurry need not be asked so often.
+        self.n_steps = FIRST_ROUND if len(ended) else min(2 * self.n_steps, LONGEST_ROUND)
+        for first in range(0, len(ended), width):
+            slots = ended[first : first + width]
+            padded = np.resize(slots, width)
+            fits = finished(progress, lanes.scale, padded, self.model.family)
+            self.source.put(self.lane_of[slots], jax.tree.map(np.asarray, fits))
+        self.lane_of[ended] = -1
+        if len(ended):
+            self._close_ranks()
+        return True
+
+    def _admit(self, numbers: np.ndarray, key: Array, x: np.ndarray, weights: np.ndarray) -> None:
+        key, x, weights = jax.device_put((key, x, weights), self.device)
+        new = begun(key, x, weights, self.solver, self.model)
+        if self.lanes is None:
+            self.lanes = jax.tree.map(
+                lambda leaf: jax.device_put(
+                    np.zeros(self.shape + leaf.shape[1:], leaf.dtype), self.device
+                ),
+                jax.eval_shape(lambda lanes: lanes, new),
+            )
+        active = np.flatnonzero(self.lane_of >= 0)
+        index = np.concatenate([active, len(self.lane_of) + np.arange(len(numbers))])
+        self._arrange(new, index, np.concatenate([self.lane_of[active], numbers]))
+
+    def _close_ranks(self) -> None:
+        """Bring the lanes that go on to the front, where whole blocks can be left out."""
+        active = np.flatnonzero(self.lane_of >= 0)
+        blocks = -(-len(active) // self.shape[1])
+        if len(active) == 0 or active[-1] < blocks * self.shape[1] or self.lanes is None:
+            return
+        first = jax.tree.map(lambda leaf: leaf[0], self.lanes)
+        self._arrange(first, active, self.lane_of[active])
+
+    def _arrange(self, new: Lane, index: np.ndarray, numbers: np.ndarray) -> None:
+        self.lane_of[:] = -1
+        self.lane_of[: len(numbers)] = numbers
+        places = np.zeros(self.shape[0] * self.shape[1], np.int32)
+        places[: len(index)] = index
+        alive = (self.lane_of >= 0).reshape(self.shape)
+        self.lanes = admitted(self.lanes, new, places.reshape(self.shape), alive)

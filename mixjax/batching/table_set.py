@@ -1,0 +1,200 @@
+"""Many tables, whatever they came as: lengths, rows, and blocks of them padded alike."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .. import checks
+from ..rows.frames import keys_of, rows_of, values_of
+from ..rows.origin import Origin, origin_of, relative_rows
+
+
+class TableSet(NamedTuple):
+    """Tables of one width and dtype, read when they are asked for.
+
+    Attributes:
+      lengths: (B,) rows of each.
+      n_features: D.
+      dtype: float32 or float64.
+      same_length: whether they came as one array.
+      read: number -> rows (N_i, D) and their weights (N_i,) or None.
+      origin: (B, D) what the rows of each are relative to, or None; see `mixjax.rows.origin`.
+    """
+
+    lengths: np.ndarray
+    n_features: int
+    dtype: Any
+    same_length: bool
+    read: Callable[[int], tuple[Any, Any]]
+    origin: Origin | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def by_length(self, least: int) -> Iterator[tuple[np.ndarray, int]]:
+        """Numbers of tables, and the length to pad them to: at least ``least``."""
+        if self.same_length:
+            yield np.arange(len(self)), int(self.lengths[0])
+            return
+        padded = np.array([padded_length(max(n, least)) for n in self.lengths.tolist()])
+        for length in np.unique(padded)[::-1]:
+            yield np.flatnonzero(padded == length), int(length)
+
+    def padded(self, numbers: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """These tables (n, length, D) and their weights (n, length), which are 0 past the end."""
+        x = np.zeros((len(numbers), length, self.n_features), self.dtype)
+        weights = np.zeros((len(numbers), length), self.dtype)
+        for i, number in enumerate(numbers.tolist()):
+            rows, row_weights = self.read(number)
+            if self.origin is not None:
+                own = Origin(self.origin.high[number], self.origin.low[number])
+                rows = relative_rows(rows, own)
+            x[i, : len(rows)] = rows
+            weights[i, : len(rows)] = 1 if row_weights is None else row_weights
+        return x, weights
+
+
+def padded_length(n: int) -> int:
+    """The next of four lengths an octave: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ..."""
+    step = 1 << max(1, (max(n, 8) - 1).bit_length() - 3)
+    return max(8, -(-n // step) * step)
+
+
+def listed(xs: Any, weights: Any) -> TableSet:
+    """From an array (B, N, D), or a sequence of tables (N_i, D)."""
+    if hasattr(xs, "ndim"):
+        return _stacked(xs, weights)
+    if not isinstance(xs, Sequence):
+        raise TypeError(
+            f"xs must be an array (B, N, D) or a list of tables (N_i, D), got {type(xs).__name__}"
+        )
+    if len(xs) == 0:
+        raise ValueError("xs must hold at least one table, got none")
+    tables = [_table(x, i) for i, x in enumerate(xs)]
+    for i, x in enumerate(tables):
+        if x.shape[1] != tables[0].shape[1]:
+            raise ValueError(
+                f"xs[{i}] has {x.shape[1]} columns, but xs[0] has {tables[0].shape[1]}: all "
+                "tables must have the same"
+            )
+    dtype = np.result_type(*(x.dtype for x in tables))
+    tables = [x.astype(dtype, copy=False) for x in tables]
+    own: list[np.ndarray | None] = [None] * len(tables)
+    if weights is not None:
+        if len(weights) != len(tables):
+            raise ValueError(f"there are {len(tables)} tables, but {len(weights)} weights")
+        pairs = zip(weights, tables, strict=True)
+        own = [_weights(w, len(x), f"weights[{i}]") for i, (w, x) in enumerate(pairs)]
+    lengths = np.array([len(x) for x in tables])
+    return TableSet(
+        lengths, tables[0].shape[1], _dtype(tables[0]), False,
+        lambda i: (tables[i], own[i]), _origins(tables),
+    )  # fmt: skip
+
+
+def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
+    """The groups in order, and the table of each, from one long table (N, D)."""
+    table = _table(x, None)
+    if 0 in table.shape:
+        raise ValueError(f"x must have at least one row and one column, got {table.shape}")
+    keys = keys_of(groups, "groups")
+    if keys.shape != (len(table),):
+        raise ValueError(
+            f"groups must have one entry a row, shape ({len(table)},), got {keys.shape}"
+        )
+    own = None if weights is None else _weights(weights, len(table), "weights")
+    names, number = _numbered(keys)
+    order = np.argsort(number, kind="stable")
+    lengths = np.bincount(number, minlength=len(names))
+    end = np.cumsum(lengths)
+
+    def read(i: int) -> tuple[Any, Any]:
+        rows = order[end[i] - lengths[i] : end[i]]
+        return table[rows], None if own is None else own[rows]
+
+    rounded = _dtype(table) != table.dtype
+    origin = _origins([read(i)[0] for i in range(len(names))]) if rounded else None
+    return names, TableSet(lengths, table.shape[1], _dtype(table), False, read, origin)
+
+
+def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different keys, sorted, and the number (N,) of each row's key among them."""
+    try:
+        return np.unique(keys, return_inverse=True)
+    except TypeError:
+        kinds: dict[str, int] = {}
+        for row, key in enumerate(keys.tolist()):
+            kinds.setdefault(type(key).__name__, row)
+        found = ", ".join(f"{kind} (first in row {row})" for kind, row in kinds.items())
+        raise TypeError(
+            f"groups must be keys of one type that can be sorted, got {found}: convert them, for "
+            "example by [str(key) for key in groups]"
+        ) from None
+
+
+def _origins(tables: Sequence[np.ndarray]) -> Origin | None:
+    """The origins (B, D) of tables of any lengths."""
+    found = [origin_of(table) for table in tables]
+    if not any(found):
+        return None
+    zeros = np.zeros(tables[0].shape[1], np.float32)
+    pairs = [(zeros, zeros) if origin is None else origin for origin in found]
+    return Origin(np.stack([high for high, _ in pairs]), np.stack([low for _, low in pairs]))
+
+
+def _stacked(xs: Any, weights: Any) -> TableSet:
+    _on_host(xs)
+    if xs.ndim != 3 or 0 in xs.shape:
+        hint = "; one table is xs[None], or call mixjax.fit" if xs.ndim == 2 else ""
+        raise ValueError(
+            f"xs must have shape (tables, rows, columns), none of them 0, got {xs.shape}{hint}"
+        )
+    tables = np.asarray(rows_of(xs, "xs")[0])
+    checks.floating(tables.dtype, "xs")
+    own: Any = None
+    if weights is not None:
+        own = np.asarray(values_of(weights, "weights"))
+        if own.shape != tables.shape[:2]:
+            raise ValueError(
+                f"weights must have shape {tables.shape[:2]}, one a row, got {own.shape}"
+            )
+        _weights(own.reshape(-1), own.size, "weights")
+    lengths = np.full(len(tables), tables.shape[1])
+    return TableSet(
+        lengths, tables.shape[2], _dtype(tables), True,
+        lambda i: (tables[i], None if own is None else own[i]), origin_of(tables),
+    )  # fmt: skip
+
+
+def _table(x: Any, number: int | None) -> np.ndarray:
+    name = "x" if number is None else f"xs[{number}]"
+    _on_host(x)
+    table = np.asarray(rows_of(x, name)[0])
+    checks.floating(table.dtype, name)
+    if table.ndim != 2 or table.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (rows, columns), got {table.shape}")
+    return table
+
+
+def _weights(weights: Any, n: int, name: str) -> np.ndarray:
+    _on_host(weights)
+    values = np.asarray(values_of(weights, name))
+    if values.shape != (n,):
+        raise ValueError(f"{name} must have one entry a row, shape ({n},), got {values.shape}")
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers, got {values.dtype}")
+    if (values < 0).any():
+        first = int(np.argmax(values < 0))
+        raise ValueError(f"{name} must not be negative, got {values[first]} at row {first}")
+    return values
+
+
+def _on_host(value: Any) -> None:
+    if not checks.is_concrete(value):
+        raise TypeError(checks.HOST_ONLY.format("fit_batch", "jax.vmap(mixjax.fit)"))
+
+
+def _dtype(table: np.ndarray) -> Any:
+    return jax.dtypes.canonicalize_dtype(table.dtype)

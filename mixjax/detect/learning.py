@@ -1,0 +1,297 @@
+"""Learning a detector of anomalies from normal rows: it chooses and calibrates by itself."""
+
+import copy
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..families.family import Family
+from ..fitting.outcome import FitError
+from ..programs import on_device
+from ..progress import progress_bar
+from ..rows.frames import rows_of
+from ..rows.repeats import copies, dealt, dithered, hidden, steps
+from ..selection.grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
+from ..selection.selection import COMPONENTS, affordable, candidates_for
+from ..threshold.conformal import Conformal, warn_of_rate
+from ..threshold.quantiles import percentile
+from .committee import Member, calibrated
+from .detector import LEEWAY, Detector, surprise
+
+# Rows that are fitted of a long table, and rows that the candidates are compared on.
+MOST_ROWS = 2**14
+MOST_COMPARED = 2**11
+FEWEST_ROWS = 10
+# The share of the rows held out, those of the highest energies, that have no say.
+TRIMMED = 0.05
+# Products that an iteration of the chosen candidates may take.
+ITERATION = 2.1e9
+# Candidates are compared after fewer iterations than the chosen ones are fitted by.
+ROUGH = 10
+RIDGES = (1e-3, 1e-2, 1e-1)
+
+
+def fit(
+    key: Array,
+    x: ArrayLike,
+    *,
+    families: Sequence[type[Family]] | type[Family] | None = None,
+    n_components: Sequence[int] | Literal["auto"] = "auto",
+    reg_covar: Sequence[float] = RIDGES,
+    columns: Sequence[int] | None = None,
+    feature_names: Sequence[str] | None = None,
+    alpha: float = 0.05,
+    contamination: float = 0.0,
+    n_folds: int = 5,
+    max_rows: int = MOST_ROWS,
+    tol: float = 1e-3,
+    max_iter: int = 50,
+    progress: bool = False,
+) -> Detector:
+    r"""Learn from normal rows what is strange.
+
+    For each family, numbers of components and ridges are compared by the energy of a fifth
+    of the rows held out, without the highest 5 % of these energies. (Equal rows are held out
+    together, and rounded values are taken for what they may have been, see `mixjax.select`.)
+    The best is fitted ``n_folds`` times, each time without a part of the rows, and the energies
+    of those parts, by mixtures that have not seen them, say how rare an energy is. The families
+    are combined by the harmonic mean of their p-values; the same parts calibrate the result, so
+    that no rows are lost to calibration.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, an array, lists or a frame: normal ones, or with a contamination mostly so.
+      families: classes of components, or one of them; None tries all that suit so many columns,
+        see `mixjax.select`.
+      n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64 as far
+        as there are rows for them.
+      reg_covar: ridges to compare, as shares of each column's variance.
+      columns: the columns to use; None for all.
+      feature_names: a name for each column of x; None for those of a frame, or x0, x1, ...
+      alpha: the promised rate of false alarms among new normal rows: at least 1/(N + 1), or 0
+        to flag none.
+      contamination: the share of x that is strange, below half. Above 0, that share of the rows is
+        left out when the mixtures are fitted again, and is what the threshold flags.
+      n_folds: into how many parts the rows are dealt.
+      max_rows: of a longer table so many rows are drawn.
+      tol: the change of the mean energy, in nats, below which a fit has converged.
+      max_iter: the most iterations.
+      progress: whether to show a progress bar (needs rich).
+
+    Returns:
+      The detector.
+
+    Raises:
+      TypeError, ValueError: x is no floating table, holds NaN or infinity, or has fewer
+        than 10 rows; columns that are not there; a rate that is none.
+      FitError: no candidate could be fitted.
+
+    Warns:
+      UserWarning: so few rows that the rate cannot be promised.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (1000, 2))
+      >>> detector = mixjax.detect.fit(jax.random.key(1), x[:500], alpha=0.1,
+      ...     n_components=[1, 4], families=[mixjax.Gaussian, mixjax.DiagonalGaussian])
+      >>> 0.05 < detector.predict(x[500:]).mean() < 0.16
+      Array(True, dtype=bool)
+
+    Source: as `Detector`; Breiman, Stacked Regressions (1996), for the energies of rows
+    left out.
+    """
+    x, known_names = rows_of(x)
+    table = checks.table(x)
+    if not (checks.is_concrete(key) and checks.is_concrete(table)):
+        raise TypeError(checks.HOST_ONLY.format("detect.fit", "mixjax.fit"))
+    checks.key(key)
+    checks.finite_rows(table)
+    checks.stopping(tol, max_iter)
+    for name, rate, limit in (("alpha", alpha, 1.0), ("contamination", contamination, 0.5)):
+        if not (isinstance(rate, numbers.Real) and 0 <= rate < limit):
+            raise ValueError(f"{name} must be a rate from 0 to below {limit:g}, got {rate!r}")
+    if table.shape[0] < FEWEST_ROWS:
+        raise ValueError(f"x has {table.shape[0]} rows, at least {FEWEST_ROWS} are needed")
+    if checks.count(max_rows, "max_rows") < FEWEST_ROWS:
+        raise ValueError(f"max_rows must be at least {FEWEST_ROWS}, got {max_rows}")
+    n_folds = checks.count(n_folds, "n_folds")
+    if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
+        raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
+    used = _columns(columns, table.shape[1])
+    if feature_names is None:
+        feature_names = known_names or [f"x{i}" for i in range(table.shape[1])]
+    names = tuple(map(str, feature_names))
+    if len(set(names)) != table.shape[1]:
+        raise ValueError(
+            f"feature_names must be {table.shape[1]} different names, got {len(names)}, of which "
+            f"{len(set(names))} differ"
+        )
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    for_starts = jax.random.split(key, n_folds + 1)
+
+    host = x if isinstance(x, np.ndarray) else np.asarray(table)
+    rows = _some(host[:, used], max_rows, rng)
+    center, scale = _center_and_scale(rows)
+    z = on_device((rows - center) / scale, table.dtype)
+    copy_of, everything = copies(rows), np.ones(len(z), bool)
+    # The same folds twice, unless there are copies: the second time these are kept together.
+    together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
+    fold = dealt(rng, everything, n_folds, np.arange(len(z)))
+    step = steps(rows, np.random.default_rng(0)) / scale
+    least = hidden(np.asarray(z), step)
+    compared = np.arange(len(z))
+    if len(z) > 2 * MOST_COMPARED:
+        compared = _some(compared, MOST_COMPARED, rng)
+    candidates = candidates_for(
+        (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
+        n_components, reg_covar,
+    )  # fmt: skip
+    most = most_components(candidates)
+
+    def run(
+        z: Array, lanes: list[Lane], what: str, tol: float, least: np.ndarray | None
+    ) -> list[Tried]:
+        with progress_bar(what, "fit", len(lanes), 0, progress) as show:
+            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), least)
+
+    # Candidates are compared by what the rows may have been before they were rounded.
+    smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
+    own_fold = together[compared] == 0
+    size = max(most.values())
+    part = Part.of(for_starts[-1], smooth, ~own_fold, size)
+    lanes = [Lane(c, part) for c in candidates]
+    held_out = _held_out(run(smooth, lanes, "comparing", ROUGH * tol, None), own_fold)
+    chosen = _best_of_each(candidates, held_out)
+    if isinstance(n_components, str):
+        chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
+        # Never fewer: the programs of the comparison serve again where they are as large.
+        most = {family: max(k, most[family]) for family, k in most_components(chosen).items()}
+        size = max(most.values())
+    lefts = [fold == i for i in range(n_folds)]
+
+    def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
+        """The members, and the scores of all rows by mixtures that have not seen them."""
+        parts = [
+            Part.of(key, z, kept & ~left, size)
+            for key, left in zip(for_starts, lefts, strict=False)
+        ]
+        lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
+        return _judged(run(z, lanes, what, tol, least), fold, repeated, kept)
+
+    repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
+    members, scores = fitted(kept, "fitting")
+    n_strange = int(contamination * len(z))
+    if n_strange == 0:
+        warn_of_rate(len(z), alpha)
+    else:
+        kept[np.argsort(-scores, kind="stable")[:n_strange]] = False
+        members, scores = fitted(kept, "fitting again")
+    rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
+    threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
+    typical = np.asarray(surprise(members[0], z))[kept].mean(axis=0, dtype=np.float64)
+    return Detector(
+        center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + LEEWAY,
+        on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
+    )  # fmt: skip
+
+
+def _columns(columns: Sequence[int] | None, width: int) -> np.ndarray:
+    used = np.arange(width) if columns is None else np.atleast_1d(np.asarray(columns))
+    if used.size == 0 or used.dtype.kind not in "iu" or len(set(used.tolist())) < used.size:
+        raise ValueError(f"columns must be different numbers from 0 to {width - 1}, got {columns}")
+    if used.min() < 0 or used.max() >= width:
+        raise ValueError(f"columns must be from 0 to {width - 1}, got {used.tolist()}")
+    return used
+
+
+def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By double precision: what is then fitted may be single."""
+    rows = rows.astype(np.float64)
+    center, scale = rows.mean(axis=0), rows.std(axis=0)
+    constant = rows.min(axis=0) == rows.max(axis=0)
+    return np.where(constant, rows[0], center), np.where(constant | (scale == 0), 1, scale)
+
+
+def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The values, or so many of them drawn evenly, in their order."""
+    if len(values) <= most:
+        return values
+    return values[np.sort(rng.permutation(len(values))[:most])]
+
+
+def _held_out(tried: list[Tried], left: np.ndarray) -> np.ndarray:
+    """For each candidate, the mean of the lower energies of the rows left out.
+
+    The highest are left out of the mean: a column that hardly varies can make one row a
+    million times as expensive as all others, which then alone would choose the ridge.
+    """
+    energies = np.stack([one.energy[left] for one in tried]).astype(np.float64)
+    energies = np.sort(energies, axis=1)[:, : math.ceil((1 - TRIMMED) * energies.shape[1])]
+    bad = np.array([bool(one.fit.failed) for one in tried])
+    return np.where(bad | ~np.isfinite(energies).all(axis=1), np.inf, energies.mean(axis=1))
+
+
+def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Candidate]:
+    """The candidate of each family with the lowest energy of the rows left out."""
+    best: dict[type[Family], Candidate] = {}
+    for i in np.argsort(held_out, kind="stable"):
+        if np.isfinite(held_out[i]):
+            best.setdefault(candidates[i].family, candidates[i])
+    if not best:
+        raise FitError(
+            "no candidate could be fitted: look for values near the largest float, or give a "
+            "larger reg_covar"
+        )
+    return list(best.values())
+
+
+def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, ...]) -> Candidate:
+    """With more components, if cost alone kept them from being compared and there are rows."""
+    k = candidate.n_components
+    if k == most:
+        bound = min(
+            COMPONENTS[-1], k * shape[0] // n_compared,
+            affordable(candidate.family, shape, ITERATION),
+        )  # fmt: skip
+        while 2 * k <= bound:
+            k *= 2
+    return candidate._replace(n_components=k)
+
+
+def _judged(
+    tried: list[Tried], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
+) -> tuple[list[Member], np.ndarray]:
+    """Members, the lowest mean energy first, and the combined scores of all rows."""
+    n_folds = fold.max() + 1
+    energies, mixtures = [], []
+    for first in range(0, len(tried), n_folds):
+        parts = tried[first : first + n_folds]
+        each = np.stack([part.energy for part in parts])
+        own = each[fold, np.arange(len(fold))]
+        # A new copy of a row is judged by the median of all, by some of which the row was seen:
+        # the row ties with its copies, or is stranger.
+        energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
+        if any(part.fit.failed for part in parts) or not np.isfinite(energy[kept]).all():
+            continue
+        energies.append(energy)
+        mixtures.append(
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in parts])
+        )
+    if not energies:
+        raise FitError("no family could be fitted without each part of the rows: give more rows")
+    order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
+    table = np.stack([energies[i] for i in order])
+    calibrations, scores = jax.device_get(calibrated(table[:, kept], table))
+    members = []
+    for place, i in enumerate(order):
+        calibration = jax.tree.map(lambda leaf, place=place: leaf[place], calibrations)
+        members.append(jax.tree.map(on_device, Member(mixtures[i], calibration)))
+    return members, scores

@@ -1,0 +1,153 @@
+"""Mixtures, fits and detectors as files: one file, no pickle, whole or not there."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..families.family import Family
+from ..families.known import KNOWN
+from ..files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
+from .savable import FIELDS, require_valid
+
+FORMAT, VERSION = "mixjax", 1
+CLASSES: dict[str, type[Any]] = KNOWN | {kind.__name__: kind for kind in FIELDS}
+
+
+def save(path: FilePath, tree: Any) -> None:
+    """Write a mixture, a fit, a detector or a rule to one file, atomically.
+
+    The file is an ``.npz`` of plain arrays with a header in JSON: NumPy alone can read it,
+    and reading it runs no code.
+
+    Args:
+      path: the file; it is replaced.
+      tree: a `Mixture` or its components, a `Fit`, `Selection`, `Average`, `Stepwise`,
+        `detect.Detector`, a rule of `mixjax.threshold` (`Conformal`, `Tail`, `BestF1`,
+        `ElkanNoto`), or an array, such as a threshold; also many of them along leading axes,
+        and tuples of all these, such as `fit_groups` returns.
+
+    Raises:
+      TypeError: something else, a family of your own, or an array of Python objects.
+      ValueError: values that are not such as mixjax gives them, such as weights that do not sum
+        to 1; the field is named.
+      OSError: the file cannot be written, as where its folder does not exist.
+
+    Example:
+      >>> import jax, mixjax, pathlib, tempfile
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> mixture = mixjax.fit(jax.random.key(1), x, 2).mixture
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "mixture.npz")
+      ...     mixjax.save(path, mixture)
+      ...     again = mixjax.load(path)
+      >>> bool((mixjax.energy(again, x) == mixjax.energy(mixture, x)).all())
+      True
+    """
+    check_outputs({"path": path})
+    arrays: dict[str, np.ndarray] = {}
+    told = _told(tree, "", arrays)
+    require_valid(tree)
+    write_arrays(path, {"format": FORMAT, "version": VERSION, "tree": told}, arrays)
+
+
+def load(path: FilePath) -> Any:
+    """Read what `save` wrote.
+
+    Args:
+      path: the file.
+
+    Returns:
+      What was saved, bit for bit.
+
+    Raises:
+      ValueError: a file that was cut short or damaged, that `save` did not write, or of another
+        version; arrays that do not fit together; values that cannot be, such as a scale below 0
+        (the field is named); float64 parameters where JAX has none.
+      OSError: it cannot be opened, as where there is no such file.
+
+    Example:
+      >>> import mixjax, pathlib, tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "mixture.npz")
+      ...     _ = path.write_text("something else")
+      ...     try:
+      ...         mixjax.load(path)
+      ...     except ValueError as error:
+      ...         print(str(error)[:38])
+      mixture.npz is not a whole mixjax file
+    """
+    header, arrays = read_arrays(path, FORMAT, VERSION)
+    name = printable(Path(path).name)
+    try:
+        tree = _built(header["tree"], arrays)
+        if arrays:
+            raise ValueError(f"there is more than the header tells: {', '.join(sorted(arrays))}")
+        require_valid(tree)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{name}: its parts do not fit together: {reason(error)}") from error
+    return tree
+
+
+def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    """What the header says of a tree, whose arrays are put aside by their places."""
+    if isinstance(tree, jax.Array | np.ndarray | np.generic):
+        host: Any = isinstance(tree, np.ndarray) or (isinstance(tree, np.generic) and "scalar")
+        arrays[place] = np.asarray(tree)
+        if arrays[place].dtype.hasobject:
+            raise TypeError(
+                "save writes arrays of numbers or text, not of Python objects: give them a type, "
+                "as by np.asarray(values, str)"
+            )
+        return {"array": place, "shape": list(tree.shape), "dtype": tree.dtype.name, "host": host}
+    if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
+        return [_told(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
+    if isinstance(tree, type) and tree in KNOWN.values():
+        return {"family": tree.__name__}
+    if CLASSES.get(type(tree).__name__) is type(tree):
+        fields = {n: _told(getattr(tree, n), f"{place}.{n}", arrays) for n in _fields(type(tree))}
+        return {"class": type(tree).__name__, "fields": fields}
+    if isinstance(tree, Family) or (isinstance(tree, type) and issubclass(tree, Family)):
+        raise TypeError(
+            f"save knows the families {', '.join(KNOWN)}, not {tree}: a file holds no code, so "
+            "one of your own cannot be read back"
+        )
+    if place and isinstance(tree, str | int | float | None):
+        return {"value": tree}
+    raise TypeError(f"save writes mixtures, fits and detectors, not {type(tree).__name__}")
+
+
+def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The tree that the header tells; its arrays are taken out of those given."""
+    if isinstance(told, list):
+        return tuple(_built(part, arrays) for part in told)
+    if "array" in told:
+        value = arrays.pop(told["array"])
+        if list(value.shape) != told["shape"] or value.dtype.name != told["dtype"]:
+            raise ValueError(
+                f"{told['array']} has shape {value.shape} of {value.dtype}, the header tells "
+                f"{tuple(told['shape'])} of {told['dtype']}"
+            )
+        if told["host"]:
+            return value[()] if told["host"] == "scalar" else value
+        if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
+            raise ValueError("its parameters are float64: set jax_enable_x64 to read them")
+        return jnp.asarray(value)
+    if "family" in told:
+        return KNOWN[told["family"]]
+    if "class" in told:
+        kind, fields = CLASSES[told["class"]], told["fields"]
+        if sorted(fields) != sorted(_fields(kind)):
+            raise ValueError(f"{kind.__name__} has the fields {sorted(fields)}")
+        return kind(**{name: _built(part, arrays) for name, part in fields.items()})
+    return told["value"]
+
+
+def _fields(kind: type[Any]) -> list[str]:
+    """Of a dataclass or a named tuple."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(kind._fields)

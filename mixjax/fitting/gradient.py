@@ -1,0 +1,160 @@
+"""Fitting by gradient: any optax optimiser on the unconstrained parameters."""
+
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from .. import checks
+from ..mixture.mixture import Mixture, joint_log_prob
+from ..pytrees import pytree, static
+from ..rows.blocks import Rows
+from ..rows.scaling import Scale
+from ..rows.subsample import scrambled
+
+Leaves = tuple[Array, Any]
+
+
+@pytree
+class GradientState:
+    """The mixture, its mean energy over all rows, and the optimiser's own state."""
+
+    mixture: Mixture
+    energy: Array
+    leaves: Leaves
+    optimizer_state: Any
+
+
+@pytree
+class Gradient:
+    """Descend the mean energy with an optax optimiser; an iteration is one pass.
+
+    The weights are the softmax of their leaf, the components what their family makes of
+    unconstrained leaves. With ``batch_size`` a pass takes one step a minibatch. Every row
+    that has weight is in one of them; successive rows are in different ones, in an order
+    without a pattern which is the same in every pass, so neither a sorted table nor one in
+    which sensors take turns does harm. After each pass the energy of all rows is taken.
+
+    Attributes:
+      optimizer: an `optax.GradientTransformation`; `optax.lbfgs` works as well. Build
+        it once: another object is another compilation.
+      batch_size: rows in a minibatch; None for all of them.
+
+    Example:
+      >>> import optax, mixjax
+      >>> solver = mixjax.Gradient(optax.adam(1e-2), batch_size=4096)
+      >>> solver.batch_size
+      4096
+
+    Source: Hosseini and Sra, An Alternative to EM for Gaussian Mixture Models (2020), for
+    gradient fits; the parameters here are log-diagonal Cholesky factors.
+    """
+
+    optimizer: optax.GradientTransformation = static()
+    batch_size: int | None = static(default=None)
+
+    def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> GradientState:
+        """The state before the first pass."""
+        checks.optimizer(self.optimizer)
+        if self.batch_size is not None:
+            checks.count(self.batch_size, "batch_size")
+        leaves = (mixture.log_weights, mixture.components.unconstrain())
+        with jax.numpy_dtype_promotion("standard"):
+            optimizer_state = self.optimizer.init(leaves)
+        return GradientState(mixture, _mean_energy(mixture, rows), leaves, optimizer_state)
+
+    def step(self, state: GradientState, rows: Rows, scale: Scale) -> GradientState:
+        """One pass over the rows, then the energy of the mixture it ended with."""
+        family = type(state.mixture.components)
+        optimizer = optax.with_extra_args_support(self.optimizer)
+
+        def mixture_of(leaves: Leaves) -> Mixture:
+            return Mixture(jax.nn.log_softmax(leaves[0]), family.constrain(leaves[1]))
+
+        def update(carry: tuple[Leaves, Any], batch: Rows) -> tuple[Leaves, Any]:
+            leaves, optimizer_state = carry
+
+            def loss(leaves: Leaves) -> Array:
+                return _mean_energy(mixture_of(leaves), batch)
+
+            value, gradient = jax.value_and_grad(loss)(leaves)
+            # Adam's bias correction raises a float to an int32, which strict promotion bars.
+            with jax.numpy_dtype_promotion("standard"):
+                step, optimizer_state = optimizer.update(
+                    gradient, optimizer_state, leaves,
+                    value=value, grad=gradient, value_fn=loss,
+                )  # fmt: skip
+                leaves = optax.apply_updates(leaves, step)
+            return leaves, optimizer_state
+
+        carry = (state.leaves, state.optimizer_state)
+        size = self.batch_size
+        if size is None or size >= rows.weights.size:
+            leaves, optimizer_state = update(carry, rows)
+        else:
+            dealt = Minibatches.of(rows, size)
+            leaves, optimizer_state = lax.fori_loop(
+                jnp.int32(0), dealt.n_batches, lambda i, carry: update(carry, dealt.batch(i)), carry
+            )
+        mixture = mixture_of(leaves)
+        return GradientState(mixture, _mean_energy(mixture, rows), leaves, optimizer_state)
+
+
+def _mean_energy(mixture: Mixture, rows: Rows) -> Array:
+    def block(x: Array, weights: Array, index: Array) -> Array:
+        joint = joint_log_prob(mixture, x.T)
+        return -jnp.sum(weights * jax.nn.logsumexp(joint, axis=0))
+
+    return rows.sum(block) / rows.total
+
+
+class Minibatches(NamedTuple):
+    """The rows that have weight, dealt to minibatches: each once, the others to none.
+
+    Successive rows go to different minibatches, a row of as many as there are minibatches to
+    each, in an order that is another one every time: neither a sorted table nor one in which
+    sensors take turns makes them differ. The order comes from a hash, and is always the same.
+
+    Attributes:
+      rows: the table.
+      size: the most rows of a minibatch.
+      place: the places (N,) of the rows that have weight, in their order; then zeros.
+      n_present: () how many these are.
+    """
+
+    rows: Rows
+    size: int
+    place: Array
+    n_present: Array
+
+    @classmethod
+    def of(cls, rows: Rows, size: int) -> Self:
+        """The minibatches of a table, without those that would be empty."""
+        present = rows.weights.reshape(-1) > 0
+        steps = jnp.arange(present.size, dtype=jnp.int32)
+        rank = jnp.where(present, jnp.cumsum(present.astype(jnp.int32)) - 1, present.size)
+        place = jnp.zeros_like(steps).at[rank].set(steps, mode="drop")
+        return cls(rows, size, place, jnp.sum(present.astype(jnp.int32)))
+
+    @property
+    def n_batches(self) -> Array:
+        """() how many minibatches there are."""
+        return (self.n_present + self.size - 1) // self.size
+
+    def batch(self, i: Array) -> Rows:
+        """The i-th one, as one block; what is short of ``size`` rows has no weight."""
+        n_batches = jnp.maximum(self.n_batches, 1)
+        stratum = jnp.arange(self.size, dtype=jnp.int32)
+        # The i-th row of each stratum, counted from a place of its own.
+        turn = (scrambled(stratum.astype(jnp.uint32)) % n_batches.astype(jnp.uint32)).astype(
+            jnp.int32
+        )
+        rank = stratum * n_batches + (i + turn) % n_batches
+        place = self.place[jnp.minimum(rank, self.place.size - 1)]
+        block, within = jnp.divmod(place, self.rows.weights.shape[1])
+        weights = jnp.where(rank < self.n_present, self.rows.weights[block, within], 0)
+        x = self.rows.x[block, :, within].T
+        start = jnp.zeros((1,), self.rows.start.dtype)
+        return Rows(x[None], weights[None], start, jnp.sum(weights), self.rows.nonfinite)

@@ -1,0 +1,213 @@
+"""What a fit returns, and whether it went well."""
+
+import warnings
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ..families.family import Family
+from ..mixture.mixture import Mixture
+from ..pytrees import pytree
+from .solver import Status
+
+# Widths of a component by which rounding may move its center: an energy changes by as much
+# per width that a row is away.
+MOVED = 0.05
+
+
+@pytree
+class Fit:
+    """A fitted mixture and how the fit went; every leaf gains an axis under ``vmap``.
+
+    Attributes:
+      mixture: the mixture, in the units of x.
+      energy: () weighted mean energy of the rows under that mixture, in nats.
+      n_iter: () iterations done.
+      status: () one of the numbers of `Status`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
+      >>> mixjax.Status(int(fit.status)).name
+      'CONVERGED'
+    """
+
+    mixture: Mixture
+    energy: Array
+    n_iter: Array
+    status: Array
+
+    @property
+    def failed(self) -> Array:
+        """() whether it has nothing to say: NONFINITE, or an energy that is not finite."""
+        return (self.status == Status.NONFINITE) | ~jnp.isfinite(self.energy)
+
+    def __len__(self) -> int:
+        """How many fits there are along the leading axis."""
+        if jnp.ndim(self.energy) == 0:
+            raise TypeError("this is one fit, without a leading axis")
+        return self.energy.shape[0]
+
+    def __getitem__(self, index: Any) -> Self:
+        """One of several fits, or some: ``fits[3].mixture``, ``fits[10:20]``."""
+        n = len(self)
+        if isinstance(index, int | np.integer) and not -n <= index < n:
+            raise IndexError(f"there are {n} fits, no number {index}")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __bool__(self) -> bool:
+        """True: a fit is there, however it went (look at ``status``)."""
+        return True
+
+
+class FitError(RuntimeError):
+    """A fit went wrong; the text says where and what to do.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jnp.ones((5, 2)).at[3, 0].set(jnp.nan)
+      >>> try:
+      ...     mixjax.check(mixjax.fit(jax.random.key(0), x, 1), x)
+      ... except mixjax.FitError as error:
+      ...     print(str(error)[:38])
+      NONFINITE: the rows 3 of x hold NaN or
+    """
+
+
+def best(fits: Fit) -> Fit:
+    """The fit of lowest energy along the leading axis, leaving out those that failed.
+
+    Args:
+      fits: fits with one leading axis, such as ``vmap`` over keys gives.
+
+    Returns:
+      One of them, without that axis.
+
+    Raises:
+      ValueError: the fits have no leading axis.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> keys = jax.random.split(jax.random.key(1), 4)
+      >>> fits = jax.vmap(lambda key: mixjax.fit(key, x, 3))(keys)
+      >>> bool(mixjax.best(fits).energy == fits.energy.min())
+      True
+    """
+    if fits.energy.ndim != 1:
+        raise ValueError(
+            f"best wants fits with one leading axis, got energies of shape {fits.energy.shape}: "
+            "call it under jax.vmap for more"
+        )
+    chosen = jnp.argmin(jnp.where(fits.failed, jnp.inf, fits.energy))
+    return jax.tree.map(lambda leaf: leaf[chosen], fits)
+
+
+def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
+    """Raise on the host if a fit went wrong; warn if it did not converge.
+
+    Args:
+      fits: one fit, or fits with leading axes.
+      x: the table of one fit (N, D), or of all of them (..., N, D), to name the rows
+        that are not finite.
+
+    Returns:
+      The same fits.
+
+    Raises:
+      FitError: a fit met numbers that are not finite, or had fewer rows than components;
+        the lanes, or with x the rows, are named.
+
+    Warns:
+      UserWarning: a fit stopped at ``max_iter``, a component was left without rows, or a
+        column is so far from zero that the dtype cannot hold the centers.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (100, 2))
+      >>> _ = mixjax.check(mixjax.fit(jax.random.key(1), x, 2))
+    """
+    status = np.asarray(fits.status)
+    if (status == Status.NONFINITE).any():
+        remedy = "drop or fill them, or give them weight 0; the mixture returned is the last good"
+        if x is None:
+            raise FitError(
+                f"NONFINITE: {_lanes(status, Status.NONFINITE)} met NaN or infinity in the "
+                f"rows or in the likelihood ({remedy}); give check the table, check(fit, x), "
+                "to name the rows"
+            )
+        bad = ~np.isfinite(np.asarray(x)).all(axis=-1)
+        where = _listed(np.flatnonzero(bad)) if bad.ndim == 1 else _listed(np.argwhere(bad))
+        if bad.any():
+            raise FitError(f"NONFINITE: the rows {where} of x hold NaN or infinity: {remedy}")
+        raise FitError(
+            f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of numbers although "
+            "every row is finite: raise reg_covar, lower the learning rate, or look for "
+            "values near the largest float"
+        )
+    if (status == Status.TOO_FEW_ROWS).any():
+        raise FitError(
+            f"TOO_FEW_ROWS: {_lanes(status, Status.TOO_FEW_ROWS)} had fewer rows of positive "
+            "weight than components: leave them out, or use fewer components"
+        )
+    if (status == Status.MAX_ITER).any():
+        warnings.warn(
+            f"MAX_ITER: {_lanes(status, Status.MAX_ITER)} stopped before the energy settled: "
+            "raise max_iter or tol, or continue with fit_from",
+            stacklevel=2,
+        )
+    if (status == Status.DEGENERATE).any():
+        warnings.warn(
+            f"DEGENERATE: {_lanes(status, Status.DEGENERATE)} ended with a component that has "
+            "no rows: use fewer components, or more starts (n_init)",
+            stacklevel=2,
+        )
+    _warn_of_rounding(fits)
+    return fits
+
+
+def _warn_of_rounding(fits: Fit) -> None:
+    """Where columns are so far from zero that their centers are no floats."""
+    components = fits.mixture.components
+    if type(components).sharpness is Family.sharpness:
+        return
+    moved = _displacement(components)
+    imprecise = np.linalg.norm(moved, axis=-1).max(axis=-1) > MOVED
+    if imprecise.any():
+        columns = np.flatnonzero((moved[imprecise] > 0.1 * MOVED).any(axis=(0, 1)))
+        warnings.warn(
+            f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold centers of "
+            f"the columns {_listed(columns)} to the width of a component, so far are they from "
+            "zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
+            "widths and energy are those before the centers were rounded",
+            stacklevel=3,
+        )
+
+
+def _displacement(components: Any) -> np.ndarray:
+    """How far rounding may have moved the centers, in widths of a component: (..., K, D)."""
+    parts = components.centers, components.sharpness, components.standard_deviations
+    centers, sharpness, widths = (np.asarray(part, np.float64) for part in parts)
+    moved = 0.5 * float(jnp.finfo(components.dtype).eps) * np.abs(centers) * sharpness
+    # A constant column has the width of the ridge, and its value is its center, not rounded.
+    same = (centers == centers[..., :1, :]) & np.isclose(widths, 1e-3, rtol=1e-3)
+    return np.where(same.all(axis=-2, keepdims=True), 0, moved)
+
+
+def _lanes(status: np.ndarray, which: Any) -> str:
+    """The fits of this status, or those where a mask of them says so."""
+    if status.ndim == 0:
+        return "the fit"
+    hits = np.argwhere(status == which)
+    names = hits[:, 0] if status.ndim == 1 else hits
+    return f"{len(hits)} of {status.size} fits (lanes {_listed(names)})"
+
+
+def _listed(values: np.ndarray, most: int = 10) -> str:
+    shown = ", ".join(str(value.tolist()) for value in values[:most])
+    return shown + (f", ... ({len(values)} in all)" if len(values) > most else "")

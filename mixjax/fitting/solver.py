@@ -1,0 +1,211 @@
+"""One loop drives every solver, and says how it ended."""
+
+import enum
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ..families.family import smallest_share
+from ..mixture.mixture import Mixture
+from ..pytrees import pytree
+from ..rows.blocks import Rows
+from ..rows.scaling import Scale
+
+
+class Status(enum.IntEnum):
+    """How a fit ended; ``fit.status`` holds one of these numbers.
+
+    Example:
+      >>> import mixjax
+      >>> mixjax.Status(1).name
+      'MAX_ITER'
+    """
+
+    CONVERGED = 0
+    MAX_ITER = 1
+    NONFINITE = 2
+    DEGENERATE = 3
+    TOO_FEW_ROWS = 4
+
+
+class State(Protocol):
+    """What a solver carries from one iteration to the next."""
+
+    @property
+    def mixture(self) -> Mixture: ...
+
+    @property
+    def energy(self) -> Array: ...
+
+
+class Solver(Protocol):
+    """What `fit` asks of a solver: two pure functions of a pytree of options.
+
+    ``init(mixture, rows, scale)`` gives a state with the attributes ``mixture`` and
+    ``energy``, the mean energy of that mixture; ``step(state, rows, scale)`` gives the
+    next one. ``rows`` is the standardised table in blocks, ``scale`` how it was scaled.
+    A solver may have ``reg_covar``, the ridge of the first M-step and of its own; one
+    without it has that of the first solver among its attributes (or in a list or tuple
+    there), such as ``em`` below. None, the default, is 1e-6 of each feature's variance.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> @mixjax.pytree
+      ... class Patient:                                    # two EM steps an iteration
+      ...     em: mixjax.EM
+      ...     def init(self, mixture, rows, scale):
+      ...         return self.em.init(mixture, rows, scale)
+      ...     def step(self, state, rows, scale):
+      ...         return self.em.step(self.em.step(state, rows, scale), rows, scale)
+      >>> x = jax.random.normal(jax.random.key(0), (200, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 2, solver=Patient(mixjax.EM()))
+      >>> bool(fit.status == mixjax.Status.CONVERGED)
+      True
+    """
+
+    def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> Any: ...
+
+    def step(self, state: Any, rows: Rows, scale: Scale) -> Any: ...
+
+
+def ridges_of(solver: Any) -> list[Any]:
+    """The ``reg_covar`` of a solver, or those of the solvers that it wraps, first to last."""
+    if hasattr(solver, "reg_covar"):
+        return [solver.reg_covar]
+    found = []
+    for value in getattr(solver, "__dict__", {}).values():
+        for inner in value if isinstance(value, list | tuple) else (value,):
+            if is_solver(inner):
+                found += ridges_of(inner)
+    return found
+
+
+def ridge_of(solver: Any) -> Any:
+    """The ``reg_covar`` of the first M-step; None where a solver names none."""
+    return next(iter(ridges_of(solver)), None)
+
+
+def is_solver(value: Any) -> bool:
+    """Whether it has the methods of one (the class itself is not one)."""
+    return hasattr(value, "init") and hasattr(value, "step") and not isinstance(value, type)
+
+
+RUNNING = -1  # the status of a fit that has not ended
+
+
+@pytree
+class Solution:
+    """A mixture of the scaled columns, its mean energy, the iterations and the status."""
+
+    mixture: Mixture
+    energy: Array
+    n_iter: Array
+    status: Array
+
+
+@pytree
+class Progress:
+    """What a solver carries, the iterations done and the status so far."""
+
+    state: Any
+    n_iter: Array
+    status: Array
+
+    def unfinished(self, limit: Array) -> Array:
+        """Whether there is an iteration to do before ``limit``."""
+        return (self.status == RUNNING) & (self.n_iter < limit)
+
+    def solution(self, active: Array | bool = True) -> Solution:
+        """What to return of a fit that stopped here: without convergence it is MAX_ITER.
+
+        Components that are not active (K,) are held at weight zero, and no fault.
+        """
+        state = self.state
+        status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
+        share = jnp.exp(state.mixture.log_weights)  # normalized, as every solver leaves them
+        empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
+        degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
+        status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
+        # Where the first E-step is a part of the loop, its own is not an iteration.
+        return Solution(state.mixture, state.energy, jnp.maximum(self.n_iter, 0), status)
+
+
+def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progress:
+    """Before the first iteration."""
+    state = solver.init(mixture, rows, scale)
+    status = first_status(rows, mixture.n_components)
+    nonfinite = (status == RUNNING) & ~_is_finite(state)
+    return Progress(state, jnp.int32(0), jnp.where(nonfinite, Status.NONFINITE, status))
+
+
+def first_status(rows: Rows, n_components: int | Array) -> Array:
+    """The status before the first E-step: of rows that cannot be fitted, or RUNNING."""
+    status = jnp.where(rows.n_present < n_components, Status.TOO_FEW_ROWS, RUNNING)
+    return jnp.where(rows.nonfinite, Status.NONFINITE, status).astype(jnp.int32)
+
+
+def iterate(solver: Solver, old: Progress, rows: Rows, scale: Scale, tol: Array) -> Progress:
+    """One iteration, undone if its result is not finite."""
+    return accepted(old, solver.step(old.state, rows, scale), tol)
+
+
+def accepted(old: Progress, new: Any, tol: Array) -> Progress:
+    """The progress with a new state, or with the old one where the new is not finite."""
+    finite = _is_finite(new)
+    converged = finite & (jnp.abs(new.energy - old.state.energy) < tol)
+    status = jnp.where(converged, Status.CONVERGED, RUNNING)
+    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.state)
+    return Progress(kept, old.n_iter + finite.astype(jnp.int32), status)
+
+
+def advance(
+    solver: Solver, progress: Progress, rows: Rows, scale: Scale, tol: Array, limit: Array
+) -> Progress:
+    """Iterate until the fit ends or has done ``limit`` iterations."""
+
+    def once(progress: Progress) -> Progress:
+        return iterate(solver, progress, rows, scale, tol)
+
+    return lax.while_loop(lambda progress: progress.unfinished(limit), once, progress)
+
+
+def solve(
+    solver: Solver,
+    mixture: Mixture,
+    rows: Rows,
+    scale: Scale,
+    tol: Array,
+    max_iter: Array,
+    n_recorded: int = 0,
+) -> tuple[Solution, Array]:
+    """Iterate until the mean energy changes by less than ``tol``.
+
+    NaN never reads as convergence: an iteration whose result is not finite is undone,
+    and ends the fit with `Status.NONFINITE`. Beside the solution comes the energy after
+    0, 1, ... ``n_recorded - 1`` iterations; the last one fills what was not reached.
+    """
+    progress = begin(solver, mixture, rows, scale)
+    energies = jnp.full((n_recorded,), progress.state.energy)
+    if n_recorded == 0:
+        return advance(solver, progress, rows, scale, tol, max_iter).solution(), energies
+
+    def unfinished(carry: tuple[Progress, Array]) -> Array:
+        return carry[0].unfinished(max_iter)
+
+    def record(carry: tuple[Progress, Array]) -> tuple[Progress, Array]:
+        progress = iterate(solver, carry[0], rows, scale, tol)
+        reached = jnp.arange(n_recorded, dtype=jnp.int32) >= progress.n_iter
+        return progress, jnp.where(reached, progress.state.energy, carry[1])
+
+    progress, energies = lax.while_loop(unfinished, record, (progress, energies))
+    return progress.solution(), energies
+
+
+def _is_finite(state: State) -> Array:
+    """() whether all are numbers; a log-weight of -inf leaves a component out."""
+    leaves = jax.tree.leaves((state.mixture.components, state.energy))
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
+    return jnp.all(jnp.stack([*finite, jnp.all(state.mixture.log_weights < jnp.inf)]))

@@ -1,0 +1,1 @@
+"""What a mixture is, and what can be asked of it."""

@@ -1,0 +1,199 @@
+"""Parts of a mixture: some of its columns alone, or given the others."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ..programs import jit, on_device
+from ..pytrees import pytree
+from ..rows.blocks import map_rows
+from .far import log_parts, within_reach
+from .mixture import Mixture, joint_log_prob, require
+
+
+@pytree
+class Prediction:
+    """What some columns are expected to be, given the others.
+
+    Attributes:
+      mean: (N, R) in the units of the columns.
+      covariance: (N, R, R) in their squared units.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.Gaussian.from_covariances(jnp.zeros((1, 2)), jnp.array([[[1, 0.5], [0.5, 1]]]))
+      >>> prediction = mixjax.predict(mixjax.Mixture(jnp.zeros(1), g), [0], jnp.array([[2.0]]))
+      >>> round(prediction.mean.item(), 4), round(prediction.covariance.item(), 4)
+      (1.0, 0.75)
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.81-2.82.
+    """
+
+    mean: Array
+    covariance: Array
+
+
+def marginal(mixture: Mixture, columns: Sequence[int]) -> Mixture:
+    r"""The mixture of some columns alone: $p(x_C) = \sum_k w_k\,p_k(x_C)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      columns: the C columns to keep, in the order wanted; Python ints.
+
+    Returns:
+      K components in C dimensions.
+
+    Raises:
+      TypeError: the mixture is none, or its family has no marginals.
+      ValueError: no columns, one twice, or one that is not there.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.DiagonalGaussian(jnp.array([[1.0, 2.0, 3.0]]), jnp.ones((1, 3)))
+      >>> mixjax.marginal(mixjax.Mixture(jnp.zeros(1), g), [2, 0]).components.means.tolist()
+      [[3.0, 1.0]]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 2.98.
+    """
+    require(mixture)
+    kept = _columns(mixture, columns)
+    return Mixture(mixture.log_weights, mixture.components.marginal(kept))
+
+
+def conditional(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Mixture:
+    r"""The mixture of the other columns where these have known values.
+
+    $p(x_R\mid x_C) = \sum_k w_k(x_C)\,p_k(x_R\mid x_C)$, with
+    $w_k(x_C) \propto w_k\,p_k(x_C)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      columns: the C known columns; Python ints.
+      values: (C,) their values.
+
+    Returns:
+      K components of the other D - C columns, in the order of the table.
+
+    Raises:
+      TypeError: the mixture is none, or its family has no conditionals.
+      ValueError: no columns or all of them, one twice or not there, or values of another
+        shape.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[0.0, 1.0], [9.0, 5.0]]), jnp.ones((2, 2)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), pair)
+      >>> mixjax.conditional(mixture, [0], jnp.array([9.0])).weights.round(3).tolist()
+      [0.0, 1.0]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.81-2.82.
+    """
+    require(mixture)
+    known = _columns(mixture, columns)
+    rest = _others(mixture, known)
+    values = jnp.asarray(values, mixture.log_weights.dtype)
+    if values.shape != known.shape:
+        raise ValueError(f"values must have shape ({len(known)},), got {values.shape}")
+    return _conditional(mixture, rest, known, values)
+
+
+def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Prediction:
+    r"""Regression by conditioning: mean and covariance of the other columns of each row.
+
+    $m = \sum_k w_k(x_C)\,m_k$ and $S = \sum_k w_k(x_C)\,(S_k + m_k m_k^\top) - m m^\top$,
+    with $m_k, S_k$ of component k given $x_C$.
+
+    Args:
+      mixture: K components in D dimensions.
+      columns: the C known columns; Python ints.
+      values: (N, C) their values, a row for each prediction.
+
+    Returns:
+      Means (N, D - C) and covariances (N, D - C, D - C), the columns in the order of the
+      table.
+
+    Raises:
+      TypeError: the mixture is none, or its family has no conditionals.
+      ValueError: no columns or all of them, one twice or not there, or values of another
+        shape.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jax.random.uniform(jax.random.key(0), (500, 1), minval=-3, maxval=3)
+      >>> table = jnp.concatenate([x, jnp.sin(x)], axis=1)
+      >>> fit = mixjax.fit(jax.random.key(1), table, 8)
+      >>> at = jnp.array([[0.0], [1.5]])
+      >>> bool(jnp.abs(mixjax.predict(fit.mixture, [0], at).mean - jnp.sin(at)).max() < 0.1)
+      True
+
+    Source: Ghahramani and Jordan, Supervised Learning from Incomplete Data via an EM
+    Approach (1994), section 3.
+    """
+    require(mixture)
+    known = _columns(mixture, columns)
+    rest = _others(mixture, known)
+    values = on_device(values, mixture.log_weights.dtype)
+    if values.ndim != 2 or values.shape[1] != len(known):
+        raise ValueError(f"values must have shape (rows, {len(known)}), got {values.shape}")
+    return _predict(mixture, values, tuple(known.tolist()), tuple(rest.tolist()))
+
+
+@functools.partial(jit, static_argnums=(2, 3))
+def _predict(
+    mixture: Mixture, values: Array, columns: tuple[int, ...], others: tuple[int, ...]
+) -> Prediction:
+    known, rest = np.array(columns, np.int32), np.array(others, np.int32)
+
+    def one(row: Array) -> Prediction:
+        given = _conditional(mixture, rest, known, row)
+        means, weights = _means(given.components), given.weights
+        # A component without weight may be infinitely far from the others.
+        has_part = weights[:, None] > 0
+        mean = jnp.sum(weights[:, None] * jnp.where(has_part, means, 0), axis=0)
+        away = jnp.where(has_part, means - mean[None], 0)
+        spread = given.components.covariances + away[:, :, None] * away[:, None]
+        return Prediction(mean, jnp.sum(weights[:, None, None] * spread, axis=0))
+
+    return map_rows(jax.vmap(one), values, mixture.n_components * len(rest) ** 2)
+
+
+def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: Array) -> Mixture:
+    components = mixture.components
+    seen = Mixture(mixture.log_weights, components.marginal(known))
+    near = within_reach(seen.components, values[None], nearest=True)
+    log_weights = log_parts(joint_log_prob(seen, near), seen.log_weights)[:, 0]
+    return Mixture(log_weights, components.conditional(rest, known, values))
+
+
+def _means(components: Any) -> Array:
+    return components.means if hasattr(components, "means") else components.locations
+
+
+def _columns(mixture: Mixture, columns: Sequence[int]) -> np.ndarray:
+    """Numbers of columns from 0, checked; negative ones count from the end.
+
+    NumPy's, since under ``jit`` JAX's would be traced.
+    """
+    numbers = np.atleast_1d(np.asarray(columns))
+    d = mixture.n_features
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ValueError(f"columns must be some of the numbers from 0 to {d - 1}, got {columns!r}")
+    if not ((-d <= numbers) & (numbers < d)).all():
+        raise ValueError(f"columns must be from 0 to {d - 1}, got {numbers.tolist()}")
+    numbers = numbers % d
+    if len(np.unique(numbers)) < len(numbers):
+        raise ValueError(f"columns must be different ones, got {numbers.tolist()}")
+    return numbers.astype(np.int32)
+
+
+def _others(mixture: Mixture, known: np.ndarray) -> np.ndarray:
+    rest = np.setdiff1d(np.arange(mixture.n_features), known)
+    if len(rest) == 0:
+        raise ValueError("columns are all that there are: leave one to be found")
+    return rest.astype(np.int32)

@@ -1,0 +1,180 @@
+"""Why a row is strange: the surprise in each of its columns, in closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..programs import jit
+from ..rows.blocks import map_rows
+from ..threshold.scores import anomalies_of
+from .far import log_parts, log_sum, within_reach
+from .mixture import Mixture, checked, joint_log_prob, log_prob, require
+
+# The share of the rows, those of highest energy, that count as strange without labels.
+STRANGE = 0.05
+
+
+def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
+    r"""How strange each coordinate is, given all the others of its row.
+
+    $s_{nd} = -\log p(x_{nd}\mid x_{n,-d}) = -\log\sum_k r_{nk}^{(-d)}\,p_k(x_{nd}\mid x_{n,-d})$,
+    where the responsibilities are those of the row without the coordinate. It equals
+    $\log p(x_{n,-d}) - \log p(x_n)$: by how much the energy would fall if the column were
+    not looked at.
+
+    A row so far away that squares of its distance are no floats (in float32 from some 1e16
+    standard deviations on) is pulled nearer on a straight line: the surprises of its columns
+    keep their order.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N, D) in nats. Densities have units: compare rows within a column, or scale the
+      columns alike.
+
+    Raises:
+      TypeError: x is not floating, or the mixture is none.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> g = mixjax.Gaussian.from_covariances(
+      ...     jnp.zeros((1, 2)), jnp.array([[[1, 0.99], [0.99, 1]]]))
+      >>> mixture = mixjax.Mixture(jnp.zeros(1), g)
+      >>> x = jnp.array([[2.0, 2.0], [1.0, -1.0]])   # far out, but as it should; near, but odd
+      >>> (mixjax.surprisal(mixture, x) > 10).tolist()
+      [[False, False], [True, True]]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.96-2.97,
+    for each component.
+    """
+    return _surprisal(*checked(mixture, x))
+
+
+@jit
+def _surprisal(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        rows = within_reach(mixture.components, rows)
+        # The responsibilities first: energies of far rows are large, and would cancel.
+        log_resp = log_parts(joint_log_prob(mixture, rows), mixture.log_weights)
+        given = jnp.moveaxis(mixture.components.coordinate_log_prob(rows), 1, 0)
+        log_resp = log_resp[:, :, None]
+        # A component that has no part in a row may be infinitely surprised by it.
+        absent = log_resp == -jnp.inf
+        return log_sum(jnp.where(absent, -jnp.inf, log_resp - jnp.where(absent, 0, given)))
+
+    return map_rows(block, x, 2 * mixture.n_components * mixture.n_features)
+
+
+def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None = None) -> Array:
+    r"""How much each column has to do with the strangeness of rows.
+
+    With labels: how well the surprise in a column alone tells anomalies from normal rows,
+    $|2\,\mathrm{AUC}_d - 1|$. Without: the share of the column in what the 5 % of highest
+    energy are more surprising than the others by, $\max(0, \bar s_{d}^{\,high} - \bar
+    s_{d}^{\,rest})$ over its sum.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows.
+      labels: (N,) 1 or True for anomalies, 0 for normal rows; None if there are none.
+
+    Returns:
+      (D,) from 0 to 1; without labels of sum 1, unless all are 0.
+
+    Raises:
+      TypeError, ValueError: as `surprisal`; labels of another length, others than 0 and 1,
+        or without an anomaly.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (400, 3))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
+      >>> odd = x.at[:20, 1].add(8.0)
+      >>> int(mixjax.feature_importance(fit.mixture, odd).argmax())
+      1
+
+    Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
+    """
+    s = surprisal(mixture, x)
+    if labels is not None:
+        return _told_apart(s, anomalies_of(labels, len(s)))
+    return _shares(s, log_prob(mixture, x))
+
+
+@jit
+def _shares(s: Array, log_prob: Array) -> Array:
+    # The sum over rows that are very far away would be no float.
+    s = jnp.minimum(s, jnp.finfo(s.dtype).max)
+    s = s / jnp.maximum(jnp.max(jnp.abs(s)), 1)
+    n_high = max(1, int(STRANGE * s.shape[0]))
+    high = jnp.argsort(jnp.argsort(log_prob)) < n_high
+    share = high.astype(s.dtype)[:, None]
+    more = jnp.sum(s * share, axis=0) / n_high
+    rest = jnp.sum(s * (1 - share), axis=0) / max(1, s.shape[0] - n_high)
+    extra = jnp.maximum(more - rest, 0)
+    total = jnp.sum(extra)
+    return extra / jnp.where(total > 0, total, 1)
+
+
+def suggest_columns(
+    mixture: Mixture, x: ArrayLike, n: int, labels: ArrayLike | None = None
+) -> list[int]:
+    """The n columns to keep: those of the highest `feature_importance`.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows.
+      n: how many; a Python int.
+      labels: (N,) 1 or True for anomalies, 0 for normal rows; None if there are none.
+
+    Returns:
+      Their numbers, the most important first.
+
+    Raises:
+      TypeError, ValueError: as `feature_importance`; an n that is not from 1 to D.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (400, 3))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 1)
+      >>> mixjax.suggest_columns(fit.mixture, x.at[:20, 1].add(8.0), 1)
+      [1]
+
+    Source: as `feature_importance`.
+    """
+    require(mixture)
+    if checks.count(n, "n") > mixture.n_features:
+        raise ValueError(f"n must be from 1 to {mixture.n_features}, got {n}")
+    importance = feature_importance(mixture, x, labels)
+    if not checks.is_concrete(importance):
+        raise TypeError(checks.HOST_ONLY.format("suggest_columns", "feature_importance"))
+    order = np.argsort(-np.asarray(importance), kind="stable")
+    return [int(column) for column in order[:n]]
+
+
+@jit
+def _told_apart(s: Array, is_anomaly: Array) -> Array:
+    return jnp.abs(2 * _areas(s, is_anomaly) - 1)
+
+
+def _areas(s: Array, is_anomaly: Array) -> Array:
+    """The ROC AUC of each column of s (N, D); ties count half."""
+
+    def area(values: Array) -> Array:
+        ordered = jnp.sort(values)
+        below = jnp.searchsorted(ordered, values, side="left")
+        upto = jnp.searchsorted(ordered, values, side="right")
+        rank = 0.5 * (below + upto + 1).astype(s.dtype)
+        positive = jnp.sum(is_anomaly).astype(s.dtype)
+        negative = s.shape[0] - positive
+        wins = jnp.sum(jnp.where(is_anomaly, rank, 0)) - 0.5 * positive * (positive + 1)
+        pairs = positive * negative
+        return jnp.where(pairs > 0, wins / jnp.where(pairs > 0, pairs, 1), 0.5)
+
+    return jax.vmap(area, in_axes=1)(s)

@@ -1,0 +1,241 @@
+"""A table in blocks of rows, so that nothing of size rows × components is ever kept.
+
+Inside a block the rows lie along the last axis: a reduction over columns or over
+components then runs over a leading axis, which compilers vectorise well.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ..pytrees import pytree, static
+from .subsample import places
+
+
+def block_length(n_rows: int, width: int) -> int:
+    """Rows in a block, for ``width`` intermediate numbers a row.
+
+    On a CPU a block should stay in the cache; an accelerator wants long ones.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    # Not only for speed: jaxlib 0.10.2 returns wrong sums of larger arrays on a CPU, where
+    # it fuses a product or two with the sum (jax issue 39103).
+    budget = 2**21 if on_cpu else 2**26
+    length = int(np.clip(budget // max(width, 1), 16 if on_cpu else 256, 3072 if on_cpu else 2**17))
+    n_blocks = -(-n_rows // length)
+    return min(n_rows, 16 * -(-n_rows // (16 * n_blocks)))
+
+
+# The names of the axes of a mesh over which the rows of a table are spread; none: one device.
+Axes = tuple[str, ...]
+
+
+def summed(tree: Any, axes: Axes) -> Any:
+    """The sums of all leaves over devices, in one all-reduce."""
+    if not axes:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    flat = lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), axes)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
+    parts = zip(jnp.split(flat, ends), leaves, strict=True)
+    return jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in parts])
+
+
+@pytree
+class Rows:
+    """Blocks of C rows; the last block overlaps the one before, with weight zero there.
+
+    Attributes:
+      x: (B, D, C) the columns; finite, since a row that is not finite counts as absent.
+      weights: (B, C) weight of each row, at most 1.
+      start: (B,) position of each block's first row in the table.
+      total: () sum of the weights.
+      nonfinite: () whether a row of positive weight was not finite.
+      order: (N, D) the rows that sort each column; None unless `sorted`.
+      rank: (N, D) the place of each row in that order.
+      axes: over which devices the rows are spread; `sum` is that over all of them.
+    """
+
+    x: Array
+    weights: Array
+    start: Array
+    total: Array
+    nonfinite: Array
+    order: Array | None = None
+    rank: Array | None = None
+    axes: Axes = static(default=())
+
+    @property
+    def n_features(self) -> int:
+        return self.x.shape[1]
+
+    def sum(self, f: Callable[[Array, Array, Array], Any]) -> Any:
+        """Sum over blocks of ``f(x (D, C), weights (C,), index (C,))``."""
+        steps = jnp.arange(self.weights.shape[1])
+        if self.x.shape[0] == 1:
+            alone = f(self.x[0], self.weights[0], self.start[0] + steps)
+            return summed(alone, self.axes)
+
+        def body(total: Any, block: tuple[Array, Array, Array]) -> tuple[Any, None]:
+            x, weights, start = block
+            return jax.tree.map(jnp.add, total, f(x, weights, start + steps)), None
+
+        shapes = jax.eval_shape(f, self.x[0], self.weights[0], steps)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        # Recomputed in the backward pass: stored, the residuals would be rows × components.
+        blocks = (self.x, self.weights, self.start)
+        return summed(lax.scan(jax.checkpoint(body), zeros, blocks)[0], self.axes)
+
+    @property
+    def n_present(self) -> Array:
+        """() how many rows have weight."""
+        return summed(jnp.sum((self.weights > 0).astype(jnp.int32)), self.axes)
+
+    def collect(self, f: Callable[[Array], Array], n_rows: int) -> Array:
+        """One value a row, (N,), from ``f(x (D, C)) -> (C,)``."""
+        shape = jax.eval_shape(f, self.x[0])
+
+        def body(out: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
+            x, start = block
+            return lax.dynamic_update_slice(out, f(x), (start,)), None
+
+        out = jnp.zeros((n_rows,), shape.dtype)
+        return lax.scan(body, out, (self.x, self.start))[0]
+
+    def thinned(self, most: int = 8) -> Self:
+        """At most so many of the blocks, one from each stratum, without the columns' order."""
+        n_blocks = self.start.shape[0]
+        chosen: Any = slice(None)
+        if n_blocks > most:
+            chosen = places(n_blocks, -(-n_blocks // -(-n_blocks // most)), xp=np)
+        x, weights, start = self.x[chosen], self.weights[chosen], self.start[chosen]
+        return type(self)(x, weights, start, jnp.sum(weights), self.nonfinite)
+
+    def columns_at(self, index: Array) -> Array:
+        """The rows at ``index`` (n,), with rows last: (D, n)."""
+        block, place = self._locate(index)
+        return self.x[block, :, place].T
+
+    def values_at(self, index: Array, column: Array) -> Array:
+        """The values of these columns in these rows, of the shape of both."""
+        block, place = self._locate(index)
+        return self.x[block, column, place]
+
+    def weights_at(self, index: Array) -> Array:
+        """The weights (n,) of the rows at ``index`` (n,)."""
+        return self.weights[self._locate(index)]
+
+    def sorted(self, x: Array) -> Self:
+        """With the order of each column of the table x (N, D), for medians."""
+        order = jnp.argsort(lax.stop_gradient(x), axis=0).astype(jnp.int32)
+        places = jnp.broadcast_to(jnp.arange(x.shape[0], dtype=jnp.int32)[:, None], x.shape)
+        columns = jnp.broadcast_to(jnp.arange(x.shape[1])[None], x.shape)
+        rank = jnp.zeros(x.shape, jnp.int32).at[order, columns].set(places)
+        return dataclasses.replace(self, order=order, rank=rank)
+
+    def _locate(self, index: Array) -> tuple[Array, Array]:
+        length = self.weights.shape[1]
+        block = index // length
+        return block, index - self.start[block].astype(index.dtype)
+
+
+@pytree
+class Table:
+    """A table as it came, read one block at a time, so that no copy of it is made.
+
+    Attributes:
+      x: (N, D) rows.
+      weights: (N,) or None for 1 each.
+      heaviest: () the largest weight.
+      length: C, rows in a block.
+      axes: over which devices the rows are spread, each having (N, D) of them.
+    """
+
+    x: Array
+    weights: Array | None
+    heaviest: Array
+    length: int = static()
+    axes: Axes = static(default=())
+
+    @classmethod
+    def of(cls, x: Array, weights: Array | None, n_components: int, axes: Axes = ()) -> Self:
+        """A table in blocks that suit a mixture of n_components."""
+        heaviest = jnp.ones((), x.dtype)
+        if weights is not None:
+            heaviest = jnp.max(jnp.where(jnp.isfinite(weights), weights, 0))
+            heaviest = lax.pmax(heaviest, axes) if axes else heaviest
+            heaviest = jnp.where(heaviest > 0, heaviest, 1)
+        length = block_length(x.shape[0], n_components * x.shape[1])
+        return cls(x, weights, heaviest, length, axes)
+
+    @property
+    def start(self) -> Array:
+        """(B,) the first row of each block."""
+        n = self.x.shape[0]
+        return jnp.minimum(jnp.arange(-(-n // self.length)) * self.length, n - self.length)
+
+    def block(self, i: Array) -> tuple[Array, Array, Array]:
+        """The i-th block (C, D), its weights (C,), and whether a row was not finite.
+
+        Weights are at most 1, so that neither tiny nor huge ones leave the range of
+        floats, and 0 for rows of an earlier block and rows that are not finite, which
+        read as zero.
+        """
+        start = self.start[i]
+        rows = lax.dynamic_slice_in_dim(self.x, start, self.length)
+        w = jnp.ones((self.length,), self.x.dtype)
+        if self.weights is not None:
+            w = lax.dynamic_slice_in_dim(self.weights, start, self.length)
+        w = w / self.heaviest
+        finite = jnp.all(jnp.isfinite(rows), axis=1) & jnp.isfinite(w)
+        new = start + jnp.arange(self.length) >= i * self.length
+        present = new & finite & (w > 0)
+        lost = jnp.any(new & ~finite & (w != 0))
+        return jnp.where(present[:, None], rows, 0), jnp.where(present, w, 0), lost
+
+    def fold(self, f: Callable[[Any, Array, Array], Any], carry: Any) -> Any:
+        """``carry = f(carry, rows (C, D), weights (C,))`` over the blocks."""
+
+        def body(carry: Any, i: Array) -> tuple[Any, None]:
+            rows, weights, _ = self.block(i)
+            return f(carry, rows, weights), None
+
+        return lax.scan(body, carry, jnp.arange(self.start.shape[0]))[0]
+
+    def standardized(self, shift: Array, scale: Array) -> Rows:
+        """The rows ``(x - shift) / scale``; absent rows read as zero."""
+
+        def body(_: None, i: Array) -> tuple[None, tuple[Array, ...]]:
+            rows, weights, lost = self.block(i)
+            z = (rows - shift[None]) / scale[None]
+            return None, (jnp.where(weights[:, None] > 0, z, 0).T, weights, lost)
+
+        _, (x, weights, lost) = lax.scan(body, None, jnp.arange(self.start.shape[0]))
+        total = summed(jnp.sum(jnp.sum(weights, axis=1)), self.axes)
+        lost = summed(jnp.any(lost).astype(jnp.int32), self.axes) > 0
+        return Rows(x, weights, self.start, total, lost, axes=self.axes)
+
+
+def map_rows(f: Callable[[Any], Any], x: Any, width: int) -> Any:
+    """``f(x)`` for a function of rows, (N, ...) -> (N, ...) in every leaf, computed in blocks."""
+    n = jax.tree.leaves(x)[0].shape[0]
+    if not isinstance(n, int):
+        return f(x)  # exported for any number of rows, which cannot be cut
+    length = block_length(max(n, 1), width)
+    if n <= length:
+        return f(x)
+    n_blocks = n // length
+    f = jax.checkpoint(f)
+    end = n_blocks * length
+    blocks = jax.tree.map(lambda a: a[:end].reshape(n_blocks, length, *a.shape[1:]), x)
+    whole = lax.map(f, blocks)
+    whole = jax.tree.map(lambda a: a.reshape(end, *a.shape[2:]), whole)
+    if end == n:
+        return whole
+    rest = f(jax.tree.map(lambda a: a[end:], x))
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)

@@ -1,0 +1,121 @@
+"""What repeats in a table: copies of rows, and values that were rounded."""
+
+import warnings
+
+import numpy as np
+
+from ..fitting.outcome import Fit
+
+# Rows of a longer table that are looked at for the spacing of its values.
+MOST_ROWS = 2**16
+# The share of the values of a column that are there already, below which that is chance.
+BY_CHANCE = 0.05
+# Copies that make more than one in so many rows do not fit into one fold.
+MOST_PARTS = 5
+# The variance of what rounding to steps of 1 takes away.
+ROUNDING = 1 / 12
+
+
+def copies(x: np.ndarray) -> np.ndarray:
+    """A number (N,) for each row, that of its first copy: 0, 1, 2, ... where rows differ."""
+    n = len(x)
+    if len(np.unique(x[:, 0])) == n:
+        return np.arange(n)
+    # By a hash of 64 bits a row: sorting whole rows takes twenty times as long.
+    bits = np.ascontiguousarray(x + 0.0).view(f"u{x.dtype.itemsize}")
+    mixed = np.zeros(n, np.uint64)
+    for column in bits.T:
+        mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    _, first, group = np.unique(mixed, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), int)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[group]
+
+
+def dealt(
+    rng: np.random.Generator, present: np.ndarray, n_folds: int, copy_of: np.ndarray
+) -> np.ndarray:
+    """The fold of each row (N,), drawn evenly among those that are present; -1 for others.
+
+    Copies of a row share a fold, that none is judged by a mixture that has seen it; those of
+    a row that fills a large part of the table are dealt one by one. A fold may stay empty.
+    """
+    fold = np.full(len(present), -1)
+    rows = np.flatnonzero(present)
+    group = copy_of[rows]
+    many = np.bincount(group)[group] > len(rows) // min(n_folds, MOST_PARTS)
+    # Numbered by the place of the first of them: as if each was a row.
+    own = np.where(many, len(present) + np.arange(len(rows)), group)
+    _, first, group = np.unique(own, return_index=True, return_inverse=True)
+    places = np.argsort(first)
+    of_group = np.empty(len(first), int)
+    of_group[places[rng.permutation(len(first))]] = np.arange(len(first)) % n_folds
+    fold[rows] = of_group[group]
+    return fold
+
+
+def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The step (D,) to which the values of each column of x (N, D) are rounded.
+
+    That between the values that occur more than once, in the middle of these; 0 for a column of
+    which few values do, or that has one value alone.
+    """
+    if len(x) > MOST_ROWS:
+        x = x[rng.permutation(len(x))[:MOST_ROWS]]
+    return np.array([_step(column) for column in x.T])
+
+
+def hidden(x: np.ndarray, step: np.ndarray) -> np.ndarray:
+    r"""$s^2/12$, what rounding to steps s (D,) hides, as shares (D,) of the columns' variances.
+
+    At most 1: a column that is nearly always one value varies less than rounding would hide.
+    """
+    rounded = step > 0
+    # In steps, that no square leaves the range of floats.
+    away = np.where(rounded, x.astype(np.float64) - x[:1], 0)
+    spread = (away / np.where(rounded, step, 1)).var(axis=0)
+    return np.where(rounded, np.minimum(ROUNDING / np.where(rounded, spread, 1), 1), 0)
+
+
+def dithered(x: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What x (N, D) may have been before it was rounded: evenly within half a step (D,).
+
+    The density of values that repeat has no bound, nor has it of whole numbers; that of what
+    they stand for has. Without steps the rows are as they were.
+
+    Source: Theis, van den Oord and Bethge, A Note on the Evaluation of Generative Models
+    (2016), section 3.1.
+    """
+    within = rng.uniform(-0.5, 0.5, x.shape) * step
+    return np.where(step > 0, x + within, x).astype(x.dtype)
+
+
+def _step(column: np.ndarray) -> float:
+    values, counts = np.unique(column, return_counts=True)
+    # 0.1 + 0.2 is not 0.3 to the last digit, and yet one value.
+    new = np.diff(values, prepend=-np.inf) > 4 * np.spacing(np.abs(values))
+    values, counts = values[new].astype(np.float64), np.add.reduceat(counts, np.flatnonzero(new))
+    if len(values) == 1 or len(column) - len(values) < BY_CHANCE * len(column):
+        return 0.0
+    gaps = np.diff(values)
+    nearest = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))
+    order = np.argsort(nearest)
+    weight = np.cumsum(counts[order] - 1)
+    return float(nearest[order][np.searchsorted(weight, 0.5 * weight[-1])])
+
+
+def warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
+    """Warn of components that are narrower than the rounding of a column, given its steps (D,)."""
+    variances = np.asarray(fit.mixture.components.variances, np.float64)
+    whole = np.asarray(fit.mixture.weights) @ variances
+    narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)
+    if narrow.any():
+        columns = np.flatnonzero(narrow)
+        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        warnings.warn(
+            f"in columns {shown} the chosen mixture has a component that is narrower than the "
+            "rounding of their values, which it may only repeat: give a larger reg_covar, or "
+            "fewer components",
+            stacklevel=3,
+        )

@@ -1,0 +1,108 @@
+"""Centre and scale of each column: what makes a fit equivariant to ``a * x + b``."""
+
+import enum
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .blocks import Rows, Table, summed
+
+
+class Scaling(enum.Enum):
+    """Which maps ``scale * x + shift`` take a family's members to members of it.
+
+    Example:
+      >>> import mixjax
+      >>> mixjax.SphericalGaussian.scaling
+      <Scaling.SHARED: 'shared'>
+    """
+
+    COLUMNS = "columns"  # a scale for each column
+    SHARED = "shared"  # one scale for all of them
+    NONE = "none"  # none: the data must be left as they are
+
+
+class Scale(NamedTuple):
+    """Centre (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
+
+    The square of a scale is never formed: that of 1e-30 is no float32.
+    """
+
+    shift: Array
+    scale: Array
+    variance: Array
+
+
+def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
+    """Weighted centre, scale and variance of each column.
+
+    The spread is divided by the largest deviation before it is squared, so columns of
+    1e-15 or 1e15 neither underflow nor overflow in float32. A column of one value is
+    told by its extremes, not by a threshold: its centre is that value and both its
+    scale and its variance are 1.
+    """
+    zeros = jnp.zeros(table.x.shape[1:], table.x.dtype)
+
+    def extremes(carry: tuple[Array, ...], rows: Array, weights: Array) -> tuple[Array, ...]:
+        low, high, total = carry
+        present = weights[:, None] > 0
+        low = jnp.minimum(low, jnp.min(jnp.where(present, rows, jnp.inf), axis=0))
+        high = jnp.maximum(high, jnp.max(jnp.where(present, rows, -jnp.inf), axis=0))
+        return low, high, total + jnp.sum(weights)
+
+    none = jnp.zeros((), table.x.dtype)
+    low, high, total = table.fold(extremes, (zeros + jnp.inf, zeros - jnp.inf, none))
+    if table.axes:
+        low, high = lax.pmin(low, table.axes), lax.pmax(high, table.axes)
+        total = summed(total, table.axes)
+    total = jnp.where(total > 0, total, 1)
+    low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
+    constant = low == high
+    # Compiled, low / 2 + high / 2 is (low + high) / 2, and a quotient a product with 1 / reach:
+    # neither must leave the range of floats.
+    same_sign = (low > 0) == (high > 0)
+    middle = jnp.where(same_sign, low + 0.5 * (high - low), 0.5 * (low + high))
+    middle = jnp.where(constant, low, middle)
+    largest = 0.125 * float(jnp.finfo(zeros.dtype).max)
+    reach = jnp.where(constant, 1, jnp.maximum(high - middle, middle - low))
+    reach = jnp.minimum(reach, largest)
+
+    def mean_of(f: Callable[[Array], Array]) -> Array:
+        def add(carry: Array, rows: Array, weights: Array) -> Array:
+            return carry + weights @ f((rows - middle[None]) / reach[None])
+
+        return summed(table.fold(add, zeros), table.axes) / total
+
+    mean = mean_of(lambda unit: unit)
+    spread = reach * jnp.sqrt(mean_of(lambda unit: (unit - mean[None]) ** 2))
+    spread = jnp.where(constant | (spread == 0), 1, jnp.minimum(spread, largest))
+    shift = jnp.where(constant, low, middle + reach * mean)
+    return scale_of(shift, spread, constant, scaling)
+
+
+def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> Scale:
+    """The scale of columns with these centres and spreads (D,); a constant one has spread 1."""
+    match scaling:
+        case Scaling.COLUMNS:
+            return Scale(shift, spread, jnp.ones_like(spread))
+        case Scaling.SHARED:
+            widest = jnp.max(jnp.where(constant, 0, spread))
+            widest = jnp.where(widest > 0, widest, 1)
+            # A constant column has the variance of the others: its own says nothing.
+            share = jnp.where(constant, 1, spread / widest)
+            return Scale(shift, jnp.full_like(shift, widest), share**2)
+        case Scaling.NONE:
+            return Scale(jnp.zeros_like(shift), jnp.ones_like(shift), spread**2)
+
+
+def standardized(table: Table, scaling: Scaling, sort: bool = False) -> tuple[Rows, Scale]:
+    """The table in blocks of scaled rows, and how it was scaled.
+
+    The scale is held constant in gradients: what is fitted to the scaled rows and
+    mapped back does not depend on it.
+    """
+    scale = lax.stop_gradient(column_scale(table, scaling))
+    rows = table.standardized(scale.shift, scale.scale)
+    return (rows.sorted(table.x) if sort else rows), scale

@@ -1,0 +1,132 @@
+"""By what a mixture is chosen: lower is better, as with energies."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..mixture.mixture import Mixture, energy, responsibilities
+from ..programs import jit
+from ..pytrees import pytree, static
+
+
+@pytree
+class HeldOut:
+    """The mean energy of rows that were not fitted.
+
+    Attributes:
+      n_folds: into how many parts the rows are dealt; each is held out in its turn.
+      n_used: how many of them are: 1 is a hold-out, None all, as in cross-validation.
+
+    Example:
+      >>> import mixjax
+      >>> mixjax.HeldOut(n_folds=10)
+      HeldOut(n_folds=10, n_used=None)
+
+    Source: Smyth, Model Selection for Probabilistic Clustering Using Cross-Validated
+    Likelihood (2000), section 3.
+    """
+
+    n_folds: int = static(default=5)
+    n_used: int | None = static(default=None)
+
+
+def _weighted(values: Array, x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
+    """The weighted sum of values (N,), and the sum of the weights."""
+    w = checks.row_weights(weights, checks.table(x))
+    return _sums(values, w)
+
+
+@jit
+def _sums(values: Array, w: Array | None) -> tuple[Array, Array]:
+    w = jnp.ones_like(values) if w is None else w
+    return jnp.sum(jnp.where(w > 0, w * values, 0)), jnp.sum(w)
+
+
+def bic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    r"""Bayesian information criterion: $-2\log L + p\log N$.
+
+    Args:
+      mixture: K components with p free parameters.
+      x: (N, D) the rows that it was fitted to.
+      weights: (N,) weight of each row, in numbers of rows; None for 1 each.
+
+    Returns:
+      (); lower is better. (mclust has the opposite sign.)
+
+    Raises:
+      TypeError, ValueError: as `mixjax.energy`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (300, 2))
+      >>> fits = [mixjax.fit(jax.random.key(1), x, k) for k in (1, 4)]
+      >>> bool(mixjax.bic(fits[0].mixture, x) < mixjax.bic(fits[1].mixture, x))
+      True
+
+    Source: Schwarz, Estimating the Dimension of a Model (1978); Fraley and Raftery,
+    Model-Based Clustering (2002), section 2.4.
+    """
+    total, n = _weighted(energy(mixture, x), x, weights)
+    return 2 * total + mixture.n_parameters * jnp.log(n)
+
+
+def aic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    r"""Akaike's information criterion: $-2\log L + 2p$.
+
+    Args:
+      mixture: K components with p free parameters.
+      x: (N, D) the rows that it was fitted to.
+      weights: (N,) weight of each row, in numbers of rows; None for 1 each.
+
+    Returns:
+      (); lower is better. It takes more components than `bic`.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.energy`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (300, 2))
+      >>> mixture = mixjax.fit(jax.random.key(1), x, 3).mixture
+      >>> bool(mixjax.aic(mixture, x) < mixjax.bic(mixture, x))
+      True
+
+    Source: Akaike, A New Look at the Statistical Model Identification (1974).
+    """
+    total, _ = _weighted(energy(mixture, x), x, weights)
+    return 2 * total + 2 * mixture.n_parameters
+
+
+def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    r"""Integrated completed likelihood: `bic` $ - 2\sum_n\sum_k r_{nk}\log r_{nk}$.
+
+    Args:
+      mixture: K components with p free parameters.
+      x: (N, D) the rows that it was fitted to.
+      weights: (N,) weight of each row, in numbers of rows; None for 1 each.
+
+    Returns:
+      (); lower is better. It wants components that do not overlap: clusters.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.energy`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (300, 2))
+      >>> mixture = mixjax.fit(jax.random.key(1), x, 3).mixture
+      >>> bool(mixjax.icl(mixture, x) > mixjax.bic(mixture, x))
+      True
+
+    Source: Biernacki, Celeux and Govaert, Assessing a Mixture Model for Clustering with the
+    Integrated Completed Likelihood (2000), section 3.
+    """
+    entropy = _entropy(responsibilities(mixture, x))
+    return bic(mixture, x, weights) + 2 * _weighted(entropy, x, weights)[0]
+
+
+@jit
+def _entropy(r: Array) -> Array:
+    return -jnp.sum(jax.scipy.special.xlogy(r, r), axis=1)

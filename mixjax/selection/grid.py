@@ -1,0 +1,310 @@
+"""Many candidates for one table: a family is compiled once, whatever the rest is.
+
+The number of components is not part of a program's shape here: a candidate with fewer of
+them than the largest has components whose weight is held at zero.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ..families.family import Family
+from ..families.laplace import Laplace, MeanLaplace
+from ..fitting.em import EM, EMState, maximised
+from ..fitting.front_door import in_units
+from ..fitting.outcome import Fit
+from ..fitting.solver import Progress, Solution, accepted, first_status
+from ..fitting.starts import nested_seeds
+from ..mixture.mixture import Mixture, log_prob
+from ..programs import jit
+from ..progress import progress_bar
+from ..rows.blocks import Rows, Table
+from ..rows.scaling import standardized
+from ..workers import as_here, n_cores
+
+# A weight of zero that is finite, as every parameter of a fit has to be.
+NOTHING = -1e30
+# Medians are slow: this begins at means, and goes on by the step from sums.
+BEGIN: dict[type[Family], type[Family]] = {Laplace: MeanLaplace}
+# Candidates that iterate together: on a CPU each has a core of its own.
+ABREAST = {"cpu": 1}
+ABREAST_ELSEWHERE = 16
+# Numbers that an iteration looks at, up to which a fit is sooner run than compiled well.
+BRIEF = 2**19
+
+
+class Candidate(NamedTuple):
+    """What is tried.
+
+    Attributes:
+      family: the class of the components.
+      n_components: K.
+      reg_covar: the ridge, as a share of each column's variance.
+    """
+
+    family: type[Family]
+    n_components: int
+    reg_covar: float
+
+
+class Part(NamedTuple):
+    """Rows that are fitted together.
+
+    Attributes:
+      weights: (N,) of the rows.
+      labels: for each number of components, the nearest k-means++ seed of each row (N,).
+    """
+
+    weights: np.ndarray
+    labels: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Part":
+        """Seeds are drawn one after the other: those of fewer components are the first."""
+        seeds = np.asarray(nested_seeds(key, x, weights.astype(x.dtype), most))
+        rows = np.asarray(x)
+        nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
+        labels = {}
+        for k, seed in enumerate(seeds):
+            distance = np.square(rows - seed).sum(axis=1)
+            label = np.where(distance < nearest, k, label).astype(np.int32)
+            nearest = np.minimum(distance, nearest)
+            labels[k + 1] = label
+        return cls(weights, labels)
+
+
+class Lane(NamedTuple):
+    """A fit that is asked for."""
+
+    candidate: Candidate
+    part: Part
+
+
+class Tried(NamedTuple):
+    """A fit, and the energies (N,) of all rows, also of those that had no weight."""
+
+    fit: Fit
+    energy: np.ndarray
+
+
+def fit_lanes(
+    x: Array,
+    lanes: Sequence[Lane],
+    most: dict[type[Family], int],
+    tol: float,
+    max_iter: int,
+    report: Callable[[int], None] = lambda n_done: None,
+    hidden: np.ndarray | None = None,
+) -> list[Tried]:
+    """Fit every lane, those of a family by one program; the results in their order.
+
+    Args:
+      x: (N, D) rows.
+      lanes: what to fit.
+      most: the largest number of components of each family, a part of its program.
+      tol: as that of `mixjax.fit`.
+      max_iter: as that of `mixjax.fit`.
+      report: is told how many are done.
+      hidden: (D,) the least ridge, as a share of each column's variance; None for 0.
+    """
+    least = np.zeros(x.shape[1]) if hidden is None else hidden
+    results: list[Any] = [None] * len(lanes)
+    abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
+    chunks: list[list[int]] = []
+    for family in most:
+        own = [i for i, lane in enumerate(lanes) if lane.candidate.family is family]
+        chunks += [own[first : first + abreast] for first in range(0, len(own), abreast)]
+
+    def work(chunk: list[int]) -> None:
+        own = [lanes[i] for i in chunk]
+        size = most[own[0].candidate.family]
+        tried = _tried(x, own, size, abreast, tol, max_iter, least)
+        for i, one in zip(chunk, tried, strict=True):
+            results[i] = one
+
+    seen: set[type[Family]] = set()
+    firsts: list[list[int]] = []
+    others: list[list[int]] = []
+    for chunk in chunks:
+        family = lanes[chunk[0]].candidate.family
+        (others if family in seen else firsts).append(chunk)
+        seen.add(family)
+    n_done = 0
+    with ThreadPoolExecutor(n_cores()) as threads:
+        # One of each family first: their programs are compiled side by side, and once.
+        for part in (firsts, others):
+            for chunk, _ in zip(part, threads.map(as_here(work), part), strict=True):
+                n_done += len(chunk)
+                report(n_done)
+    return results
+
+
+def _tried(
+    x: Array,
+    lanes: list[Lane],
+    size: int,
+    abreast: int,
+    tol: float,
+    max_iter: int,
+    least: np.ndarray,
+) -> list[Tried]:
+    filled = lanes + [lanes[0]] * (abreast - len(lanes))  # programs are of one width
+    dtype = x.dtype
+    weights = np.stack([lane.part.weights for lane in filled]).astype(dtype)
+    labels = np.stack([lane.part.labels[lane.candidate.n_components] for lane in filled])
+    n_components = np.array([lane.candidate.n_components for lane in filled], np.int32)
+    shares = np.array([lane.candidate.reg_covar for lane in filled], dtype)
+    rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
+    family = lanes[0].candidate.family
+    brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
+    run = _fit_briefly if brief else _fit_some
+    fits, energy = jax.device_get(
+        run(x, labels, weights, n_components, shares, *rest, size, family)
+    )
+    out = []
+    for i, lane in enumerate(lanes):
+        fit = jax.tree.map(lambda leaf, i=i: leaf[i], fits)
+        out.append(Tried(_without_the_rest(fit, lane.candidate.n_components), energy[i]))
+    return out
+
+
+def _without_the_rest(fit: Fit, k: int) -> Fit:
+    """With the first k components alone, which are those that have a weight."""
+    mixture = fit.mixture
+    components = mixture.components.take(slice(k))
+    return Fit(Mixture(mixture.log_weights[:k], components), fit.energy, fit.n_iter, fit.status)
+
+
+def _fit(
+    x: Array,
+    labels: Array,
+    weights: Array,
+    n_components: Array,
+    shares: Array,
+    tol: Array,
+    max_iter: Array,
+    hidden: Array,
+    size: int,
+    family: type[Family],
+) -> tuple[Fit, Array]:
+    """Fits, and energies of all rows, of lanes with a leading axis each."""
+
+    def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
+        rows, scale = standardized(Table.of(x, weights, size), family.scaling)
+        place = jnp.arange(size, dtype=jnp.int32)
+        active = place < n
+
+        def assignment(x: Array, index: Array) -> Array:
+            return (place[:, None] == labels[index][None]).astype(x.dtype)
+
+        reg = jnp.maximum(share, hidden) * scale.variance
+        begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
+        begin = begin.maximise(rows, assignment, reg)
+        even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
+        first = Mixture(even, family(**vars(begin)))
+        solution = _iterated(first, active, rows, reg, tol, max_iter)
+        fit = in_units(solution, scale, family)
+        return fit, -log_prob(fit.mixture, x)
+
+    lanes = (labels, weights, n_components, shares)
+    if labels.shape[0] == 1:
+        # Not under vmap, where a choice between two ways would take both of them.
+        alone = one(*(leaf[0] for leaf in lanes))
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+    return jax.vmap(one)(*lanes)
+
+
+# Half of the time to compile, and four times that to run.
+_fit_briefly = jit(
+    _fit, static_argnums=(8, 9), compiler_options={"xla_backend_optimization_level": 0}
+)
+_fit_some = jit(_fit, static_argnums=(8, 9))
+
+
+def _iterated(
+    mixture: Mixture,
+    active: Array,
+    rows: Rows,
+    reg: Array,
+    tol: Array,
+    max_iter: Array,
+) -> Solution:
+    """EM in which only the active components (K,) have a weight.
+
+    Its E-step and its M-step stand in the program once each: `solve`, which has the E-step
+    before the loop as well, takes half as long again to compile.
+    """
+
+    def masked(mixture: Mixture) -> Mixture:
+        return Mixture(jnp.where(active, mixture.log_weights, NOTHING), mixture.components)
+
+    def once(carry: tuple[Progress, Mixture]) -> tuple[Progress, Mixture]:
+        progress = accepted(carry[0], EM().expect(carry[1], rows), tol)
+        return progress, masked(maximised(progress.state, rows, reg))
+
+    first = masked(mixture)
+    shapes = jax.eval_shape(lambda: EM().expect(first, rows))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    before = EMState(first, jnp.asarray(jnp.inf, rows.x.dtype), nothing.stats)
+    # After the first E-step no iteration is done.
+    begin = Progress(before, jnp.int32(-1), first_status(rows, jnp.sum(active)))
+    progress, _ = lax.while_loop(lambda carry: carry[0].unfinished(max_iter), once, (begin, first))
+    progress = Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status)
+    return progress.solution(active)
+
+
+class Search:
+    """The candidates fitted again and again, with other rows left out."""
+
+    def __init__(
+        self,
+        key: Array,
+        x: Array,
+        w: np.ndarray,
+        candidates: list[Candidate],
+        n_init: int,
+        tol: float,
+        max_iter: int,
+        progress: bool,
+        hidden: np.ndarray | None = None,
+    ) -> None:
+        self.key, self.x, self.w, self.candidates = key, x, w, candidates
+        self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
+        self.most = most_components(candidates)
+        self.hidden = hidden
+
+    def run(
+        self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
+    ) -> list[list[Tried]]:
+        """For each of the row weights, each candidate (or some) fitted to them."""
+        numbers = range(len(self.candidates)) if some is None else some.tolist()
+        keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
+        most = max(self.most.values())
+        lanes = []
+        for w in row_weights:
+            parts = [Part.of(key, self.x, w, most) for key in keys]
+            lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
+        with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
+            tried = fit_lanes(
+                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
+                self.hidden,
+            )  # fmt: skip
+        best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
+        return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
+
+
+def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
+    """The largest number of components of each family."""
+    most: dict[type[Family], int] = {}
+    for family, k, _ in candidates:
+        most[family] = max(k, most.get(family, 0))
+    return most
+
+
+def _best(starts: list[Tried]) -> Tried:
+    return min(starts, key=lambda t: np.inf if t.fit.failed else float(t.fit.energy))

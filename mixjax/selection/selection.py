@@ -1,0 +1,332 @@
+"""Which mixture: families, numbers of components and ridges against each other."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..families.diagonal import DiagonalGaussian
+from ..families.family import Family
+from ..families.gaussian import Gaussian
+from ..families.laplace import Laplace
+from ..families.spherical import SphericalGaussian
+from ..families.tied import TiedGaussian
+from ..fitting.outcome import Fit, FitError
+from ..fitting.solver import Status
+from ..mixture.average import Average
+from ..programs import on_device
+from ..rows.origin import near, placed
+from ..rows.repeats import copies, dealt, dithered, hidden, steps, warn_of_narrow
+from .criteria import HeldOut
+from .grid import Candidate, Search, Tried
+
+FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
+RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
+COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
+# Rows of the table for each component, at least.
+ROWS_EACH = 5
+# Products that an iteration may take, unless these few components take more.
+ITERATION = 5e7
+FEW = 8
+# Columns up to which a family is tried.
+WIDEST: dict[type[Family], int] = {Gaussian: 256, TiedGaussian: 512}
+# Mixtures of less weight than this, beside the best, are left out of the average.
+NEGLIGIBLE = 1e-6
+
+Criterion = HeldOut | Callable[..., Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The candidates, how each did, and the best of them.
+
+    Attributes:
+      candidates: C of them: family, n_components and reg_covar, the last as a share of
+        each column's variance.
+      scores: (C,) by the criterion, lower is better; infinite where the fit failed.
+      standard_errors: (C,) of the difference to the lowest score, from the rows held out;
+        0 for criteria that hold none out.
+      n_parameters: (C,) free parameters.
+      n_iter: (C,) iterations of the fit (the first one, where rows are held out in turn).
+      status: (C,) numbers of `Status` of that fit.
+      best: the number of the chosen candidate.
+      fit: that candidate, fitted to all rows.
+      average: the candidates fitted to all rows, weighted by what the criterion says.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.laplace(jax.random.key(0), (2000, 1))
+      >>> selection = mixjax.select(jax.random.key(1), x, n_components=[1],
+      ...                           families=[mixjax.DiagonalGaussian, mixjax.Laplace])
+      >>> selection.candidates[selection.best].family.__name__
+      'Laplace'
+    """
+
+    candidates: tuple[Candidate, ...]
+    scores: np.ndarray
+    standard_errors: np.ndarray
+    n_parameters: np.ndarray
+    n_iter: np.ndarray
+    status: np.ndarray
+    best: int
+    fit: Fit
+    average: Average
+
+    def __str__(self) -> str:
+        """A table of the candidates, the best first."""
+        lines = [f"{'family':<18} {'K':>3} {'ridge':>7} {'score':>12} {'± SE':>9} {'p':>7}"]
+        for i in np.argsort(self.scores, kind="stable"):
+            family, k, reg = self.candidates[i]
+            mark = " *" if i == self.best else ""
+            lines.append(
+                f"{family.__name__:<18} {k:>3} {reg:>7g} {self.scores[i]:>12.5g} "
+                f"{self.standard_errors[i]:>9.2g} {self.n_parameters[i]:>7}{mark}"
+            )
+        return "\n".join(lines)
+
+
+def select(
+    key: Array,
+    x: ArrayLike,
+    *,
+    families: Sequence[type[Family]] | type[Family] | None = None,
+    n_components: Sequence[int] | Literal["auto"] = "auto",
+    reg_covar: Sequence[float] = RIDGES,
+    criterion: Criterion = HeldOut(),  # noqa: B008 - frozen
+    weights: ArrayLike | None = None,
+    n_init: int = 1,
+    one_standard_error: bool = False,
+    tol: float = 1e-3,
+    max_iter: int = 100,
+    progress: bool = False,
+) -> Selection:
+    r"""Fit a grid of families, numbers of components and ridges, and choose.
+
+    All candidates of a family run in one compiled program, on all cores. They are judged by
+    the mean energy of rows held out, or by a criterion of yours. The average weighs the
+    candidates by $\exp(-N\,\text{score})$, or $\exp(-\text{score}/2)$ for an information
+    criterion.
+
+    The likelihood of repeated values has no bound: it grows as components shrink upon them.
+    So equal rows are held out together. Where the values of a column are rounded to steps s,
+    candidates are compared by rows that are spread evenly within the steps, and no component
+    is narrower than $s/\sqrt{12}$, what rounding hides. Other columns stay as they are.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, float32 or float64.
+      families: classes of components, or one of them. None tries the four Gaussians and
+        `Laplace`, without full covariances beyond 256 columns and without a tied one beyond 512.
+      n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, up to one for five
+        rows and, for large tables, to what an iteration may cost.
+      reg_covar: ridges, as shares of each column's variance.
+      criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
+        or `icl`; lower is better.
+      weights: (N,) weight of each row; None for 1 each.
+      n_init: starts a candidate; the fit of the lowest energy is kept.
+      one_standard_error: choose the candidate with the fewest parameters among those whose
+        score is within a standard error of the lowest, instead of the lowest.
+      tol: the change of the mean energy, in nats, below which a fit has converged.
+      max_iter: the most iterations.
+      progress: whether to show a progress bar (needs rich).
+
+    Returns:
+      All candidates with their scores, the best fitted to all rows, and the average.
+
+    Raises:
+      TypeError, ValueError: as `mixjax.fit`; an empty grid.
+      FitError: no candidate could be fitted.
+
+    Warns:
+      UserWarning: a component is narrower than the rounding of a column, after all.
+
+    Example:
+      >>> import jax, mixjax
+      >>> centres = 10 * jax.random.randint(jax.random.key(0), (500, 1), 0, 3).astype("float32")
+      >>> x = centres + jax.random.normal(jax.random.key(1), (500, 2))
+      >>> selection = mixjax.select(jax.random.key(2), x, families=[mixjax.SphericalGaussian],
+      ...                           n_components=range(1, 6), criterion=mixjax.bic)
+      >>> selection.candidates[selection.best].n_components
+      3
+
+    Source: Smyth (2000), section 3; Hastie, Tibshirani and Friedman, The Elements of
+    Statistical Learning (2009), section 7.10, for the rule of one standard error.
+    """
+    table, origin = near(checks.rows(x))
+    if not (checks.is_concrete(key) and checks.is_concrete(table)):
+        raise TypeError(checks.HOST_ONLY.format("select", "mixjax.fit for each candidate"))
+    checks.key(key)
+    checks.finite_rows(table)
+    checks.stopping(tol, max_iter)
+    row_weights = checks.row_weights(weights, table)
+    w = np.ones(len(table)) if row_weights is None else np.asarray(row_weights, np.float64)
+    n_init = checks.count(n_init, "n_init")
+    n_fitted = int((w > 0).sum())
+    folds = _folds(key, np.asarray(table), w, criterion)
+    if folds is not None:
+        n_fitted -= max(int((fold & (w > 0)).sum()) for fold in folds)
+    candidates = candidates_for(table.shape, n_fitted, families, n_components, reg_covar)
+
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    host = np.asarray(table)
+    step = steps(host[w > 0], rng)
+    compared = on_device(dithered(host, step, rng)) if step.any() else table
+    options = (candidates, n_init, tol, max_iter, progress)
+    search = Search(key, compared, w, *options)
+    if not isinstance(criterion, HeldOut):
+        tried = search.run([w], "selecting")
+        scores, errors = _by_function(criterion, tried[0], compared, row_weights), None
+    else:
+        assert folds is not None
+        tried = search.run([np.where(fold, 0, w) for fold in folds], "selecting")
+        scores, errors = _by_rows(tried, folds, w)
+    if not np.isfinite(scores).any():
+        raise FitError(
+            "no candidate could be fitted: "
+            + ", ".join(sorted({Status(int(t.fit.status)).name for t in tried[0]}))
+        )
+    n_parameters = np.array([t.fit.mixture.n_parameters for t in tried[0]])
+    best = int(np.argmin(scores))
+    if errors is None:
+        errors = np.zeros(len(scores))
+    elif one_standard_error:
+        level = np.flatnonzero(scores <= scores[best] + errors)
+        best = int(level[np.lexsort((scores[level], n_parameters[level]))[0]])
+
+    per_score = w.sum() if folds is not None else 0.5
+    log_weights = -per_score * (scores - scores.min())
+    kept = np.flatnonzero(log_weights > math.log(NEGLIGIBLE))
+    wanted = np.union1d(kept, [best])
+    if folds is None and compared is table:
+        whole = [tried[0][i] for i in wanted]
+    else:
+        search = Search(key, table, w, *options, hidden(host[w > 0], step))
+        whole = search.run([w], "refitting", wanted)[0]
+    found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
+    average = Average(
+        jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
+        tuple(placed(_on_device(found[int(i)].fit.mixture), origin) for i in kept),
+    )
+    n_iter, status = (
+        np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
+    )
+    fit = _on_device(found[best].fit)
+    warn_of_narrow(fit, step)
+    return Selection(
+        tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
+        dataclasses.replace(fit, mixture=placed(fit.mixture, origin)), average,
+    )  # fmt: skip
+
+
+def candidates_for(
+    shape: tuple[int, ...],
+    n_fitted: int,
+    families: Sequence[type[Family]] | type[Family] | None,
+    n_components: Sequence[int] | str,
+    reg_covar: Sequence[float],
+) -> list[Candidate]:
+    """The grid for a table of this shape, of which so many rows are fitted."""
+    if families is None:
+        families = default_families(shape[1])
+    several = families if isinstance(families, Iterable) else [families]
+    chosen = [checks.family(family) for family in several]
+    ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
+    if not ridges or not all(0 <= share < math.inf for share in ridges):
+        raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
+    grid = []
+    for family in chosen:
+        if isinstance(n_components, str):
+            if n_components != "auto":
+                raise ValueError(f'n_components must be whole numbers or "auto": {n_components!r}')
+            few = max(FEW, affordable(family, shape, ITERATION))
+            most = max(1, min(n_fitted // ROWS_EACH, few))
+            numbers = [k for k in COMPONENTS if k <= most]
+        else:
+            numbers = [
+                checks.n_components(k, n_fitted) for k in np.atleast_1d(np.asarray(n_components))
+            ]
+        grid += [Candidate(family, k, share) for k in numbers for share in ridges]
+    if not grid:
+        raise ValueError("there is nothing to select from: families or n_components is empty")
+    return grid
+
+
+def affordable(family: type[Family], shape: tuple[int, ...], products: float) -> int:
+    """The components for which an iteration over such a table takes so many products."""
+    n, d = shape
+    # A full covariance takes D products a number; the sums of a Laplace are slow.
+    each = {Gaussian: d, Laplace: 16}.get(family, 4)
+    return int(products / (n * d * each))
+
+
+def default_families(n_features: int) -> list[type[Family]]:
+    """The families that are tried for so many columns."""
+    return [family for family in FAMILIES if n_features <= WIDEST.get(family, n_features)]
+
+
+def _folds(
+    key: Array, x: np.ndarray, w: np.ndarray, criterion: Criterion
+) -> list[np.ndarray] | None:
+    """Which rows (N,) are held out together; None if the criterion wants all rows fitted."""
+    if not isinstance(criterion, HeldOut):
+        if not callable(criterion):
+            raise TypeError(
+                "criterion must be mixjax.HeldOut or a function such as mixjax.bic, "
+                f"got {criterion!r}"
+            )
+        return None
+    n_folds = checks.count(criterion.n_folds, "n_folds")
+    n_present = int((w > 0).sum())
+    if not 2 <= n_folds <= n_present:
+        raise ValueError(
+            f"n_folds must be from 2 to the number of rows ({n_present}), got {n_folds}"
+        )
+    n_used = n_folds if criterion.n_used is None else checks.count(criterion.n_used, "n_used")
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    fold = dealt(rng, w > 0, n_folds, copies(x))
+    return [fold == i for i in range(min(n_used, n_folds)) if (fold == i).any()]
+
+
+def _by_rows(
+    tried: list[list[Tried]], folds: list[np.ndarray], w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean energies of the rows held out, and standard errors beside the lowest."""
+    out = np.any(folds, axis=0)
+    own = np.argmax(folds, axis=0)[out]
+    energy = np.empty((len(tried[0]), len(own)))  # (C, held out)
+    for i, fold in enumerate(tried):
+        mine = np.flatnonzero(out)[own == i]
+        energy[:, own == i] = [np.asarray(t.energy)[mine] for t in fold]
+    bad = np.any([[bool(t.fit.failed) for t in fold] for fold in tried], axis=0)
+    share = w[out] / w[out].sum()
+    # Not @: a row of weight 0 may be infinitely far.
+    scores = np.where(bad, np.inf, np.where(share > 0, energy * share, 0).sum(axis=1))
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    errors = np.full(len(scores), np.inf)
+    good = np.isfinite(scores)
+    if good.any():
+        away = energy[good] - energy[np.argmin(scores)]
+        spread = away - (away * share).sum(axis=1, keepdims=True)
+        errors[good] = np.sqrt((spread**2 * share**2).sum(axis=1))
+    return scores, errors
+
+
+def _by_function(
+    criterion: Callable[..., Array], tried: list[Tried], x: Array, weights: Any
+) -> np.ndarray:
+    scores = [
+        np.inf if t.fit.failed else float(criterion(_on_device(t.fit.mixture), x, weights))
+        for t in tried
+    ]
+    return np.where(np.isfinite(scores), scores, np.inf)
+
+
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(on_device, tree)

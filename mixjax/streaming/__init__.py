@@ -1,0 +1,1 @@
+"""Tables larger than memory, streams without an end, and several processes."""

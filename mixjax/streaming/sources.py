@@ -1,0 +1,229 @@
+"""What a stream may come from, read as batches of rows; and batches cut into even blocks."""
+
+import contextlib
+import mmap
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from .. import checks
+from ..files import mapped_npy
+from ..rows.frames import is_frame, rows_of
+from ..rows.sharded import row_mesh
+
+# Numbers that are read from a file at a time.
+PIECE = 2**20
+Batches = Callable[[], Iterator[np.ndarray]]
+
+
+def batches_of(source: Any) -> Batches:
+    """A function that begins a pass over the batches of any source that `fit_stream` takes."""
+    if isinstance(source, str | os.PathLike):
+        return _of_path(Path(source))
+    if is_frame(source):
+        source = rows_of(source, "batches")[0]
+    if isinstance(source, np.ndarray):
+        return lambda: _pieces(source)
+    if callable(source):
+        begin = source
+    elif isinstance(source, Iterator):
+        raise TypeError(
+            f"batches is a {type(source).__name__}, which can be gone through only once, and EM "
+            "needs a pass an iteration: give the function that makes it, not its result"
+        )
+    elif isinstance(source, Iterable):
+        begin = source.__iter__
+    else:
+        raise TypeError(
+            "batches must be a function that returns an iterator, an iterable that can be gone "
+            "through again, an array, or the path of a file or folder, got "
+            f"{type(source).__name__}"
+        )
+    return lambda: (_rows_of(batch, i) for i, batch in enumerate(begin()))
+
+
+def mesh_of(source: Any) -> Mesh | None:
+    """The mesh over which the first batch is spread, if it is."""
+    if isinstance(source, str | os.PathLike | np.ndarray | Iterator) or jax.device_count() == 1:
+        return None
+    if not (callable(source) or isinstance(source, Iterable)):
+        return None
+    first = next(iter(source() if callable(source) else source), None)
+    where = row_mesh(first) if isinstance(first, jax.Array) else None
+    return None if where is None else where.mesh
+
+
+class Block(NamedTuple):
+    """As many rows as every block has, of which the first ``n`` count."""
+
+    rows: np.ndarray
+    n: int
+
+
+def blocks_of(
+    batches: Batches, length: int, width: int, dtype: Any, origin: np.ndarray | None = None
+) -> Iterator[Block]:
+    """The rows of all batches, less the origin (D,), cut anew into blocks of one length."""
+    rows, n = np.empty((length, width), dtype), 0
+    for batch in batches():
+        taken = 0
+        while taken < len(batch):
+            some = min(length - n, len(batch) - taken)
+            own = batch[taken : taken + some]
+            # Far from zero, a difference in double precision keeps the digits that count.
+            rows[n : n + some] = own if origin is None else own - origin.astype(np.float64)
+            n, taken = n + some, taken + some
+            if n == length:
+                yield Block(rows, n)
+                rows, n = np.empty((length, width), dtype), 0  # the last one is still in use
+    if n:
+        rows[n:] = 0
+        yield Block(rows, n)
+
+
+@contextlib.contextmanager
+def read_ahead(items: Iterable[Any], most: int = 2) -> Iterator[Iterator[Any]]:
+    """The items, read by a thread of their own while the caller works on those before."""
+    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(most)
+    stopped = threading.Event()
+    end = object()
+
+    def hand_over(item: Any, error: BaseException | None = None) -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                return waiting.put((item, error), timeout=0.1)
+
+    def read() -> None:
+        try:
+            for item in items:
+                hand_over(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # raised again where the items are taken
+            hand_over(end, error)
+        else:
+            hand_over(end)
+
+    def taken() -> Iterator[Any]:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        stopped.set()
+        thread.join(timeout=5)  # it may be waiting for a source that has nothing to give
+
+
+def files_of(source: Any) -> list[Path]:
+    """The files that a source is read from, as far as it names them."""
+    if isinstance(source, np.memmap):
+        return [] if source.filename is None else [Path(source.filename)]
+    return _files(Path(source)) if isinstance(source, str | os.PathLike) else []
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(path.glob("*.npy")) or sorted(path.glob("*.parquet"))
+        if not files:
+            raise ValueError(f"there are no .npy or .parquet files in {path}")
+    elif path.exists():
+        files = [path]
+    else:
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    for file in files:
+        if file.suffix not in (".npy", ".parquet"):
+            raise ValueError(f"a stream is read from .npy or .parquet files, got {file.name}")
+    return files
+
+
+def _of_path(path: Path) -> Batches:
+    files = _files(path)
+    if files[0].suffix == ".parquet":
+        _pyarrow()
+
+    def begin() -> Iterator[np.ndarray]:
+        for file in files:
+            if file.suffix == ".parquet":
+                yield from _row_groups(file)
+            else:
+                yield from _pieces(mapped_npy(file), file.name)
+
+    return begin
+
+
+def _row_groups(file: Path) -> Iterator[np.ndarray]:
+    parquet = _pyarrow().ParquetFile(file)
+    for i in range(parquet.num_row_groups):
+        group = parquet.read_row_group(i)
+        yield _rows_of({name: group[name].to_numpy() for name in group.column_names}, i)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install 'mixjax[stream]'") from error
+    return pyarrow.parquet
+
+
+def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
+    """A table a piece at a time; what was read of a file is not kept in memory."""
+    if table.ndim != 2 or table.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (rows, columns), got {table.shape}")
+    length = max(1, PIECE // table.shape[1])
+    mapped = getattr(table, "_mmap", None)
+    for first in range(0, len(table), length):
+        yield _numbers(table[first : first + length], name)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _rows_of(batch: Any, number: int) -> np.ndarray:
+    """One batch (n, D) from what loaders give: arrays, tensors, [x], or columns by name."""
+    name = f"batch {number}"
+    if isinstance(batch, Mapping):
+        columns = [_numbers(column, f"{name}, {key!r}") for key, column in batch.items()]
+        batch = np.column_stack(columns)
+    elif isinstance(batch, list | tuple):
+        if len(batch) != 1 or np.ndim(batch[0]) != 2:
+            raise TypeError(
+                f"{name} is a {type(batch).__name__} of {len(batch)} things: give the rows alone, "
+                "for example lambda: (x for x, labels in loader)"
+            )
+        batch = batch[0]
+    if isinstance(batch, jax.Array) and not batch.is_fully_addressable:
+        batch = _own_rows(batch)
+    rows = _numbers(batch, name)
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (rows, columns), got {rows.shape}")
+    return rows
+
+
+def _own_rows(batch: jax.Array) -> np.ndarray:
+    """The rows that this process holds; of those that several hold, the first does."""
+    row_mesh(batch)  # refuses columns that are spread
+    shards = [shard for shard in batch.addressable_shards if shard.replica_id == 0]
+    shards.sort(key=lambda shard: shard.index[0].start or 0)
+    rows = [np.asarray(shard.data) for shard in shards]
+    return np.concatenate(rows) if rows else np.empty((0, *batch.shape[1:]), batch.dtype)
+
+
+def _numbers(rows: Any, name: str) -> np.ndarray:
+    rows = np.asarray(rows_of(rows, name)[0])
+    checks.floating(rows.dtype, name)
+    return rows

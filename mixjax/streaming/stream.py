@@ -1,0 +1,344 @@
+"""EM on data larger than memory: every iteration is one exact pass over a stream."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from .. import checks
+from ..families.family import Family
+from ..families.gaussian import Gaussian
+from ..files import check_outputs, digest_of
+from ..fitting.em import EM, EMState, e_step, m_step_of
+from ..fitting.front_door import check_options, first_mixture, in_units
+from ..fitting.outcome import Fit
+from ..fitting.solver import RUNNING, Progress, accepted
+from ..fitting.starts import Start, is_known, kmeans
+from ..mixture.mixture import Mixture, ridge, unscaled
+from ..programs import jit, on_device
+from ..progress import progress_bar
+from ..pytrees import pytree
+from ..rows.blocks import Table
+from ..rows.scaling import Scale
+from .checkpoint import Checkpoint, Saved
+from .fingerprint import Fingerprint
+from .processes import Team
+from .sources import Batches, batches_of, blocks_of, files_of, mesh_of, read_ahead
+from .sums import Sums
+from .survey import Survey, merged, surveyed
+
+# Rows that the start looks at, and numbers in a block on the device.
+SAMPLE = 2**16
+BLOCK = 2**21
+
+
+@pytree
+class Streamed:
+    """A fit under way: what the last whole pass gave, and the pass that is not done.
+
+    Attributes:
+      progress: the mixture of the last pass, its energy and its statistics.
+      candidate: the mixture of the pass under way.
+      sums: of that pass so far, on each device of this process.
+    """
+
+    progress: Progress
+    candidate: Mixture
+    sums: tuple[Sums, ...]
+
+    def saved(self) -> Saved:
+        """As a checkpoint keeps it."""
+        return Saved((self.progress, self.candidate), int(self.progress.n_iter), self.sums)
+
+
+def fit_stream(
+    key: Array,
+    batches: Any,
+    n_components: int,
+    *,
+    family: type[Family] = Gaussian,
+    start: Start | Mixture = kmeans,
+    solver: EM = EM(),  # noqa: B008 - frozen
+    tol: float = 1e-3,
+    max_iter: int = 100,
+    mesh: Mesh | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: bool = False,
+) -> Fit:
+    r"""Fit a mixture to rows that come in batches: each EM iteration is one exact pass.
+
+    The result is that of `fit` on all rows at once, to rounding: the M-step needs only
+    the sums $\sum_n r_{nk}$, $\sum_n r_{nk} x_n$, $\sum_n r_{nk} x_n x_n^\top$, and sums
+    add up over batches. (`Laplace` has no such sums for its median: here it takes the
+    step from sums, see its `statistics`, which raises the likelihood as well.) The host
+    reads the next block while the device works on this one. A first pass takes the scale
+    of the columns and an even sample of 65,536 rows, from which the start is made.
+
+    With a mesh the blocks go to its devices in turn, and several processes (see
+    `jax.distributed.initialize`) fit one mixture: each goes through rows of its own, and
+    once an iteration their sums are added, by one all-reduce of 1 + K + K D + K D² numbers.
+    Batches may themselves be arrays that are spread over a mesh, by rows.
+
+    Args:
+      key: a typed random key.
+      batches: float rows (n_i, D) in batches of any lengths: a function that returns an
+        iterator over them; an iterable that can be gone through again, such as a list
+        or a data loader (its batches may be ``[x]`` or columns by name); an array, also
+        a `numpy.memmap`; or the path of a .npy or .parquet file, or of a folder of them.
+      n_components: K, a Python int.
+      family: the class of the components.
+      start: (key, x, K, weights) -> responsibilities (N, K), for the sample; or the
+        mixture to begin with.
+      solver: `EM`, with its ``reg_covar``.
+      tol: the change of the mean energy, in nats, below which the fit has converged.
+      max_iter: the most iterations.
+      mesh: the devices to work on, of all processes that take part; None is that of the
+        batches, where they are spread over one, and else the default device.
+      checkpoint: a file in which to keep what is done. If it is there, the fit goes on
+        from it, and ends with the same mixture as if it had not been interrupted. (With
+        a larger ``max_iter`` it goes on; a fit that has converged stays as it is.) Of
+        several processes, all but the first add their number to its name; where one
+        finds no file, or where the rows were dealt out anew, it takes what the others
+        know and begins the iteration under way again.
+      checkpoint_seconds: how often it is written, beside the end of every pass.
+      progress: whether to show a progress bar (needs rich).
+
+    Returns:
+      The fit; see `mixjax.fit`.
+
+    Raises:
+      TypeError: a generator that can be gone through only once; batches that are not
+        floating; a solver other than `EM`.
+      ValueError: an empty stream, batches of different widths, NaN or infinity (batch and
+        row are named), fewer rows than components, rows that changed between passes (with
+        a checkpoint also their order), a checkpoint of another fit, of other rows, of another
+        shape or version.
+      RuntimeError: another process of the mesh failed.
+
+    Example:
+      >>> import jax, numpy as np, mixjax
+      >>> x = np.random.default_rng(0).normal(size=(1000, 2)).astype("float32")
+      >>> def batches():
+      ...     yield from np.array_split(x, 7)
+      >>> streamed = mixjax.fit_stream(jax.random.key(0), batches, 2)
+      >>> in_memory = mixjax.fit(jax.random.key(0), x, 2)
+      >>> bool(abs(streamed.energy - in_memory.energy) < 1e-4)
+      True
+
+    Source: Dempster, Laird and Rubin (1977), section 2; Neal and Hinton, A View of the EM
+    Algorithm (1998), section 3, for sums over parts of the data.
+    """
+    checks.key(key)
+    if not checks.is_concrete(key):
+        raise TypeError(checks.HOST_ONLY.format("fit_stream", "mixjax.fit"))
+    if not isinstance(solver, EM):
+        raise TypeError(f"fit_stream fits by mixjax.EM, got {solver!r}")
+    family = checks.family(family)
+    team = Team.of(mesh_of(batches) if mesh is None else mesh)
+    source = batches_of(batches)
+    seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)
+    with team.together():
+        if checkpoint is not None:  # before the first pass, which may be long
+            own_file = Checkpoint.path_of(Path(checkpoint), team)
+            check_outputs({"checkpoint": own_file}, files_of(batches))
+        own = surveyed(source, seed, SAMPLE)
+    survey = merged(own, team, SAMPLE)
+    n_components = checks.n_components(n_components, survey.n_rows)
+    given = start if isinstance(start, Mixture) else None
+    rule = kmeans if isinstance(start, Mixture) else start
+    check_options(rule, solver, survey.n_features, tol, max_iter)
+    if given is not None:
+        family = type(given.components)
+        _check_start(given, survey, n_components)
+
+    scale, origin = survey.scale(family.scaling), survey.origin(family.scaling)
+    if given is None:
+        sample = on_device(survey.sample, survey.dtype)
+        near = sample
+        if origin is not None:
+            near = on_device(survey.sample - origin.astype(np.float64), survey.dtype)
+            sample = near if is_known(rule) else sample
+        mixture = _first(key, sample, near, scale, solver, n_components, family, rule)
+    else:
+        begin = given if origin is None else _moved(given, -origin)
+        mixture = unscaled(begin, scale, family.scaling)
+    reg = ridge(solver.reg_covar, scale)
+    tolerance = jnp.asarray(tol, survey.dtype)
+    length = min(max(1, BLOCK // survey.n_features), max(own.n_rows, 1))
+    state = _begun(mixture, scale, length, len(team.devices))
+    file = None
+    if checkpoint is not None:
+        what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
+        fit = digest_of(what, (key, survey.low, survey.high, solver, given))
+        dealt = f"{own.n_rows} {own.checksum} {length} {len(team.devices)}"
+        rows = digest_of(dealt, (own.low, own.high))
+        file = Checkpoint(Path(checkpoint), fit, rows, checkpoint_seconds, team)
+        saved = file.resumed(state.saved())
+        state = Streamed(saved.common[0], saved.common[1], saved.own)
+
+    n_blocks = -(-own.n_rows // length)
+    shown = progress and team.rank == 0
+    with progress_bar("fitting", "pass", int(max_iter) + 1, 0, shown) as show:
+        while _goes_on(state.progress, max_iter):
+
+            def seen(state: Streamed, block: int) -> None:
+                show(int(state.progress.n_iter) + 1, f"block {block} of {n_blocks}")
+                if file is not None and file.due:
+                    file.write(state.saved())
+
+            with team.together():
+                state = _one_pass(
+                    state, source, own, origin, length, scale, team, seen, file is not None
+                )
+            total = team.sum(_total(state.sums))
+            after, candidate = _concluded(state.progress, state.candidate, total, reg, tolerance)
+            state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
+            if file is not None:
+                file.write(state.saved())
+    result = in_units(state.progress.solution(), scale, family)
+    if origin is None:
+        return result
+    return dataclasses.replace(result, mixture=_moved(result.mixture, origin))
+
+
+@jit
+def _moved(mixture: Mixture, shift: Array) -> Mixture:
+    """The mixture of rows that are moved by the shift (D,)."""
+    return Mixture(mixture.log_weights, mixture.components.affine(jnp.ones_like(shift), shift))
+
+
+def _check_start(mixture: Mixture, survey: Survey, n_components: int) -> None:
+    found = (mixture.n_components, mixture.n_features, mixture.log_weights.dtype)
+    expected = (n_components, survey.n_features, survey.dtype)
+    if found != expected:
+        raise ValueError(
+            "the mixture to start from has (components, columns, dtype) = "
+            f"({', '.join(map(str, found))}), the fit asks for ({', '.join(map(str, expected))})"
+        )
+
+
+def _name_of(start: Any) -> str:
+    """What tells a start from others in another process, where its address differs."""
+    return f"{start.__module__}.{getattr(start, '__qualname__', type(start).__qualname__)}"
+
+
+def _goes_on(progress: Progress, max_iter: Any) -> bool:
+    return int(progress.status) == RUNNING and int(progress.n_iter) < max_iter
+
+
+@functools.partial(jit, static_argnums=(5, 6, 7))
+def _first(
+    key: Array,
+    sample: Array,
+    near: Array,
+    scale: Scale,
+    solver: EM,
+    k: int,
+    family: type[Family],
+    start: Start,
+) -> Mixture:
+    """What a start makes of the sample, and of the same rows less their origin."""
+    rows = Table.of(near, None, k).standardized(scale.shift, scale.scale)
+    if family.order_statistics:
+        rows = rows.sorted(near)
+    return first_mixture(key, sample, None, rows, scale, solver, k, family, start)
+
+
+def _sums_of_block(mixture: Mixture, scale: Scale, x: Array, n: Array) -> tuple[Array, Any, Array]:
+    weights = (jnp.arange(x.shape[0], dtype=n.dtype) < n).astype(x.dtype)
+    rows = Table.of(x, weights, mixture.n_components).standardized(scale.shift, scale.scale)
+    return *e_step(mixture, rows), rows.total
+
+
+@jit
+def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Sums:
+    return sums.plus(_sums_of_block(mixture, scale, x, n))
+
+
+@functools.partial(jit, static_argnums=(2, 3))
+def _begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
+    """Before the first pass, after which 0 iterations are done."""
+    dtype = scale.shift.dtype
+    x = jax.ShapeDtypeStruct((length, scale.shift.shape[0]), dtype)
+    shapes = jax.eval_shape(_sums_of_block, mixture, scale, x, jax.ShapeDtypeStruct((), jnp.int32))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    before = EMState(mixture, jnp.asarray(jnp.inf, dtype), zeros[1])
+    progress = Progress(before, jnp.int32(-1), jnp.int32(RUNNING))
+    return Streamed(progress, mixture, (Sums(zeros, zeros, jnp.int32(0)),) * n_devices)
+
+
+def _one_pass(
+    state: Streamed,
+    source: Batches,
+    own: Survey,
+    origin: np.ndarray | None,
+    length: int,
+    scale: Scale,
+    team: Team,
+    seen: Callable[[Streamed, int], None],
+    in_order: bool,
+) -> Streamed:
+    """The state with the sums of all blocks, those that are in it already left out."""
+    n_seen = sum(int(sums.n_blocks) for sums in state.sums)
+    n_rows = 0
+    sums = [jax.device_put(s, device) for s, device in zip(state.sums, team.devices, strict=True)]
+    known = [jax.device_put((state.candidate, scale), device) for device in team.devices]
+
+    # The thread that reads touches no JAX: its settings would not be those of the caller.
+    found = Fingerprint()
+    blocks_to_come = blocks_of(
+        lambda: found.over(source), length, len(scale.shift), scale.shift.dtype, origin
+    )
+    with read_ahead(blocks_to_come) as blocks:
+        for i, block in enumerate(blocks):
+            n_rows += block.n
+            if i < n_seen:
+                continue
+            turn = i % len(sums)
+            # A device is at most one block behind: what waits in its queue takes memory.
+            jax.block_until_ready(sums[turn])
+            sums[turn] = _added(sums[turn], *known[turn], block.rows, np.int32(block.n))
+            state = Streamed(state.progress, state.candidate, tuple(sums))
+            seen(state, i + 1)
+    if n_rows != own.n_rows:
+        raise ValueError(
+            f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: give "
+            "a source that can be gone through again and again with the same rows"
+        )
+    if found.digest != own.digest:
+        raise ValueError(
+            f"the first pass over batches gave other rows than a later one (as many, {n_rows}): "
+            "give a source that can be gone through again and again with the same rows"
+        )
+    if in_order and found.checksum != own.checksum:
+        raise ValueError(
+            "batches gave the rows in another order than in the first pass: with a checkpoint, "
+            "which may be written in the middle of a pass, they must not be shuffled"
+        )
+    return state
+
+
+def _total(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
+    """Over the devices of this process."""
+    totals = [jax.device_get(of_one.total) for of_one in sums]
+    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=leaves[0].dtype), *totals)
+
+
+@jit
+def _concluded(
+    progress: Progress, candidate: Mixture, total: tuple[Any, Any, Any], reg: Array, tol: Array
+) -> tuple[Progress, Mixture]:
+    """After a whole pass: whether its mixture is kept, and the mixture of the next one."""
+    energy, stats, n_rows = total
+    progress = accepted(progress, EMState(candidate, energy / n_rows, stats), tol)
+    kept = progress.state
+    return progress, m_step_of(kept.mixture.components, kept.stats, reg)

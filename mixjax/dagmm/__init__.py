@@ -14,12 +14,12 @@ from .autoencoders.quantised import VectorQuantisedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder
 from .files import load, save
 from .inputs import Inputs
-from .loss import Objective, Terms, loss
+from .losses import Objective, Terms, loss
 from .model import DAGMM, Latent
-from .positive_unlabelled import PositiveUnlabelled, positive_unlabelled
-from .score import Refit, score
-from .train import train
+from .pu_learning import PositiveUnlabelled, positive_unlabelled
+from .scoring import Refit, score
 from .trained import Status, Trained
+from .training import train
 
 __all__ = [
     "DAGMM",

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ..files import FilePath, digest_of, filled, named, read_arrays, write_arrays
 from ..files.validity import require_finite
-from .loss import Terms
+from .losses import Terms
 
 VERSION = 1
 

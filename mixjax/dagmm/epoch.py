@@ -13,7 +13,7 @@ from jax import Array, lax
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from .inputs import Inputs
-from .loss import Objective, Terms, loss
+from .losses import Objective, Terms, loss
 from .model import DAGMM
 
 # Rows by which idle codes are told, at the start and after each epoch.

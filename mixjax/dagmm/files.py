@@ -34,10 +34,10 @@ from .autoencoders.autoencoder import Autoencoder, whole_number
 from .autoencoders.quantised import VectorQuantisedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder
 from .inputs import Inputs
-from .loss import Terms
+from .losses import Terms
 from .model import DAGMM
 from .networks import Layers
-from .positive_unlabelled import EXTRA, PositiveUnlabelled
+from .pu_learning import EXTRA, PositiveUnlabelled
 from .trained import Status, Trained
 
 VERSION = 1

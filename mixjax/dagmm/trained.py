@@ -9,7 +9,7 @@ from jax import Array
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from .inputs import Inputs
-from .loss import Terms
+from .losses import Terms
 from .model import DAGMM
 
 

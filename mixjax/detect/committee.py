@@ -8,7 +8,7 @@ from ..mixture.mixture import Mixture, log_prob
 from ..programs import jit
 from ..pytrees import pytree
 from ..threshold import pareto
-from ..threshold.conformal import share_as_high
+from ..threshold.conformal_prediction import share_as_high
 
 # The share of the energies that make the tail.
 TAIL = 0.1

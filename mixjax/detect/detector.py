@@ -15,7 +15,7 @@ from ..programs import jit, on_device
 from ..pytrees import pytree, static
 from ..rows.frames import in_order
 from ..selection.grid import Candidate
-from ..threshold.conformal import Conformal
+from ..threshold.conformal_prediction import Conformal
 from ..threshold.scores import above
 from .committee import Member, combined
 

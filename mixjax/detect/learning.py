@@ -21,7 +21,7 @@ from ..rows.frames import rows_of
 from ..rows.repeats import copies, dealt, dithered, hidden, steps
 from ..selection.grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
 from ..selection.selection import COMPONENTS, affordable, candidates_for
-from ..threshold.conformal import Conformal, warn_of_rate
+from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
 from .detector import LEEWAY, Detector, surprise

@@ -17,10 +17,10 @@ from ..mixture.mixture import Mixture
 from ..selection.grid import Candidate
 from ..selection.selection import Selection
 from ..streaming.stepwise import Stepwise
-from ..threshold.best_f1 import BestF1
-from ..threshold.conformal import Conformal
-from ..threshold.elkan_noto import ElkanNoto
+from ..threshold.conformal_prediction import Conformal
+from ..threshold.f1_score import BestF1
 from ..threshold.peaks import Tail
+from ..threshold.pu_learning import ElkanNoto
 from .validity import (
     Check,
     ascending,

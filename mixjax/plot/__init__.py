@@ -17,7 +17,7 @@ from .components import ellipses
 from .curves import precision_recall, roc
 from .density import contours, surface
 from .fits import convergence, selection
-from .pairs import pairs
+from .pair_grid import pairs
 from .reasons import surprisal
 from .scores import energy_histogram
 

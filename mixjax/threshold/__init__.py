@@ -1,9 +1,9 @@
 """From scores to decisions: a row is flagged where its score is above the threshold."""
 
-from .best_f1 import BestF1, best_f1
-from .conformal import Conformal, benjamini_hochberg, conformal
-from .elkan_noto import ElkanNoto, elkan_noto
+from .conformal_prediction import Conformal, benjamini_hochberg, conformal
+from .f1_score import BestF1, best_f1
 from .peaks import Tail, peaks_over_threshold
+from .pu_learning import ElkanNoto, elkan_noto
 from .quantiles import mad, percentile
 
 __all__ = [

@@ -21,9 +21,9 @@ from ..progress import progress_bar
 from .checkpoint import Checkpoint
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .inputs import Inputs
-from .loss import Objective, Terms, check_cost
+from .losses import Objective, Terms, check_cost
 from .model import DAGMM, of_model
-from .score import ROWS_A_COMPONENT, Refit, finished
+from .scoring import ROWS_A_COMPONENT, Refit, finished
 from .trained import Status, Trained
 
 ADAM = optax.adam(1e-3)

@@ -18,7 +18,7 @@ from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
 from .model import of_model
 from .networks import Layers
-from .score import latent_rows_and_error
+from .scoring import latent_rows_and_error
 from .trained import Trained, require_one
 
 HIDDEN = (32, 32)

@@ -4,7 +4,8 @@ import importlib
 from typing import Any
 
 from . import detect, programs, threshold
-from .batching.batch import energy_batch, fit_batch, fit_groups, responsibilities_batch
+from .batching.batch import fit_batch, fit_groups
+from .batching.questions import energy_batch, responsibilities_batch
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family, Moments
 from .families.gaussian import Gaussian
@@ -22,15 +23,9 @@ from .fitting.starts import Start, kmeans, kmeans_plus_plus, random_responsibili
 from .mixture.average import Average
 from .mixture.conditioning import Prediction, conditional, marginal, predict
 from .mixture.explain import feature_importance, suggest_columns, surprisal
-from .mixture.mixture import (
-    Mixture,
-    covariance_penalty,
-    energy,
-    log_prob,
-    m_step,
-    responsibilities,
-    sample,
-)
+from .mixture.maximization import m_step
+from .mixture.mixture import Mixture
+from .mixture.questions import covariance_penalty, energy, log_prob, responsibilities, sample
 from .pytrees import pytree
 from .rows.scaling import Scaling
 from .selection.criteria import HeldOut, aic, bic, icl

@@ -81,7 +81,7 @@ def test_kmeans_of_a_part_is_nearly_kmeans_of_all(seed, rng, monkeypatch):
     x = (x - x.mean(0)) / x.std(0)
     keys = [jax.random.key(seed + i) for i in range(4)]
     part = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
-    monkeypatch.setattr("mixjax.fitting.starts.SAMPLE", 10**6)
+    monkeypatch.setattr("mixjax.fitting.lloyd.SAMPLE", 10**6)
     _kmeans.clear_cache()
     everything = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
     _kmeans.clear_cache()
@@ -127,13 +127,13 @@ def test_rows_are_drawn_by_weight(seed):
     """The first centre of k-means++ with one component's worth of two places."""
     x = jnp.asarray([[0.0], [1.0], [2.0]])
     weights = jnp.asarray([1.0, 0.0, 3.0])
-    from mixjax.fitting.starts import _draw
+    from mixjax.fitting.lloyd import drawn_rows
     from mixjax.rows.blocks import Table
 
     table = Table.of(x, weights, 1)
     rows = table.standardized(jnp.zeros(1), jnp.ones(1))
     uniform = jax.random.uniform(jax.random.key(seed), (4000,))
-    drawn = _draw(uniform, rows.weights, rows)
+    drawn = drawn_rows(uniform, rows.weights, rows)
     share = np.bincount(drawn, minlength=3) / 4000
     np.testing.assert_allclose(share, [0.25, 0, 0.75], atol=0.04)
 

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from mixjax.fitting.starts import SAMPLE, _part_of
+from mixjax.fitting.lloyd import SAMPLE, part_of
 from mixjax.rows.blocks import Table
 from mixjax.rows.sharded import gathered
 from mixjax.rows.subsample import offsets, places, places_by_mass
@@ -67,11 +67,11 @@ def test_kmeans_looks_at_all_sensors_that_take_turns():
     for period, n in ((10, 182_400), (64, 200_000)):
         x = (jnp.arange(n) % period).astype("float32")[:, None]
         rows = Table.of(x, None, 10).standardized(jnp.zeros(1), jnp.ones(1))
-        part = _part_of(jax.random.key(0), rows, SAMPLE)
+        part = part_of(jax.random.key(0), rows, SAMPLE)
         sensors = np.bincount(np.asarray(part.x).astype(int).reshape(-1), minlength=period)
         assert sensors.sum() < n / 2
         assert abs(sensors * period / sensors.sum() - 1).max() < 0.3, sensors
-        other = _part_of(jax.random.key(1), rows, SAMPLE)
+        other = part_of(jax.random.key(1), rows, SAMPLE)
         assert (part.x != other.x).any()
 
 

@@ -7,7 +7,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture.mixture import covariance_penalty, energy, m_step
+from ..mixture.maximization import m_step
+from ..mixture.questions import covariance_penalty, energy
 from ..programs import jit
 from ..pytrees import pytree
 from .anomalies import Repulsion

@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture.mixture import energy
+from ..mixture.questions import energy
 from ..programs import jit
 from ..pytrees import pytree
 from ..threshold import ElkanNoto, elkan_noto

@@ -10,7 +10,9 @@ from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
 from ..fitting.em import EM
 from ..fitting.front_door import fit
-from ..mixture.mixture import Mixture, energy, m_step
+from ..mixture.maximization import m_step
+from ..mixture.mixture import Mixture
+from ..mixture.questions import energy
 from ..programs import jit
 from ..pytrees import pytree, static
 from ..rows.blocks import map_rows

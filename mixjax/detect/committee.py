@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..mixture.mixture import Mixture, log_prob
+from ..mixture.mixture import Mixture
+from ..mixture.questions import log_prob
 from ..programs import jit
 from ..pytrees import pytree
 from ..threshold import pareto

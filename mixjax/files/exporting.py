@@ -8,7 +8,8 @@ from jax import Array
 
 from ..detect.detector import Detector
 from ..files import FilePath, atomically, check_outputs
-from ..mixture.mixture import Mixture, energy, require_one
+from ..mixture.mixture import Mixture, require_one
+from ..mixture.questions import energy
 
 
 def export(

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..families.family import Family
-from ..mixture.mixture import Mixture, log_shares, ridge, soft_assignment
+from ..mixture.maximization import log_shares, ridge
+from ..mixture.mixture import Mixture, soft_assignment
 from ..pytrees import pytree
 from ..rows.blocks import Rows
 from ..rows.scaling import Scale

@@ -13,7 +13,8 @@ from jax.typing import ArrayLike
 from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
-from ..mixture.mixture import Mixture, first_m_step, require, rescaled, ridge, unscaled
+from ..mixture.maximization import first_m_step, rescaled, ridge, unscaled
+from ..mixture.mixture import Mixture, require
 from ..programs import jit
 from ..rows.blocks import Axes, Rows, Table
 from ..rows.origin import Origin, near, placed, relative

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from ..programs import jit
 from ..pytrees import pytree
 from .far import log_sum
-from .mixture import log_prob
+from .questions import log_prob
 
 
 @pytree

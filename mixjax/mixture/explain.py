@@ -11,7 +11,8 @@ from ..programs import jit
 from ..rows.blocks import map_rows
 from ..threshold.scores import anomalies_of
 from .far import log_parts, log_sum, within_reach
-from .mixture import Mixture, checked, joint_log_prob, log_prob, require
+from .mixture import Mixture, joint_log_prob, require
+from .questions import checked, log_prob
 
 # The share of the rows, those of highest energy, that count as strange without labels.
 STRANGE = 0.05

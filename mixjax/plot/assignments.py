@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 
-from ..mixture import mixture as mixtures
+from ..mixture import questions
 from ..mixture.mixture import Mixture
 from . import inputs
 from .style import axes_of, caption, component_legend, palette, thinned
@@ -70,7 +70,7 @@ def responsibilities(
 def in_colour(mixture: Mixture, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows (N, D), those in doubt last and so on top, and the colour (N, 3) of each."""
     table = jnp.asarray(rows, mixture.log_weights.dtype)
-    share = np.asarray(mixtures.responsibilities(mixture, table), np.float64)
+    share = np.asarray(questions.responsibilities(mixture, table), np.float64)
     colours = np.clip(share @ palette(mixture.n_components), 0, 1)
     order = np.argsort(-share.max(axis=1), kind="stable")
     return rows[order], colours[order]

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..mixture.conditioning import marginal
-from ..mixture.mixture import Mixture, log_prob, sample
+from ..mixture.mixture import Mixture
+from ..mixture.questions import log_prob, sample
 
 # Rows drawn from a mixture to find where it lies: every family can sample.
 SAMPLED = 4096

@@ -6,7 +6,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture.mixture import Mixture, energy, responsibilities
+from ..mixture.mixture import Mixture
+from ..mixture.questions import energy, responsibilities
 from ..programs import jit
 from ..pytrees import pytree, static
 

@@ -17,10 +17,11 @@ from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
 from ..fitting.em import EM, EMState, maximised
 from ..fitting.front_door import in_units
+from ..fitting.lloyd import nested_seeds
 from ..fitting.outcome import Fit
 from ..fitting.solver import Progress, Solution, accepted, first_status
-from ..fitting.starts import nested_seeds
-from ..mixture.mixture import Mixture, log_prob
+from ..mixture.mixture import Mixture
+from ..mixture.questions import log_prob
 from ..programs import jit
 from ..progress import progress_bar
 from ..rows.blocks import Rows, Table

@@ -8,7 +8,8 @@ from sklearn import mixture as peer
 
 from ..families.gaussian import Gaussian
 from ..families.tied import TiedGaussian
-from ..mixture.mixture import Mixture, m_step
+from ..mixture.maximization import m_step
+from ..mixture.mixture import Mixture
 from . import conversion, starts
 from .estimator import EMEstimator
 

@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..families.laplace import Laplace
-from ..mixture.mixture import Mixture, m_step
+from ..mixture.maximization import m_step
+from ..mixture.mixture import Mixture
 from . import starts
 from .estimator import EMEstimator
 

@@ -10,7 +10,8 @@ import numpy as np
 from jax import Array, lax
 
 from ..fitting.em import EM, maximised
-from ..mixture.mixture import Mixture, assignment, rescaled, ridge, unscaled
+from ..mixture.maximization import rescaled, ridge, unscaled
+from ..mixture.mixture import Mixture, assignment
 from ..programs import jit
 from ..pytrees import pytree
 from ..rows.blocks import Table, map_rows

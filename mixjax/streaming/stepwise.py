@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 from .. import checks
 from ..families.family import Family
 from ..fitting.em import e_step, m_step_of
-from ..mixture.mixture import Mixture, require, rescaled, ridge, unscaled
+from ..mixture.maximization import rescaled, ridge, unscaled
+from ..mixture.mixture import Mixture, require
 from ..programs import jit
 from ..pytrees import pytree
 from ..rows.blocks import Table

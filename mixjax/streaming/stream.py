@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +16,25 @@ from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..files import check_outputs, digest_of
-from ..fitting.em import EM, EMState, e_step, m_step_of
+from ..fitting.em import EM
 from ..fitting.front_door import check_options, first_mixture, in_units
 from ..fitting.outcome import Fit
-from ..fitting.solver import RUNNING, Progress, accepted
+from ..fitting.solver import RUNNING, Progress
 from ..fitting.starts import Start, is_known, kmeans
-from ..mixture.mixture import Mixture, ridge, unscaled
+from ..mixture.maximization import ridge, unscaled
+from ..mixture.mixture import Mixture
 from ..programs import jit, on_device
 from ..progress import progress_bar
-from ..pytrees import pytree
 from ..rows.blocks import Table
 from ..rows.scaling import Scale
-from .checkpoint import Checkpoint, Saved
-from .fingerprint import Fingerprint
+from .checkpoint import Checkpoint
+from .passes import BLOCK, Streamed, begun, concluded, one_pass, total_of
 from .processes import Team
-from .sources import Batches, batches_of, blocks_of, files_of, mesh_of, read_ahead
-from .sums import Sums
+from .sources import batches_of, files_of, mesh_of
 from .survey import Survey, merged, surveyed
 
 # Rows that the start looks at, and numbers in a block on the device.
 SAMPLE = 2**16
-BLOCK = 2**21
-
-
-@pytree
-class Streamed:
-    """A fit under way: what the last whole pass gave, and the pass that is not done.
-
-    Attributes:
-      progress: the mixture of the last pass, its energy and its statistics.
-      candidate: the mixture of the pass under way.
-      sums: of that pass so far, on each device of this process.
-    """
-
-    progress: Progress
-    candidate: Mixture
-    sums: tuple[Sums, ...]
-
-    def saved(self) -> Saved:
-        """As a checkpoint keeps it."""
-        return Saved((self.progress, self.candidate), int(self.progress.n_iter), self.sums)
 
 
 def fit_stream(
@@ -174,7 +152,7 @@ def fit_stream(
     reg = ridge(solver.reg_covar, scale)
     tolerance = jnp.asarray(tol, survey.dtype)
     length = min(max(1, BLOCK // survey.n_features), max(own.n_rows, 1))
-    state = _begun(mixture, scale, length, len(team.devices))
+    state = begun(mixture, scale, length, len(team.devices))
     file = None
     if checkpoint is not None:
         what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
@@ -196,11 +174,11 @@ def fit_stream(
                     file.write(state.saved())
 
             with team.together():
-                state = _one_pass(
+                state = one_pass(
                     state, source, own, origin, length, scale, team, seen, file is not None
                 )
-            total = team.sum(_total(state.sums))
-            after, candidate = _concluded(state.progress, state.candidate, total, reg, tolerance)
+            total = team.sum(total_of(state.sums))
+            after, candidate = concluded(state.progress, state.candidate, total, reg, tolerance)
             state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
             if file is not None:
                 file.write(state.saved())
@@ -251,94 +229,3 @@ def _first(
     if family.order_statistics:
         rows = rows.sorted(near)
     return first_mixture(key, sample, None, rows, scale, solver, k, family, start)
-
-
-def _sums_of_block(mixture: Mixture, scale: Scale, x: Array, n: Array) -> tuple[Array, Any, Array]:
-    weights = (jnp.arange(x.shape[0], dtype=n.dtype) < n).astype(x.dtype)
-    rows = Table.of(x, weights, mixture.n_components).standardized(scale.shift, scale.scale)
-    return *e_step(mixture, rows), rows.total
-
-
-@jit
-def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Sums:
-    return sums.plus(_sums_of_block(mixture, scale, x, n))
-
-
-@functools.partial(jit, static_argnums=(2, 3))
-def _begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
-    """Before the first pass, after which 0 iterations are done."""
-    dtype = scale.shift.dtype
-    x = jax.ShapeDtypeStruct((length, scale.shift.shape[0]), dtype)
-    shapes = jax.eval_shape(_sums_of_block, mixture, scale, x, jax.ShapeDtypeStruct((), jnp.int32))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    before = EMState(mixture, jnp.asarray(jnp.inf, dtype), zeros[1])
-    progress = Progress(before, jnp.int32(-1), jnp.int32(RUNNING))
-    return Streamed(progress, mixture, (Sums(zeros, zeros, jnp.int32(0)),) * n_devices)
-
-
-def _one_pass(
-    state: Streamed,
-    source: Batches,
-    own: Survey,
-    origin: np.ndarray | None,
-    length: int,
-    scale: Scale,
-    team: Team,
-    seen: Callable[[Streamed, int], None],
-    in_order: bool,
-) -> Streamed:
-    """The state with the sums of all blocks, those that are in it already left out."""
-    n_seen = sum(int(sums.n_blocks) for sums in state.sums)
-    n_rows = 0
-    sums = [jax.device_put(s, device) for s, device in zip(state.sums, team.devices, strict=True)]
-    known = [jax.device_put((state.candidate, scale), device) for device in team.devices]
-
-    # The thread that reads touches no JAX: its settings would not be those of the caller.
-    found = Fingerprint()
-    blocks_to_come = blocks_of(
-        lambda: found.over(source), length, len(scale.shift), scale.shift.dtype, origin
-    )
-    with read_ahead(blocks_to_come) as blocks:
-        for i, block in enumerate(blocks):
-            n_rows += block.n
-            if i < n_seen:
-                continue
-            turn = i % len(sums)
-            # A device is at most one block behind: what waits in its queue takes memory.
-            jax.block_until_ready(sums[turn])
-            sums[turn] = _added(sums[turn], *known[turn], block.rows, np.int32(block.n))
-            state = Streamed(state.progress, state.candidate, tuple(sums))
-            seen(state, i + 1)
-    if n_rows != own.n_rows:
-        raise ValueError(
-            f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: give "
-            "a source that can be gone through again and again with the same rows"
-        )
-    if found.digest != own.digest:
-        raise ValueError(
-            f"the first pass over batches gave other rows than a later one (as many, {n_rows}): "
-            "give a source that can be gone through again and again with the same rows"
-        )
-    if in_order and found.checksum != own.checksum:
-        raise ValueError(
-            "batches gave the rows in another order than in the first pass: with a checkpoint, "
-            "which may be written in the middle of a pass, they must not be shuffled"
-        )
-    return state
-
-
-def _total(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
-    """Over the devices of this process."""
-    totals = [jax.device_get(of_one.total) for of_one in sums]
-    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=leaves[0].dtype), *totals)
-
-
-@jit
-def _concluded(
-    progress: Progress, candidate: Mixture, total: tuple[Any, Any, Any], reg: Array, tol: Array
-) -> tuple[Progress, Mixture]:
-    """After a whole pass: whether its mixture is kept, and the mixture of the next one."""
-    energy, stats, n_rows = total
-    progress = accepted(progress, EMState(candidate, energy / n_rows, stats), tol)
-    kept = progress.state
-    return progress, m_step_of(kept.mixture.components, kept.stats, reg)

@@ -1,0 +1,158 @@
+"""The queue of fits that workers take from."""
+
+import dataclasses
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import checks
+from ..families.family import Family
+from ..fitting.front_door import check_options
+from ..fitting.outcome import Fit
+from ..fitting.starts import Start, is_known
+from ..programs import jit, on_device
+from ..progress import progress_bar
+from ..rows.origin import placed
+from ..rows.scaling import Scaling
+from ..workers import as_here, n_cores
+from .lanes import Model, Pool, pool_shape
+from .table_set import TableSet
+
+
+class Queue:
+    """The lanes that wait, and the fits that are done; shared by the workers."""
+
+    def __init__(self, key: Array, tables: TableSet, n_init: int) -> None:
+        self.key, self.tables, self.n_init = key, tables, n_init
+        self.waiting: list[int] = []
+        self.length = 0
+        self.n_done = 0
+        self.leaves: list[np.ndarray] | None = None
+        self.structure: Any = None
+        self.rank = np.full((len(tables), 2), np.inf)
+        self.lock = threading.Lock()
+
+    def open(self, numbers: np.ndarray, length: int) -> None:
+        """Let the workers have these tables, padded to ``length``."""
+        lanes = (numbers[:, None] * self.n_init + np.arange(self.n_init)).reshape(-1)
+        self.waiting, self.length = lanes[::-1].tolist(), length
+
+    def take(self, n: int) -> tuple[np.ndarray, Array, np.ndarray, np.ndarray] | None:
+        """Up to n lanes that wait, filled up to n with copies of the first one."""
+        with self.lock:
+            lanes = np.array([self.waiting.pop() for _ in range(min(n, len(self.waiting)))])
+        if len(lanes) == 0:
+            return None
+        padded = np.concatenate([lanes, np.repeat(lanes[:1], n - len(lanes))])
+        x, weights = self.tables.padded(padded // self.n_init, self.length)
+        keys = _keys(self.key, padded // self.n_init, padded % self.n_init, self.n_init)
+        return lanes, keys, x, weights
+
+    def put(self, lanes: np.ndarray, fits: Fit) -> None:
+        """Keep these fits (the first of the leading axis), or those that beat what is there."""
+        leaves, structure = jax.tree.flatten(fits)
+        energy = np.where(fits.failed, np.inf, fits.energy)
+        with self.lock:
+            if self.leaves is None:
+                size = (len(self.tables),)
+                self.leaves = [np.empty(size + leaf.shape[1:], leaf.dtype) for leaf in leaves]
+                self.structure = structure
+            for i, lane in enumerate(lanes):
+                table, attempt = divmod(int(lane), self.n_init)
+                rank = (energy[i], attempt)
+                if self.n_init > 1 and rank > tuple(self.rank[table]):
+                    continue
+                self.rank[table] = rank
+                for all_, own in zip(self.leaves, leaves, strict=True):
+                    all_[table] = own[i]
+            self.n_done += len(lanes)
+
+    def fits(self) -> Fit:
+        return jax.tree.unflatten(self.structure, [on_device(leaf) for leaf in self.leaves or []])
+
+
+@functools.partial(jit, static_argnums=3)
+def _keys(key: Array, tables: Array, attempts: Array, n_init: int) -> Array:
+    """The keys that ``fit(fold_in(key, table), ..., n_init=n_init)`` would give its starts."""
+
+    def one(table: Array, attempt: Array) -> Array:
+        own = jax.random.fold_in(key, table)
+        return own if n_init == 1 else jax.random.split(own, n_init)[attempt]
+
+    return jax.vmap(one)(tables, attempts)
+
+
+def fit_all(
+    key: Array,
+    tables: TableSet,
+    n_components: int,
+    family: type[Family],
+    start: Start,
+    n_init: int,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    batch_size: int | None,
+    progress: bool,
+) -> Fit:
+    if not (checks.is_concrete(key) and checks.is_concrete(tol) and checks.is_concrete(max_iter)):
+        raise TypeError(checks.HOST_ONLY.format("fit_batch", "jax.vmap(mixjax.fit)"))
+    checks.key(key)
+    longest = int(max(tables.lengths))
+    n_components = checks.n_components(n_components, longest)
+    n_init = checks.count(n_init, "n_init")
+    check_options(start, solver, tables.n_features, tol, max_iter)
+    if batch_size is not None:
+        batch_size = checks.count(batch_size, "batch_size")
+    model = Model(n_components, checks.family(family), start)
+    # A start of one's own is shown the rows where they are.
+    if family.scaling is Scaling.NONE or not is_known(start):
+        tables = tables._replace(origin=None)
+    options = (
+        jax.tree.map(jnp.asarray, solver),
+        jnp.asarray(tol, tables.dtype),
+        jnp.asarray(max_iter, jnp.int32),
+        model,
+    )
+    work = Queue(key, tables, n_init)
+    total = len(tables) * n_init
+    with progress_bar("fitting", "fit", total, 0, progress) as show:
+        for numbers, length in tables.by_length(n_components):
+            work.open(numbers, length)
+            _run(work, options, batch_size, lambda: show(work.n_done, ""))
+    fits = work.fits()
+    return dataclasses.replace(fits, mixture=placed(fits.mixture, tables.origin))
+
+
+def _run(work: Queue, options: Any, batch_size: int | None, report: Any) -> None:
+    """Fit all that wait, with a worker a device, or a core where there is one device."""
+    n_lanes = len(work.waiting)
+    shape = pool_shape(n_lanes, work.length * work.tables.n_features, batch_size)
+    devices = jax.local_devices()
+    if devices[0].platform == "cpu" and len(devices) == 1:
+        # A program for small tables keeps one core busy.
+        devices = devices * n_cores()
+    devices = devices[: max(1, -(-n_lanes // shape[1]))]
+    pools = [Pool(work, device, shape, options) for device in devices]
+    if pools[0].step():  # compiles for the others
+        report()
+    else:
+        return
+    stop = threading.Event()
+
+    def labour(pool: Pool) -> None:
+        while not stop.is_set() and pool.step():
+            report()
+
+    with ThreadPoolExecutor(len(pools)) as threads:
+        try:
+            for job in [threads.submit(as_here(labour), pool) for pool in pools]:
+                job.result()
+        finally:
+            stop.set()

@@ -1,0 +1,170 @@
+"""The centers of k-means, on blocks of scaled rows."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ..linalg import matmul
+from ..programs import jit
+from ..rows.blocks import Rows, Table
+from ..rows.scaling import Scaling, standardized
+from ..rows.subsample import places_by_mass, seed_of
+
+# Rows that candidates of k-means++ are judged on, and rows that k-means looks at.
+JURY = 2**13
+
+
+SAMPLE = 2**14
+
+
+@functools.partial(jit, static_argnums=3)
+def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
+    """k-means++ seeds (most, D), of which the first k are those of k components."""
+    table = Table.of(x, weights, most)
+    rows, scale = standardized(table, Scaling.COLUMNS)
+    return seeds(key, rows, most) * scale.scale[None] + scale.shift[None]
+
+
+def _squared_distances(x: Array, centres: Array) -> Array:
+    """From a block x (D, C) to centres (K, D): (K, C)."""
+    return jnp.sum((x[None] - centres[:, :, None]) ** 2, axis=1)
+
+
+def _nearest(x: Array, centres: Array) -> Array:
+    """The number of the nearest centre, for each row of a block x (D, C): (C,)."""
+    # |x|² is the same for all of them, so only rows as near to one as to another could
+    # be told otherwise by the digits that this product loses.
+    norms = jnp.sum(centres**2, axis=1)[:, None]
+    return jnp.argmin(norms - 2 * matmul(centres, x), axis=0)
+
+
+def seeds(key: Array, rows: Rows, k: int) -> Array:
+    """k-means++ centres (K, D)."""
+    n_candidates = 2 * (2 + int(math.log(k)))
+    # Drawn at once: the generator is a large part of the program to compile.
+    uniform = jax.random.uniform(key, (k, n_candidates + 1), rows.x.dtype)
+
+    def nearer(distance: Array, centre: Array) -> Array:
+        def block(_: None, values: tuple[Array, Array]) -> tuple[None, Array]:
+            x, distance = values
+            return None, jnp.minimum(distance, _squared_distances(x, centre[None])[0])
+
+        return lax.scan(block, None, (rows.x, distance))[1]
+
+    def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        centres, distance = carry
+        # Nothing has a distance yet when the first one is drawn.
+        so_far = jnp.where(i == 0, 1, distance)
+        mass = rows.weights * so_far
+        candidates = rows.columns_at(drawn_rows(uniform[i, 1:], mass, rows)).T
+        place, votes = _jury(uniform[i, 0], mass)
+        left = _squared_distances(rows.columns_at(_row_of(place, rows)), candidates)
+        left = jnp.minimum(left, distance.reshape(-1)[place][None])
+        share = so_far.reshape(-1)[place]
+        potential = matmul(left, votes / jnp.where(share > 0, share, 1))
+        centre = candidates[jnp.argmin(potential)]
+        return centres.at[i].set(centre), nearer(distance, centre)
+
+    centres = jnp.zeros((k, rows.n_features), rows.x.dtype)
+    far = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
+    return lax.fori_loop(0, k, add, (centres, far))[0]
+
+
+def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
+    """The places that candidates are judged on, and the votes of each, from ``mass`` (B, C).
+
+    The sum of mass × f over all rows is about the sum of votes × f over the jury. Short
+    tables vote in full. Of long ones, `JURY` rows are taken, one in each of as many strata
+    of equal mass, so that the few far rows which make up most of it are all there.
+    """
+    if mass.size <= JURY:
+        return jnp.arange(mass.size), mass.reshape(-1)
+    place = places_by_mass(mass, JURY, (uniform * 2**24).astype(jnp.uint32))
+    return place, (mass.reshape(-1)[place] > 0).astype(mass.dtype)
+
+
+def part_of(key: Array, rows: Rows, n: int) -> Rows:
+    """The rows, or of a long table about n of them, in strata of equal weight."""
+    n_blocks, length = -(-n // rows.weights.shape[1]), rows.weights.shape[1]
+    if rows.weights.size <= 2 * n_blocks * length:
+        return rows
+    index = _row_of(places_by_mass(rows.weights, n_blocks * length, seed_of(key)), rows)
+    x = jnp.moveaxis(rows.columns_at(index).reshape(-1, n_blocks, length), 0, 1)
+    weights = (rows.weights_at(index) > 0).astype(x.dtype).reshape(n_blocks, length)
+    start = jnp.arange(n_blocks) * length
+    return Rows(x, weights, start, jnp.sum(weights), rows.nonfinite)
+
+
+def _row_of(place: Array, rows: Rows) -> Array:
+    """The rows at these places of the blocks laid end to end."""
+    length = rows.weights.shape[1]
+    return rows.start[place // length] + place % length
+
+
+def drawn_rows(uniform: Array, mass: Array, rows: Rows) -> Array:
+    """A row for each uniform number (n,), with probability proportional to ``mass`` (B, C).
+
+    Drawn by inverting the cumulated mass, so rows without any are as if not there. If
+    nothing has mass (only copies of the centres are left), rows are drawn by weight.
+    """
+    anything = jnp.any(mass > 0)
+    mass = jnp.where(anything, mass, rows.weights)
+    totals = jnp.sum(mass, axis=1)
+    cumulated = jnp.cumsum(totals)
+    target = uniform * cumulated[-1]
+    repeated = jnp.broadcast_to(totals[None], (uniform.shape[0], totals.shape[0]))
+    block = _first_above(repeated, target)
+    before = jnp.where(block > 0, cumulated[jnp.maximum(block - 1, 0)], 0)
+    return rows.start[block] + _first_above(mass[block], target - before)
+
+
+def _first_above(mass: Array, target: Array) -> Array:
+    """Where the cumulated mass (n, M) first exceeds each target (n,): always at some mass.
+
+    Rounding may put a target at or past the end (then it is the last entry with mass),
+    and makes cumulated sums step a little where there is none.
+    """
+    has_mass = mass > 0
+    above = (jnp.cumsum(mass, axis=1) > target[:, None]) & has_mass
+    last = mass.shape[1] - 1 - jnp.argmax(has_mass[:, ::-1], axis=1)
+    return jnp.where(jnp.any(above, axis=1), jnp.argmax(above, axis=1), last)
+
+
+def lloyd_centers(key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100) -> Array:
+    """Centres (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
+    rows = part_of(key, rows, max(SAMPLE, 128 * k))
+    centres = seeds(key, rows, k)
+
+    def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        centres, _, n_iter = carry
+
+        def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
+            nearest = _nearest(x, centres)
+            member = jnp.where(nearest[None] == jnp.arange(k)[:, None], weights[None], 0)
+            return jnp.sum(member, axis=1), matmul(member, x.T)
+
+        count, total = rows.sum(block)
+        filled = (count > 0)[:, None]
+        new = jnp.where(filled, total / jnp.where(filled, count[:, None], 1), centres)
+        return new, jnp.sum((new - centres) ** 2), n_iter + 1
+
+    def moving(carry: tuple[Array, Array, Array]) -> Array:
+        return (carry[1] > tol) & (carry[2] < max_iter)
+
+    far = jnp.array(jnp.inf, centres.dtype)
+    return lax.while_loop(moving, move, (centres, far, jnp.int32(0)))[0]
+
+
+def nearest_centers(centres: Array, rows: Rows, n_rows: int) -> Array:
+    """The number of each row's nearest centre: (N,)."""
+
+    return rows.collect(lambda x: _nearest(x, centres), n_rows)
+
+
+def hard_assignment(centres: Array, rows: Rows, n_rows: int) -> Array:
+    """Each row's nearest centre, as boolean responsibilities (N, K)."""
+    labels = nearest_centers(centres, rows, n_rows)
+    return labels[:, None] == jnp.arange(centres.shape[0])[None]

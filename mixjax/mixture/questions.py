@@ -1,0 +1,214 @@
+"""What can be asked of a mixture: densities, energies, responsibilities, samples."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from .. import checks
+from ..programs import jit
+from ..rows.blocks import map_rows
+from ..rows.origin import together
+from ..rows.sharded import by_shards, has_explicit_axes, row_mesh
+from .far import known_density, log_sum, shares, within_reach
+from .mixture import Mixture, joint_log_prob, require
+
+
+def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
+    """A mixture, and a table of as many columns; both relative to the table's origin.
+
+    Where one is of single and one of double precision, both are double.
+    """
+    require(mixture)
+    rows = checks.rows(x)
+    checks.width(rows, mixture.n_features)
+    mixture, table = together(mixture, rows)
+    own = mixture.log_weights.dtype
+    if own == table.dtype:
+        return mixture, table
+    wider = np.promote_types(own, table.dtype)
+    return jax.tree.map(lambda leaf: leaf.astype(wider), mixture), table.astype(wider)
+
+
+def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:
+    """``f(mixture, x)``, on each device for its own rows where they are spread over several."""
+    known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
+    if known and (where := row_mesh(x)):
+        return by_shards(f, where, mixture, x)
+    if known and has_explicit_axes(x):
+        # From the host it goes wherever the rows are.
+        mixture = jax.tree.map(np.asarray, mixture)
+    return f(mixture, x)
+
+
+@jit
+def _log_prob(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return log_sum(joint_log_prob(mixture, rows))
+
+    return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
+
+
+@jit
+def _energy(mixture: Mixture, x: Array) -> Array:
+    return -_log_prob(mixture, x)
+
+
+@jit
+def _responsibilities(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
+
+    near = within_reach(mixture.components, x, nearest=True)
+    return map_rows(block, near, mixture.n_components * mixture.n_features)
+
+
+def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
+    r"""Log-density of each row: $\log\sum_k w_k\,p_k(x_n)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N,) in nats.
+
+    Raises:
+      TypeError: x is not floating, or the mixture is none.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> normal = mixjax.DiagonalGaussian(jnp.zeros((1, 1)), jnp.ones((1, 1)))
+      >>> mixture = mixjax.Mixture(jnp.zeros(1), normal)
+      >>> round(mixjax.log_prob(mixture, jnp.zeros((1, 1))).item(), 4)
+      -0.9189
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
+    """
+    return _by_rows(_log_prob, *checked(mixture, x))
+
+
+def energy(mixture: Mixture, x: ArrayLike) -> Array:
+    r"""How strange each row is: $E(x_n) = -\log\sum_k w_k\,p_k(x_n)$.
+
+    Differentiable in the rows and in the mixture, so its mean can be a loss term.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N,) in nats; higher is stranger.
+
+    Raises:
+      TypeError: x is not floating, or the mixture is none.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> normal = mixjax.DiagonalGaussian(jnp.zeros((1, 1)), jnp.ones((1, 1)))
+      >>> mixture = mixjax.Mixture(jnp.zeros(1), normal)
+      >>> [round(e.item(), 4) for e in mixjax.energy(mixture, jnp.array([[0.0], [3.0]]))]
+      [0.9189, 5.4189]
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
+    """
+    return _by_rows(_energy, *checked(mixture, x))
+
+
+def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
+    r"""Probability of each component given each row: $r_{nk} = w_k p_k(x_n) / p(x_n)$.
+
+    Args:
+      mixture: K components in D dimensions.
+      x: (N, D) rows, float32 or float64.
+
+    Returns:
+      (N, K), each row of sum 1.
+
+    Raises:
+      TypeError: x is not floating, or the mixture is none.
+      ValueError: x has another rank or width than the mixture.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[-1.0], [1.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), pair)
+      >>> mixjax.responsibilities(mixture, jnp.zeros((1, 1))).tolist()
+      [[0.5, 0.5]]
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
+    """
+    return _by_rows(_responsibilities, *checked(mixture, x))
+
+
+def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
+    """Draw rows, and the component each came from.
+
+    Args:
+      key: a typed random key.
+      mixture: K components in D dimensions.
+      n: how many rows; a Python int.
+
+    Returns:
+      x (n, D) in the units of the mixture, and labels (n,) from 0 to K - 1.
+
+    Raises:
+      TypeError: an old-style key, or an n that is not an int.
+      ValueError: n is less than 1.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, mixjax
+      >>> pair = mixjax.DiagonalGaussian(jnp.array([[-9.0], [9.0]]), jnp.ones((2, 1)))
+      >>> mixture = mixjax.Mixture(jnp.log(jnp.array([0.5, 0.5])), pair)
+      >>> x, labels = mixjax.sample(jax.random.key(0), mixture, 100)
+      >>> bool(((x[:, 0] > 0) == (labels == 1)).all())
+      True
+
+    Source: McLachlan and Peel, Finite Mixture Models (2000), section 1.4.2.
+    """
+    require(mixture)
+    return _sample(checks.key(key), mixture, checks.count(n, "n"))
+
+
+@functools.partial(jit, static_argnums=2)
+def _sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
+    for_label, for_row = jax.random.split(key)
+    labels = jax.random.categorical(for_label, mixture.log_weights, shape=(n,))
+    return mixture.components.sample(for_row, labels), labels
+
+
+def covariance_penalty(mixture: Mixture) -> Array:
+    r"""The DAGMM penalty on collapsing components: $\sum_k\sum_d 1/\Sigma_{kdd}$.
+
+    Finite in value and gradient: a standard deviation below 4e-12 in float32, or 5e-93 in
+    float64, counts as that.
+
+    Args:
+      mixture: a mixture whose family has variances; all built-in ones do.
+
+    Returns:
+      () in 1 / squared units of x.
+
+    Raises:
+      TypeError: the mixture is none.
+
+    Example:
+      >>> import jax.numpy as jnp, mixjax
+      >>> round_ = mixjax.SphericalGaussian(jnp.zeros((2, 3)), jnp.array([1.0, 2.0]))
+      >>> mixjax.covariance_penalty(mixjax.Mixture(jnp.zeros(2), round_)).item()
+      3.75
+
+    Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), section 3.4.
+    """
+    require(mixture)
+    scales = mixture.components.standard_deviations
+    least = float(jnp.finfo(scales.dtype).tiny) ** 0.3
+    # Their roots first: a square, and with it the gradient, leaves the range of floats.
+    return jnp.sum((1 / jnp.maximum(scales, least)) ** 2)

@@ -5,7 +5,7 @@ iterations at a time; the lanes that are done leave it, and others take their pl
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,13 @@ import numpy as np
 from jax import Array, lax
 
 from ..families.family import Family
-from ..fitting.front_door import first_mixture, in_units
 from ..fitting.outcome import Fit
+from ..fitting.problem import Model, Problem, in_units
 from ..fitting.solver import RUNNING, Progress, Status, advance, begin
-from ..fitting.starts import Start
 from ..programs import jit
 from ..pytrees import pytree
-from ..rows.blocks import Rows, Table
-from ..rows.scaling import Scale, standardized
+from ..rows.blocks import Table
+from ..rows.scaling import Scale
 
 # Lanes that iterate together: on a CPU they share the cache, and wait for the slowest of
 # few; an accelerator wants many.
@@ -32,21 +31,12 @@ POOL_SIZE_ELSEWHERE = 2**27
 FIRST_ROUND, LONGEST_ROUND = 4, 64
 
 
-class Model(NamedTuple):
-    """What is fitted, apart from the numbers: a program is compiled for each."""
-
-    n_components: int
-    family: type[Family]
-    start: Start
-
-
 @pytree
 class Lane:
     """A fit under way, and the table it looks at; a pool has them with two leading axes."""
 
     progress: Progress
-    rows: Rows
-    scale: Scale
+    problem: Problem
 
 
 def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[int, int]:
@@ -66,10 +56,9 @@ def begun(key: Array, x: Array, weights: Array, solver: Any, model: Model) -> La
     k, family, start = model
 
     def one(key: Array, x: Array, weights: Array) -> Lane:
-        table = Table.of(x, weights, k)
-        rows, scale = standardized(table, family.scaling, family.order_statistics)
-        mixture = first_mixture(key, x, weights, rows, scale, solver, k, family, start)
-        return Lane(begin(solver, mixture, rows, scale), rows, scale)
+        problem = Problem.of(Table.of(x, weights, k), k, family)
+        mixture = problem.begin(key, x, weights, start, solver)
+        return Lane(begin(solver, mixture, problem.rows, problem.scale), problem)
 
     return jax.vmap(one)(key, x, weights)
 
@@ -85,7 +74,7 @@ def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
     lanes = jax.tree.map(chosen, pool, new)
     status = jnp.where(alive, lanes.progress.status, Status.MAX_ITER)
     progress = Progress(lanes.progress.state, lanes.progress.n_iter, status)
-    return Lane(progress, lanes.rows, lanes.scale)
+    return Lane(progress, lanes.problem)
 
 
 @jit
@@ -104,13 +93,13 @@ def advanced(
     """
 
     def block(i: Array, progress: Progress) -> Progress:
-        own, rows, scale = jax.tree.map(lambda leaf: leaf[i], (progress, pool.rows, pool.scale))
+        own, problems = jax.tree.map(lambda leaf: leaf[i], (progress, pool.problem))
 
-        def lane(progress: Progress, rows: Rows, scale: Scale) -> Progress:
+        def lane(progress: Progress, problem: Problem) -> Progress:
             limit = jnp.minimum(max_iter, progress.n_iter + n_steps)
-            return advance(solver, progress, rows, scale, tol, limit)
+            return advance(solver, progress, problem.rows, problem.scale, tol, limit)
 
-        new = jax.vmap(lane)(own, rows, scale)
+        new = jax.vmap(lane)(own, problems)
         return jax.tree.map(lambda all_, one: all_.at[i].set(one), progress, new)
 
     progress = lax.fori_loop(0, n_blocks, block, progress)
@@ -154,14 +143,14 @@ class Pool:
             lanes.progress, lanes, self.solver, self.tol, self.max_iter,
             np.int32(-(-n_active // width)), np.int32(self.n_steps),
         )  # fmt: skip
-        self.lanes = Lane(progress, lanes.rows, lanes.scale)
+        self.lanes = Lane(progress, lanes.problem)
         ended = np.flatnonzero(np.asarray(done).reshape(-1) & (self.lane_of >= 0))
         # Lanes that are in no hurry need not be asked so often.
         self.n_steps = FIRST_ROUND if len(ended) else min(2 * self.n_steps, LONGEST_ROUND)
         for first in range(0, len(ended), width):
             slots = ended[first : first + width]
             padded = np.resize(slots, width)
-            fits = finished(progress, lanes.scale, padded, self.model.family)
+            fits = finished(progress, lanes.problem.scale, padded, self.model.family)
             self.source.put(self.lane_of[slots], jax.tree.map(np.asarray, fits))
         self.lane_of[ended] = -1
         if len(ended):

@@ -2,10 +2,8 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,21 +11,17 @@ from jax.typing import ArrayLike
 from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
-from ..mixture.maximization import first_m_step, rescaled, ridge, unscaled
 from ..mixture.mixture import Mixture, require
 from ..programs import jit
-from ..rows.blocks import Axes, Rows, Table
+from ..rows.blocks import Table
 from ..rows.origin import Origin, near, placed, relative
-from ..rows.scaling import Scale, standardized
-from ..rows.sharded import automatic, gathered, on_shards, row_mesh
-from ..rows.subsample import seed_of
+from ..rows.sharded import automatic, row_mesh
 from .em import EM
-from .outcome import Fit, best
-from .solver import Solution, Solver, Status, is_solver, ridge_of, ridges_of, solve
-from .starts import Start, assignment_of, is_known, kmeans
-
-# Rows that a start looks at where they are spread over devices.
-SAMPLE = 2**16
+from .on_mesh import fit_on_mesh, fit_on_mesh_from
+from .outcome import Fit
+from .problem import Model, Problem, fit_all
+from .solver import Solver, is_solver, ridges_of
+from .starts import Start, is_known, kmeans
 
 
 def fit(
@@ -91,14 +85,11 @@ def fit(
     row_weights = checks.row_weights(weights, table)
     n_init = checks.count(n_init, "n_init")
     check_options(start, solver, table.shape[1], tol, max_iter)
-    options = (n_components, family, _seeing(start, origin), n_init)
+    model = Model(n_components, family, _seeing(start, origin))
     if where := row_mesh(table):
-        _check_sums(solver)
-        same = (jax.random.key_data(key), solver, tol, max_iter)
-        static = (jax.random.key_impl(key), *options)
-        return on_shards(_fit_shards, static, where, same, table, row_weights)
+        return fit_on_mesh(key, table, row_weights, solver, tol, max_iter, model, n_init, where)
     table, row_weights = automatic(table), automatic(row_weights)
-    return _placed(_fit(key, table, row_weights, solver, tol, max_iter, *options), origin)
+    return _placed(_fit(key, table, row_weights, solver, tol, max_iter, model, n_init), origin)
 
 
 def fit_from(
@@ -183,18 +174,8 @@ def _continued(
     mixture: Mixture, x: Array, weights: Array | None, solver: Any, tol: Any, max_iter: Any, n: int
 ) -> tuple[Fit, Array]:
     if where := row_mesh(x):
-        _check_sums(solver)
-        same = (mixture, solver, tol, max_iter)
-        return on_shards(_fit_shards_from, n, where, same, x, weights)
+        return fit_on_mesh_from(mixture, x, weights, solver, tol, max_iter, n, where)
     return _fit_from(mixture, automatic(x), automatic(weights), solver, tol, max_iter, n)
-
-
-def _check_sums(solver: Any) -> None:
-    if not isinstance(solver, EM):
-        raise TypeError(
-            f"rows that are spread over devices are fitted by mixjax.EM, got {solver!r}: bring "
-            "them to one device for another solver"
-        )
 
 
 def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
@@ -250,51 +231,7 @@ def _placed(fit: Fit, origin: Origin | None) -> Fit:
     return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
 
 
-def first_mixture(
-    key: Array,
-    x: Array,
-    weights: Array | None,
-    rows: Rows,
-    scale: Scale,
-    solver: Any,
-    k: int,
-    family: type[Family],
-    start: Start,
-) -> Mixture:
-    """What a start makes of a table: a mixture of the scaled columns."""
-    reg = ridge(ridge_of(solver), scale)
-    assignment = assignment_of(start, key, x, k, weights, rows, family.scaling)
-    return first_m_step(family, rows, assignment, k, reg)
-
-
-def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
-    """What was fitted to the scaled columns, as a fit of the columns themselves.
-
-    A parameter that is no number is that of a standard component of the table instead. One that
-    is no float in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
-    """
-    own = solution.mixture
-    standard = family.reference(own.n_components, own.n_features, own.components.dtype)
-    log_weights = jnp.where(
-        jnp.isnan(own.log_weights), -math.log(own.n_components), own.log_weights
-    )
-    components = jax.tree.map(_numbers, own.components, standard)
-    mixture = rescaled(Mixture(log_weights, components), scale, family.scaling)
-    # Unconstrained, a width of 0 is not finite either.
-    leaves = jax.tree.leaves(mixture.components.unconstrain())
-    usable = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
-    status = jnp.where(usable, solution.status, Status.NONFINITE).astype(jnp.int32)
-    largest = float(jnp.finfo(own.log_weights.dtype).max)
-    components = jax.tree.map(lambda leaf: jnp.clip(leaf, -largest, largest), mixture.components)
-    energy = solution.energy + jnp.sum(jnp.log(scale.scale))
-    return Fit(Mixture(log_weights, components), energy, solution.n_iter, status)
-
-
-def _numbers(leaf: Array, standard: Array) -> Array:
-    return jnp.where(jnp.isfinite(leaf), leaf, standard)
-
-
-@functools.partial(jit, static_argnums=(6, 7, 8, 9))
+@functools.partial(jit, static_argnums=(6, 7))
 def _fit(
     key: Array,
     x: Array,
@@ -302,56 +239,12 @@ def _fit(
     solver: Any,
     tol: Any,
     max_iter: Any,
-    k: int,
-    family: type[Family],
-    start: Start,
+    model: Model,
     n_init: int,
 ) -> Fit:
-    table = Table.of(x, weights, k)
-    rows, scale = standardized(table, family.scaling, family.order_statistics)
-    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
-
-    def once(key: Array) -> Fit:
-        mixture = first_mixture(key, x, weights, rows, scale, solver, k, family, start)
-        solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
-        return in_units(solution, scale, family)
-
-    if n_init == 1:
-        return once(key)
-    return best(jax.vmap(once)(jax.random.split(key, n_init)))
-
-
-def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
-    """`_fit` on one device's rows; the start looks at a part of all of them."""
-    kind, k, family, start, n_init = static
-    key_data, solver, tol, max_iter = same
-    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
-    rows, scale = standardized(Table.of(x, weights, k, axes), family.scaling)
-    key = jax.random.wrap_key_data(key_data, impl=kind)
-    seed = seed_of(key)
-    some = gathered(x, axes, SAMPLE, seed)
-    some_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
-    some_rows = Table.of(some, some_weights, k).standardized(scale.shift, scale.scale)
-    if family.order_statistics:
-        some_rows = some_rows.sorted(some)
-
-    def once(key: Array) -> Fit:
-        mixture = first_mixture(key, some, some_weights, some_rows, scale, solver, k, family, start)
-        solution, _ = solve(solver, mixture, rows, scale, tol, max_iter)
-        return in_units(solution, scale, family)
-
-    if n_init == 1:
-        return once(key)
-    return best(jax.vmap(once)(jax.random.split(key, n_init)))
-
-
-def _fit_shards_from(
-    n_recorded: int, axes: Axes, same: Any, x: Array, weights: Array | None
-) -> tuple[Fit, Array]:
-    """`_fit_from` on one device's rows."""
-    mixture, solver, tol, max_iter = same
-    table = Table.of(x, weights, mixture.n_components, axes)
-    return _solved(mixture, table, solver, tol, max_iter, n_recorded)
+    k, family, start = model
+    problem = Problem.of(Table.of(x, weights, k), k, family)
+    return fit_all(key, problem, problem, x, weights, start, n_init, solver, tol, max_iter)
 
 
 @functools.partial(jit, static_argnums=6)
@@ -364,17 +257,6 @@ def _fit_from(
     max_iter: Any,
     n_recorded: int,
 ) -> tuple[Fit, Array]:
-    table = Table.of(x, weights, mixture.n_components)
-    return _solved(mixture, table, solver, tol, max_iter, n_recorded)
-
-
-def _solved(
-    mixture: Mixture, table: Table, solver: Any, tol: Any, max_iter: Any, n_recorded: int
-) -> tuple[Fit, Array]:
-    family, x = type(mixture.components), table.x
-    sort = family.order_statistics and not table.axes
-    rows, scale = standardized(table, family.scaling, sort)
-    begin = unscaled(mixture, scale, family.scaling)
-    tol, max_iter = jnp.asarray(tol, x.dtype), jnp.asarray(max_iter, jnp.int32)
-    solution, energies = solve(solver, begin, rows, scale, tol, max_iter, n_recorded)
-    return in_units(solution, scale, family), energies + jnp.sum(jnp.log(scale.scale))
+    k, family = mixture.n_components, type(mixture.components)
+    problem = Problem.of(Table.of(x, weights, k), k, family)
+    return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)

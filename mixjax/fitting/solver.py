@@ -1,7 +1,8 @@
 """One loop drives every solver, and says how it ended."""
 
 import enum
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +93,9 @@ def is_solver(value: Any) -> bool:
     return hasattr(value, "init") and hasattr(value, "step") and not isinstance(value, type)
 
 
+# What a loop carries: a tuple that begins with a `Progress`.
+C = TypeVar("C", bound=tuple[Any, ...])
+WhileLoop = Callable[[Callable[[Any], Any], Callable[[Any], Any], Any], Any]
 RUNNING = -1  # the status of a fit that has not ended
 
 
@@ -132,10 +136,15 @@ class Progress:
         return Solution(state.mixture, state.energy, jnp.maximum(self.n_iter, 0), status)
 
 
-def begin(solver: Solver, mixture: Mixture, rows: Rows, scale: Scale) -> Progress:
+def begin(
+    solver: Solver, mixture: Mixture, rows: Rows, scale: Scale, active: Array | bool = True
+) -> Progress:
     """Before the first iteration."""
     state = solver.init(mixture, rows, scale)
-    status = first_status(rows, mixture.n_components)
+    status = first_status(rows, mixture.n_components if active is True else jnp.sum(active))
+    if getattr(solver, "lazy", False):
+        # The first look at the rows is a part of the loop, and no iteration.
+        return Progress(state, jnp.int32(-1), status)
     nonfinite = (status == RUNNING) & ~_is_finite(state)
     return Progress(state, jnp.int32(0), jnp.where(nonfinite, Status.NONFINITE, status))
 
@@ -161,15 +170,37 @@ def accepted(old: Progress, new: Any, tol: Array) -> Progress:
     return Progress(kept, old.n_iter + finite.astype(jnp.int32), status)
 
 
+def loop(once: Callable[[C], C], carry: C, limit: Any, while_loop: WhileLoop = lax.while_loop) -> C:
+    """The loop of every fit: ``carry = once(carry)`` until the fit has ended.
+
+    Args:
+      once: one iteration.
+      carry: a tuple that begins with a `Progress`.
+      limit: the most iterations.
+      while_loop: JAX's, or `on_host` where an iteration is work of the host.
+
+    Returns:
+      The last carry.
+    """
+    return while_loop(lambda carry: carry[0].unfinished(limit), once, carry)
+
+
+def on_host(goes_on: Callable[[C], Any], once: Callable[[C], C], carry: C) -> C:
+    """`lax.while_loop` for iterations that cannot be compiled, such as passes over a file."""
+    while goes_on(carry):
+        carry = once(carry)
+    return carry
+
+
 def advance(
     solver: Solver, progress: Progress, rows: Rows, scale: Scale, tol: Array, limit: Array
 ) -> Progress:
     """Iterate until the fit ends or has done ``limit`` iterations."""
 
-    def once(progress: Progress) -> Progress:
-        return iterate(solver, progress, rows, scale, tol)
+    def once(carry: tuple[Progress]) -> tuple[Progress]:
+        return (iterate(solver, carry[0], rows, scale, tol),)
 
-    return lax.while_loop(lambda progress: progress.unfinished(limit), once, progress)
+    return loop(once, (progress,), limit)[0]
 
 
 def solve(
@@ -180,28 +211,29 @@ def solve(
     tol: Array,
     max_iter: Array,
     n_recorded: int = 0,
+    active: Array | bool = True,
 ) -> tuple[Solution, Array]:
     """Iterate until the mean energy changes by less than ``tol``.
 
     NaN never reads as convergence: an iteration whose result is not finite is undone,
     and ends the fit with `Status.NONFINITE`. Beside the solution comes the energy after
     0, 1, ... ``n_recorded - 1`` iterations; the last one fills what was not reached.
+    Components that are not active (K,) are held at weight zero by the solver.
     """
-    progress = begin(solver, mixture, rows, scale)
+    progress = begin(solver, mixture, rows, scale, active)
     energies = jnp.full((n_recorded,), progress.state.energy)
     if n_recorded == 0:
-        return advance(solver, progress, rows, scale, tol, max_iter).solution(), energies
+        progress = advance(solver, progress, rows, scale, tol, max_iter)
+        return progress.solution(active), energies
+    reached = jnp.arange(n_recorded, dtype=jnp.int32)
 
-    def unfinished(carry: tuple[Progress, Array]) -> Array:
-        return carry[0].unfinished(max_iter)
-
-    def record(carry: tuple[Progress, Array]) -> tuple[Progress, Array]:
+    def once(carry: tuple[Progress, Array]) -> tuple[Progress, Array]:
         progress = iterate(solver, carry[0], rows, scale, tol)
-        reached = jnp.arange(n_recorded, dtype=jnp.int32) >= progress.n_iter
-        return progress, jnp.where(reached, progress.state.energy, carry[1])
+        after = jnp.where(reached >= progress.n_iter, progress.state.energy, carry[1])
+        return progress, after
 
-    progress, energies = lax.while_loop(unfinished, record, (progress, energies))
-    return progress.solution(), energies
+    progress, energies = loop(once, (progress, energies), max_iter)
+    return progress.solution(active), energies
 
 
 def _is_finite(state: State) -> Array:

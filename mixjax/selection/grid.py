@@ -6,26 +6,27 @@ them than the largest has components whose weight is held at zero.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from ..families.family import Family
 from ..families.laplace import Laplace, MeanLaplace
-from ..fitting.em import EM, EMState, maximised
-from ..fitting.front_door import in_units
+from ..fitting.em import EM, maximised
 from ..fitting.lloyd import nested_seeds
 from ..fitting.outcome import Fit
-from ..fitting.solver import Progress, Solution, accepted, first_status
+from ..fitting.problem import Problem
+from ..fitting.solver import solve
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
 from ..programs import jit
 from ..progress import progress_bar
+from ..pytrees import pytree
 from ..rows.blocks import Rows, Table
-from ..rows.scaling import standardized
+from ..rows.scaling import Scale
 from ..workers import as_here, n_cores
 
 # A weight of zero that is finite, as every parameter of a fit has to be.
@@ -84,6 +85,39 @@ class Lane(NamedTuple):
 
     candidate: Candidate
     part: Part
+
+
+@pytree
+class PaddedState:
+    """A mixture with its mean energy, and the mixture that the next E-step looks at."""
+
+    mixture: Mixture
+    energy: Array
+    next: Mixture
+
+
+@pytree
+class Padded:
+    """EM in which only the active components (K,) have a weight, with the ridge ``reg`` (D,).
+
+    An iteration is an E-step and then an M-step, so that each stands in the program once.
+    """
+
+    active: Array
+    reg: Array
+    lazy: ClassVar[bool] = True
+
+    def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> PaddedState:
+        mixture = self.masked(mixture)
+        return PaddedState(mixture, jnp.asarray(jnp.inf, rows.x.dtype), mixture)
+
+    def step(self, state: PaddedState, rows: Rows, scale: Scale) -> PaddedState:
+        found = EM().expect(state.next, rows)
+        after = self.masked(maximised(found, rows, self.reg))
+        return PaddedState(found.mixture, found.energy, after)
+
+    def masked(self, mixture: Mixture) -> Mixture:
+        return Mixture(jnp.where(self.active, mixture.log_weights, NOTHING), mixture.components)
 
 
 class Tried(NamedTuple):
@@ -196,7 +230,8 @@ def _fit(
     """Fits, and energies of all rows, of lanes with a leading axis each."""
 
     def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
-        rows, scale = standardized(Table.of(x, weights, size), family.scaling)
+        problem = Problem.of(Table.of(x, weights, size), size, family, sort=False)
+        rows, scale = problem.rows, problem.scale
         place = jnp.arange(size, dtype=jnp.int32)
         active = place < n
 
@@ -208,8 +243,9 @@ def _fit(
         begin = begin.maximise(rows, assignment, reg)
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
         first = Mixture(even, family(**vars(begin)))
-        solution = _iterated(first, active, rows, reg, tol, max_iter)
-        fit = in_units(solution, scale, family)
+        padded = Padded(active, reg)
+        solution, _ = solve(padded, first, rows, scale, tol, max_iter, active=active)
+        fit = problem.in_units(solution)
         return fit, -log_prob(fit.mixture, x)
 
     lanes = (labels, weights, n_components, shares)
@@ -225,38 +261,6 @@ _fit_briefly = jit(
     _fit, static_argnums=(8, 9), compiler_options={"xla_backend_optimization_level": 0}
 )
 _fit_some = jit(_fit, static_argnums=(8, 9))
-
-
-def _iterated(
-    mixture: Mixture,
-    active: Array,
-    rows: Rows,
-    reg: Array,
-    tol: Array,
-    max_iter: Array,
-) -> Solution:
-    """EM in which only the active components (K,) have a weight.
-
-    Its E-step and its M-step stand in the program once each: `solve`, which has the E-step
-    before the loop as well, takes half as long again to compile.
-    """
-
-    def masked(mixture: Mixture) -> Mixture:
-        return Mixture(jnp.where(active, mixture.log_weights, NOTHING), mixture.components)
-
-    def once(carry: tuple[Progress, Mixture]) -> tuple[Progress, Mixture]:
-        progress = accepted(carry[0], EM().expect(carry[1], rows), tol)
-        return progress, masked(maximised(progress.state, rows, reg))
-
-    first = masked(mixture)
-    shapes = jax.eval_shape(lambda: EM().expect(first, rows))
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    before = EMState(first, jnp.asarray(jnp.inf, rows.x.dtype), nothing.stats)
-    # After the first E-step no iteration is done.
-    begin = Progress(before, jnp.int32(-1), first_status(rows, jnp.sum(active)))
-    progress, _ = lax.while_loop(lambda carry: carry[0].unfinished(max_iter), once, (begin, first))
-    progress = Progress(progress.state, jnp.maximum(progress.n_iter, 0), progress.status)
-    return progress.solution(active)
 
 
 class Search:

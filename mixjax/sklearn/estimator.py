@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..mixture.mixture import Mixture, log_density
-from . import loop
+from . import steps
 
 ILL_DEFINED = (
     "Fitting the mixture model failed because some components have ill-defined empirical "
@@ -72,15 +72,15 @@ class EMEstimator:
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:  # noqa: N803
         """Fit, and give the most probable component (n_samples,) of each row."""
         x = self._fit(X, sample_weight)
-        return self._ask(loop.labels, x)
+        return self._ask(steps.labels, x)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The most probable component (n_samples,) of each row of X (n_samples, n_features)."""
-        return self._ask(loop.labels, self._rows(X))
+        return self._ask(steps.labels, self._rows(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Responsibilities (n_samples, n_components) of each row of X (n_samples, n_features)."""
-        return self._ask(loop.probabilities, self._rows(X))
+        return self._ask(steps.probabilities, self._rows(X))
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
         """Log-density (n_samples,) of each row of X (n_samples, n_features), in nats."""
@@ -109,8 +109,8 @@ class EMEstimator:
 
     def _ask(self, question: Any, x: np.ndarray) -> np.ndarray:
         dtype = np.result_type(x.dtype, self.weights_, np.float32)
-        with loop.precision(dtype):
-            return loop.ask(question, self._mixture(dtype), x.astype(dtype, copy=False))
+        with steps.precision(dtype):
+            return steps.ask(question, self._mixture(dtype), x.astype(dtype, copy=False))
 
     def _fit(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
         self._validate_params()
@@ -132,7 +132,7 @@ class EMEstimator:
                 f"n_samples = {len(present)}"
             )
         self._require_parameters(present)
-        with loop.precision(x.dtype):
+        with steps.precision(x.dtype):
             self._best_of(present, None if weights is None else weights[weights > 0])
         return x
 
@@ -140,7 +140,7 @@ class EMEstimator:
         """Fit from each start, and keep the parameters of the highest likelihood."""
         warm = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
-        rows = loop.filled(x, weights)
+        rows = steps.filled(x, weights)
         self.converged_ = False
         best: Any = None
         self.lower_bound_ = self.lower_bound_ if warm else -np.inf
@@ -173,20 +173,20 @@ class EMEstimator:
         x, dtype = rows[0], rows[0].dtype.type
         bounds: list[float] = []
         # With words in between, no more iterations at once than are said together.
-        step = min(loop.RECORDED, self.verbose_interval if self.verbose else self.max_iter)
+        step = min(steps.RECORDED, self.verbose_interval if self.verbose else self.max_iter)
         converged = False
         while len(bounds) < self.max_iter and not converged:
             limit = min(step, self.max_iter - len(bounds))
-            run = loop.iterate(
+            done = steps.run(
                 mixture, x, rows[1], dtype(self.reg_covar), dtype(self.tol), np.int32(limit),
                 dtype(before),
             )  # fmt: skip
-            mixture, converged = run.mixture, bool(run.converged)
-            energies = np.asarray(run.energies)[: int(run.n_iter)]
+            mixture, converged = done.mixture, bool(done.converged)
+            energies = np.asarray(done.energies)[: int(done.n_iter)]
             # Without convergence the warning says it, as in scikit-learn, where rounding decides
             # whether the last M-step fails.
             ended = converged or len(bounds) + len(energies) < self.max_iter
-            if not run.finite or (ended and self._ill_defined(mixture, x)):
+            if not done.finite or (ended and self._ill_defined(mixture, x)):
                 raise ValueError(ILL_DEFINED + (SINGLE if x.dtype == np.float32 else ""))
             changes = -np.diff(energies, prepend=before)
             for energy, change in zip(energies.tolist(), changes.tolist(), strict=True):

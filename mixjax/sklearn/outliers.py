@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..threshold import percentile
-from .loop import filled
+from .steps import filled
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):

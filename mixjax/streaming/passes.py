@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,6 @@ from ..fitting.em import EMState, e_step, m_step_of
 from ..fitting.solver import RUNNING, Progress, accepted
 from ..mixture.mixture import Mixture
 from ..programs import jit
-from ..pytrees import pytree
 from ..rows.blocks import Table
 from ..rows.scaling import Scale
 from .checkpoint import Saved
@@ -23,11 +22,11 @@ from .sources import Batches, blocks_of, read_ahead
 from .sums import Sums
 from .survey import Survey
 
+# Numbers in a block on the device.
 BLOCK = 2**21
 
 
-@pytree
-class Streamed:
+class Streamed(NamedTuple):
     """A fit under way: what the last whole pass gave, and the pass that is not done.
 
     Attributes:

@@ -17,9 +17,10 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..files import check_outputs, digest_of
 from ..fitting.em import EM
-from ..fitting.front_door import check_options, first_mixture, in_units
+from ..fitting.front_door import check_options
 from ..fitting.outcome import Fit
-from ..fitting.solver import RUNNING, Progress
+from ..fitting.problem import Problem, in_units
+from ..fitting.solver import loop, on_host
 from ..fitting.starts import Start, is_known, kmeans
 from ..mixture.maximization import ridge, unscaled
 from ..mixture.mixture import Mixture
@@ -33,7 +34,7 @@ from .processes import Team
 from .sources import batches_of, files_of, mesh_of
 from .survey import Survey, merged, surveyed
 
-# Rows that the start looks at, and numbers in a block on the device.
+# Rows that the start looks at.
 SAMPLE = 2**16
 
 
@@ -166,13 +167,13 @@ def fit_stream(
     n_blocks = -(-own.n_rows // length)
     shown = progress and team.rank == 0
     with progress_bar("fitting", "pass", int(max_iter) + 1, 0, shown) as show:
-        while _goes_on(state.progress, max_iter):
 
-            def seen(state: Streamed, block: int) -> None:
-                show(int(state.progress.n_iter) + 1, f"block {block} of {n_blocks}")
-                if file is not None and file.due:
-                    file.write(state.saved())
+        def seen(state: Streamed, block: int) -> None:
+            show(int(state.progress.n_iter) + 1, f"block {block} of {n_blocks}")
+            if file is not None and file.due:
+                file.write(state.saved())
 
+        def once(state: Streamed) -> Streamed:
             with team.together():
                 state = one_pass(
                     state, source, own, origin, length, scale, team, seen, file is not None
@@ -182,6 +183,9 @@ def fit_stream(
             state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
             if file is not None:
                 file.write(state.saved())
+            return state
+
+        state = loop(once, state, max_iter, on_host)
     result = in_units(state.progress.solution(), scale, family)
     if origin is None:
         return result
@@ -209,10 +213,6 @@ def _name_of(start: Any) -> str:
     return f"{start.__module__}.{getattr(start, '__qualname__', type(start).__qualname__)}"
 
 
-def _goes_on(progress: Progress, max_iter: Any) -> bool:
-    return int(progress.status) == RUNNING and int(progress.n_iter) < max_iter
-
-
 @functools.partial(jit, static_argnums=(5, 6, 7))
 def _first(
     key: Array,
@@ -225,7 +225,5 @@ def _first(
     start: Start,
 ) -> Mixture:
     """What a start makes of the sample, and of the same rows less their origin."""
-    rows = Table.of(near, None, k).standardized(scale.shift, scale.scale)
-    if family.order_statistics:
-        rows = rows.sorted(near)
-    return first_mixture(key, sample, None, rows, scale, solver, k, family, start)
+    some = Problem.in_scale(Table.of(near, None, k), scale, k, family)
+    return some.begin(key, sample, None, start, solver)

@@ -7,15 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from ..fitting.em import EM, maximised
-from ..mixture.maximization import rescaled, ridge, unscaled
+from ..fitting.problem import Problem, log_volume
+from ..fitting.solver import RUNNING, Progress, Status, iterate, loop
+from ..mixture.maximization import rescaled, ridge
 from ..mixture.mixture import Mixture, assignment
 from ..programs import jit
 from ..pytrees import pytree
-from ..rows.blocks import Table, map_rows
-from ..rows.scaling import standardized
+from ..rows.blocks import Rows, Table, map_rows
+from ..rows.scaling import Scale
 
 # Tables up to so many rows are filled up to a power of two with rows of weight zero: the
 # folds of a cross-validation then share one compiled program.
@@ -35,6 +37,32 @@ class Run:
     finite: Array
 
 
+@pytree
+class LastState:
+    """A mixture, and the mean energy of the one before it."""
+
+    mixture: Mixture
+    energy: Array
+
+
+@pytree
+class MStepLast:
+    """EM as scikit-learn orders it: an E-step, then an M-step, with the ridge ``reg`` (D,).
+
+    The energy is that of the E-step, so it is one mixture behind; ``before`` is the first one.
+    """
+
+    reg: Array
+    before: Array
+
+    def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> LastState:
+        return LastState(mixture, self.before)
+
+    def step(self, state: LastState, rows: Rows, scale: Scale) -> LastState:
+        found = EM().expect(state.mixture, rows)
+        return LastState(maximised(found, rows, self.reg), found.energy)
+
+
 def precision(dtype: Any) -> Any:
     """A context in which JAX has this dtype."""
     return jax.enable_x64(True) if dtype == np.float64 else contextlib.nullcontext()
@@ -51,7 +79,7 @@ def filled(x: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.nd
 
 
 @jit
-def iterate(
+def run(
     mixture: Mixture,
     x: Array,
     weights: Array | None,
@@ -65,42 +93,29 @@ def iterate(
     An iteration is an E-step and then an M-step, and converged is one whose E-step found
     nearly the energy of the one before: the M-step is taken nevertheless.
     """
-    family = type(mixture.components)
-    table = Table.of(x, weights, mixture.n_components)
-    rows, scale = standardized(table, family.scaling, family.order_statistics)
-    jacobian = jnp.sum(jnp.log(scale.scale))
+    k, family = mixture.n_components, type(mixture.components)
+    problem = Problem.of(Table.of(x, weights, k), k, family)
+    rows, scale = problem.rows, problem.scale
+    jacobian = log_volume(scale)
     # Below this a variance is rounding; it keeps a collapsed component where it is seen.
     floor = float(jnp.finfo(x.dtype).eps) ** 2
-    reg = jnp.maximum(ridge(reg_covar, scale), floor)
-    energies = jnp.zeros((RECORDED,), x.dtype)
-
-    def unfinished(run: Run) -> Array:
-        return (run.n_iter < limit) & ~run.converged & run.finite
-
-    def once(carry: tuple[Run, Array]) -> tuple[Run, Array]:
-        run, before = carry
-        state = EM().expect(run.mixture, rows)
-        after = maximised(state, rows, reg)
-        energy = state.energy + jacobian
-        finite = jnp.isfinite(energy)
-        for leaf in jax.tree.leaves(after):
-            finite &= jnp.all(jnp.isfinite(leaf))
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, run.mixture)
-        converged = finite & (jnp.abs(energy - before) < tol)
-        recorded = run.energies.at[run.n_iter].set(energy)
-        return Run(kept, recorded, run.n_iter + 1, converged, finite), energy
-
-    begin = unscaled(mixture, scale, family.scaling)
+    solver = MStepLast(jnp.maximum(ridge(reg_covar, scale), floor), previous - jacobian)
     # Not normalized: of scikit-learn's seeds each has the weight of a row, and no other has any.
-    begin = Mixture(mixture.log_weights, begin.components)
-    start = Run(
-        begin, energies, jnp.int32(0), jnp.bool_(False),
-        ~rows.nonfinite,
-    )  # fmt: skip
-    run, _ = lax.while_loop(lambda carry: unfinished(carry[0]), once, (start, previous))
+    first = Mixture(mixture.log_weights, problem.scaled(mixture).components)
+    status = jnp.where(rows.nonfinite, Status.NONFINITE, RUNNING).astype(jnp.int32)
+    progress = Progress(solver.init(first, rows, scale), jnp.int32(0), status)
+
+    def once(carry: tuple[Progress, Array]) -> tuple[Progress, Array]:
+        progress = iterate(solver, carry[0], rows, scale, tol)
+        recorded = carry[1].at[carry[0].n_iter].set(progress.state.energy + jacobian)
+        return progress, recorded
+
+    energies = jnp.zeros((RECORDED,), x.dtype)
+    progress, energies = loop(once, (progress, energies), limit)
+    status = progress.status
     return Run(
-        rescaled(run.mixture, scale, family.scaling), run.energies, run.n_iter, run.converged,
-        run.finite,
+        rescaled(progress.state.mixture, scale, family.scaling), energies, progress.n_iter,
+        status == Status.CONVERGED, status != Status.NONFINITE,
     )  # fmt: skip
 
 

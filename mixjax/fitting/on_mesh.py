@@ -1,0 +1,82 @@
+"""A fit of rows that are spread over devices: each works on its own rows."""
+
+from typing import Any
+
+import jax
+from jax import Array
+
+from ..mixture.mixture import Mixture
+from ..rows.blocks import Axes, Table
+from ..rows.sharded import gathered, on_shards
+from ..rows.subsample import seed_of
+from .em import EM
+from .outcome import Fit
+from .problem import Model, Problem, fit_all
+
+# Rows that a start looks at.
+SAMPLE = 2**16
+
+
+def fit_on_mesh(
+    key: Array,
+    x: Array,
+    weights: Array | None,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    model: Model,
+    n_init: int,
+    where: Any,
+) -> Fit:
+    """`fit` for rows that lie on the devices of a mesh."""
+    _check_sums(solver)
+    same = (jax.random.key_data(key), solver, tol, max_iter)
+    static = (jax.random.key_impl(key), model, n_init)
+    return on_shards(_fit_shards, static, where, same, x, weights)
+
+
+def fit_on_mesh_from(
+    mixture: Mixture,
+    x: Array,
+    weights: Array | None,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    n_recorded: int,
+    where: Any,
+) -> tuple[Fit, Array]:
+    """`fit_from` for rows that lie on the devices of a mesh, and the energies on the way."""
+    _check_sums(solver)
+    same = (mixture, solver, tol, max_iter)
+    return on_shards(_fit_shards_from, n_recorded, where, same, x, weights)
+
+
+def _check_sums(solver: Any) -> None:
+    if not isinstance(solver, EM):
+        raise TypeError(
+            f"rows that are spread over devices are fitted by mixjax.EM, got {solver!r}: bring "
+            "them to one device for another solver"
+        )
+
+
+def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
+    """The fit on one device's rows; the start looks at a part of all of them."""
+    kind, (k, family, start), n_init = static
+    key_data, solver, tol, max_iter = same
+    problem = Problem.of(Table.of(x, weights, k, axes), k, family)
+    key = jax.random.wrap_key_data(key_data, impl=kind)
+    seed = seed_of(key)
+    rows = gathered(x, axes, SAMPLE, seed)
+    row_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
+    some = Problem.in_scale(Table.of(rows, row_weights, k), problem.scale, k, family)
+    return fit_all(key, problem, some, rows, row_weights, start, n_init, solver, tol, max_iter)
+
+
+def _fit_shards_from(
+    n_recorded: int, axes: Axes, same: Any, x: Array, weights: Array | None
+) -> tuple[Fit, Array]:
+    """The fit from a mixture on one device's rows."""
+    mixture, solver, tol, max_iter = same
+    k, family = mixture.n_components, type(mixture.components)
+    problem = Problem.of(Table.of(x, weights, k, axes), k, family)
+    return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)

@@ -1,0 +1,150 @@
+"""What is to be fitted: rows in scaled blocks, and the way back to their units."""
+
+import math
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..families.family import Family
+from ..mixture.maximization import first_m_step, rescaled, ridge, unscaled
+from ..mixture.mixture import Mixture
+from ..pytrees import pytree, static
+from ..rows.blocks import Rows, Table
+from ..rows.scaling import Scale, standardized
+from .outcome import Fit, best
+from .solver import Solution, Status, ridge_of, solve
+from .starts import Start, assignment_of
+
+
+class Model(NamedTuple):
+    """What is fitted, apart from the numbers: a program is compiled for each.
+
+    Attributes:
+      n_components: K.
+      family: the class of the components.
+      start: where a fit begins.
+    """
+
+    n_components: int
+    family: type[Family]
+    start: Start
+
+
+@pytree
+class Problem:
+    """Rows that K components of a family are to explain, in scaled units.
+
+    Attributes:
+      rows: the table in scaled blocks.
+      scale: how its columns were scaled.
+      n_components: K.
+      family: the class of the components.
+    """
+
+    rows: Rows
+    scale: Scale
+    n_components: int = static()
+    family: type[Family] = static()
+
+    @classmethod
+    def of(cls, table: Table, n_components: int, family: type[Family], sort: bool = True) -> Self:
+        """The problem of a table, whose columns are scaled as the family allows.
+
+        Rows that are not sorted have the M-step from sums, also where a family has another.
+        """
+        sort = sort and family.order_statistics and not table.axes
+        rows, scale = standardized(table, family.scaling, sort)
+        return cls(rows, scale, n_components, family)
+
+    @classmethod
+    def in_scale(cls, table: Table, scale: Scale, n_components: int, family: type[Family]) -> Self:
+        """The problem of a part of the rows, in the scale of all of them."""
+        rows = table.standardized(scale.shift, scale.scale)
+        rows = rows.sorted(table.x) if family.order_statistics else rows
+        return cls(rows, scale, n_components, family)
+
+    def begin(
+        self, key: Array, x: Array, weights: Array | None, start: Start, solver: Any
+    ) -> Mixture:
+        """The mixture that a start makes of the table x (N, D) of these rows."""
+        reg = ridge(ridge_of(solver), self.scale)
+        k, scaling = self.n_components, self.family.scaling
+        assignment = assignment_of(start, key, x, k, weights, self.rows, scaling)
+        return first_m_step(self.family, self.rows, assignment, k, reg)
+
+    def scaled(self, mixture: Mixture) -> Mixture:
+        """A mixture in the units of x, as one of the scaled columns."""
+        return unscaled(mixture, self.scale, self.family.scaling)
+
+    def solve(
+        self, solver: Any, mixture: Mixture, tol: Any, max_iter: Any, n_recorded: int = 0
+    ) -> tuple[Fit, Array]:
+        """The fit from a mixture of the scaled columns, and the energies on the way.
+
+        Both are in the units of x; see `solver.solve`.
+        """
+        tol = jnp.asarray(tol, self.rows.x.dtype)
+        limit = jnp.asarray(max_iter, jnp.int32)
+        solution, energies = solve(solver, mixture, self.rows, self.scale, tol, limit, n_recorded)
+        return self.in_units(solution), energies + log_volume(self.scale)
+
+    def in_units(self, solution: Solution) -> Fit:
+        """What was fitted to the scaled columns, as a fit of the columns themselves."""
+        return in_units(solution, self.scale, self.family)
+
+
+def fit_all(
+    key: Array,
+    problem: Problem,
+    some: Problem,
+    x: Array,
+    weights: Array | None,
+    start: Start,
+    n_init: int,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+) -> Fit:
+    """The best fit of ``n_init`` starts, each made of some of the rows: x (N, D) and weights."""
+
+    def once(key: Array) -> Fit:
+        mixture = some.begin(key, x, weights, start, solver)
+        return problem.solve(solver, mixture, tol, max_iter)[0]
+
+    if n_init == 1:
+        return once(key)
+    return best(jax.vmap(once)(jax.random.split(key, n_init)))
+
+
+def log_volume(scale: Scale) -> Array:
+    """By how much energies in the units of x exceed those of the scaled columns, in nats."""
+    return jnp.sum(jnp.log(scale.scale))
+
+
+def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
+    """What was fitted to scaled columns, as a fit of the columns themselves.
+
+    A parameter that is not a number becomes that of a standard component of the table. One that
+    is not a float in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
+    """
+    own = solution.mixture
+    standard = family.reference(own.n_components, own.n_features, own.components.dtype)
+    log_weights = jnp.where(
+        jnp.isnan(own.log_weights), -math.log(own.n_components), own.log_weights
+    )
+    components = jax.tree.map(_numbers, own.components, standard)
+    mixture = rescaled(Mixture(log_weights, components), scale, family.scaling)
+    # Unconstrained, a width of 0 is not finite either.
+    leaves = jax.tree.leaves(mixture.components.unconstrain())
+    usable = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    status = jnp.where(usable, solution.status, Status.NONFINITE).astype(jnp.int32)
+    largest = float(jnp.finfo(own.log_weights.dtype).max)
+    components = jax.tree.map(lambda leaf: jnp.clip(leaf, -largest, largest), mixture.components)
+    energy = solution.energy + log_volume(scale)
+    return Fit(Mixture(log_weights, components), energy, solution.n_iter, status)
+
+
+def _numbers(leaf: Array, standard: Array) -> Array:
+    return jnp.where(jnp.isfinite(leaf), leaf, standard)

@@ -387,7 +387,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.skipif(not KDD.exists(), reason="the KDD Cup table is not here")
 def test_kdd_cup(tmp_path):
-    """One seed; the others take as long again, and stand in the README."""
+    """One seed; the others take as long again, and stand in benchmarks/README.md."""
     out = tmp_path / "figures.json"
     done = run("detect", KDD, "--label", -1, "--normal", 0, "--percentile", 80,
                "--seed", 1, "--output", out)  # fmt: skip

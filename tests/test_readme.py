@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands, Python and shell, on small data."""
+"""What the README and the pages of docs/ show is run as it stands, Python and shell, on small data."""
 
 import os
 import re
@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
-pytestmark = pytest.mark.skipif(not README.exists(), reason="an installed package has no README")
+ROOT = Path(__file__).parents[1]
+PAGES = {path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+pytestmark = pytest.mark.skipif(
+    not PAGES["README"].exists(), reason="an installed package has no README"
+)
 
 # The names that the examples take for granted.
 GIVEN = """
@@ -39,17 +42,22 @@ def network(params, batch):
     z = batch @ params
     return z, z @ params.T, jax.nn.softmax(z)
 """
-PROVED = """
+# What holds after all examples of a page.
+PROVED = {
+    "README": """
 assert jnp.isfinite(jax.grad(loss)(jnp.eye(3), x_new)).all()
+assert detector.explain(x_new).shape == (200, 3)
+""",
+    "tour": """
 assert flagged.shape == (200,)
 assert abs((labels == 0).mean() - 0.5) < 0.5
-"""
+""",
+}
 
 
-def blocks(language):
-    found = re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
-    assert found
-    return found
+def blocks(page, language):
+    text = PAGES[page].read_text() if PAGES[page].exists() else ""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def run(command, folder, **more):
@@ -64,12 +72,13 @@ def run(command, folder, **more):
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
-def test_the_examples_in_python(tmp_path):
-    program = "\n".join([GIVEN, *blocks("python"), PROVED])
-    (tmp_path / "readme.py").write_text(program)
-    # Eight devices, as the last example wants.
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_the_examples_in_python(page, tmp_path):
+    program = "\n".join([GIVEN, *blocks(page, "python"), PROVED[page]])
+    (tmp_path / "page.py").write_text(program)
+    # The example of many devices uses eight.
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
-    run([sys.executable, "readme.py"], tmp_path, XLA_FLAGS=flags)
+    run([sys.executable, "page.py"], tmp_path, XLA_FLAGS=flags)
 
 
 def test_the_examples_of_the_command(tmp_path):
@@ -84,7 +93,7 @@ def test_the_examples_of_the_command(tmp_path):
         tmp_path / "kdd_cup.npz",
         kdd=np.column_stack([rng.normal(size=(240, 2)), np.arange(240) >= 220]),
     )
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
     commands = [line for line in lines if "mixjax" in line and "venv" not in line]
     # Downloads; and the bundled table is what the first command of the README runs in CI.
     left_out = {"mixjax detect", "mixjax detect kddcup99"}

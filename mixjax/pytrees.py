@@ -6,6 +6,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from .describing.summary import Described
+
 T = TypeVar("T")
 
 
@@ -35,7 +37,8 @@ def pytree(cls: type[T]) -> type[T]:
       >>> jax.tree.map(lambda leaf: 2 * leaf, Line(jnp.array(1.5))).slope.item()
       3.0
     """
-    frozen = dataclasses.dataclass(frozen=True)(cls)
+    # A repr that lists the fields, unless the class has a better one.
+    frozen = dataclasses.dataclass(frozen=True, repr=not issubclass(cls, Described))(cls)
     fields = dataclasses.fields(frozen)  # type: ignore[arg-type]
     leaves = [field.name for field in fields if not field.metadata.get("static")]
     fixed = [field.name for field in fields if field.metadata.get("static")]

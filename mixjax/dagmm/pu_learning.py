@@ -11,6 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described
 from ..mixture.questions import energy
 from ..programs import jit
 from ..pytrees import pytree
@@ -29,7 +30,7 @@ EXTRA = 2
 
 
 @pytree
-class PositiveUnlabelled:
+class PositiveUnlabelled(Described):
     r"""A classifier of labelled against unlabelled rows, and the threshold that it found.
 
     Attributes:

@@ -6,6 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from ..describing.summary import Described, Summary, fields_of, summary_of
+from ..describing.words import counted, lanes, on_host, span, tally
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from .inputs import Inputs
@@ -39,7 +41,7 @@ class Status(enum.IntEnum):
 
 
 @pytree
-class Trained:
+class Trained(Described):
     """A trained model, and the mixture of the latent rows of its whole training set.
 
     Trained with S keys, every leaf has a leading axis of S.
@@ -69,6 +71,27 @@ class Trained:
     mean_error: Array
     history: Terms
     status: Array
+
+    def _summary(self) -> Summary:
+        status, error = on_host(self.status), on_host(self.mean_error)
+        loss = on_host(self.history.total)
+        if status is None or error is None or loss is None:
+            return fields_of(self)
+        model = self.model
+        latent = counted(model.autoencoder.latent, "latent column")
+        network = f"{type(model.autoencoder).__name__}, {latent} of {model.n_features:,} columns"
+        epochs = counted(loss.shape[-1], "epoch")
+        rows = [
+            ("loss", [span(loss[..., -1:])]),
+            ("mean_error", [span(error)]),
+            ("model", [network]),
+            ("mixture", [summary_of(self.mixture.components).headline]),
+        ]
+        if status.ndim:
+            headline = f"Trained, {lanes(status.shape)}: {tally(status, Status)} after {epochs}"
+        else:
+            headline = f"Trained: {Status(int(status)).name} after {epochs}"
+        return Summary(headline, rows)
 
 
 def require_one(trained: Any) -> None:

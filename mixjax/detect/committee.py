@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..describing.summary import Described
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
 from ..programs import jit
@@ -19,7 +20,7 @@ NARROWEST = 0.05
 
 
 @pytree
-class Calibration:
+class Calibration(Described):
     """How rare an energy is among normal rows.
 
     Attributes:
@@ -60,7 +61,7 @@ class Calibration:
 
 
 @pytree
-class Member:
+class Member(Described):
     """The best candidate of a family, fitted once for every part of the rows left out.
 
     Attributes:

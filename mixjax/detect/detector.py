@@ -10,6 +10,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described, Summary, fields_of
+from ..describing.words import counted, listed, number, on_host, quoted
 from ..mixture.explain import surprisal
 from ..programs import jit, on_device
 from ..pytrees import pytree, static
@@ -24,7 +26,7 @@ LEEWAY = 1e-3
 
 
 @pytree
-class Detector:
+class Detector(Described):
     """What was learnt from normal rows: a pytree, with pure methods.
 
     Attributes:
@@ -97,6 +99,23 @@ class Detector:
         lowest held-out energy.
         """
         return _excess(self.members[0], self.typical, self.standardized(x))
+
+    def _summary(self) -> Summary:
+        alpha, threshold = on_host(self.rule.alpha), on_host(self.threshold)
+        if alpha is None or threshold is None:
+            return fields_of(self)
+        judges = [member.mixtures.components for member in self.members]
+        used = [quoted(self.feature_names[i]) for i in self.columns]
+        n_left, n_rows = self.n_features - len(used), self.rule.calibration.shape[-1]
+        return Summary(
+            f"Detector of {counted(len(judges), 'mixture')}, {self.typical.dtype}",
+            [
+                ("mixtures", [listed([f"{type(j).__name__} (K = {j.shape[0]})" for j in judges])]),
+                ("columns", [listed(used) + (f"; {n_left:,} not used" if n_left else "")]),
+                ("alpha", [f"{number(alpha)}, the highest rate of false alarms"]),
+                ("threshold", [f"{number(threshold)}, from {n_rows:,} rows"]),
+            ],
+        )
 
     def standardized(self, x: ArrayLike) -> Array:
         """The columns used (N, C) of x (N, D), as the members see them."""

@@ -5,13 +5,19 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from ..describing.summary import Described, Summary, cells_of
+from ..describing.words import counted, lanes, numbers, on_host
 from ..pytrees import pytree
 from ..rows.blocks import Rows
 from ..rows.scaling import Scaling
 
 Responsibilities = Callable[[Array, Array], Array]
+
+# Columns of parameters that a summary shows.
+COLUMNS_SHOWN = 4
 
 
 @pytree
@@ -35,7 +41,7 @@ class Moments:
     second: Any
 
 
-class Family(abc.ABC):
+class Family(Described, abc.ABC):
     """K components of one kind, in one pytree.
 
     Decorate a subclass with `mixjax.pytree`. Every method sees all N rows and all K
@@ -237,6 +243,25 @@ class Family(abc.ABC):
             return self.statistics(x.T, (responsibilities(x, index) * weights[None]).T)
 
         return self.from_statistics(rows.sum(block), reg_covar)
+
+    def _summary(self) -> Summary:
+        """How many components in how many dimensions, and the parameters."""
+        k, d = self.shape
+        fields = vars(self)
+        shapes = {name: np.shape(value) for name, value in fields.items()}
+        leading = min((s[:-2] for s in shapes.values() if s[-2:] == (k, d)), key=len, default=())
+        components = counted(k, f"{type(self).__name__} component")
+        headline = f"{components} in {counted(d, 'dimension')}, {self.dtype}"
+        if leading:
+            headline += f", {lanes(leading)}"
+        rows, room = [], COLUMNS_SHOWN
+        for name, value in fields.items():
+            if shapes[name] != (k, d) or d > room or (table := on_host(value)) is None:
+                rows.append((name, cells_of(value)))
+                continue
+            room -= d
+            rows += [(f"{name}[:, {i}]", numbers(table[:, i])) for i in range(d)]
+        return Summary(headline, rows)
 
 
 def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:

@@ -9,6 +9,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..describing.summary import Described, Summary, fields_of, summary_of
+from ..describing.words import counted, lanes, listed, number, on_host, span, tally
 from ..families.family import Family
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
@@ -20,7 +22,7 @@ MOVED = 0.05
 
 
 @pytree
-class Fit:
+class Fit(Described):
     """A fitted mixture and how the fit went; every leaf gains an axis under ``vmap``.
 
     Attributes:
@@ -63,6 +65,19 @@ class Fit:
     def __bool__(self) -> bool:
         """True: a fit is there, however it went (look at ``status``)."""
         return True
+
+    def _summary(self) -> Summary:
+        status, energy, n_iter = map(on_host, (self.status, self.energy, self.n_iter))
+        if status is None or energy is None or n_iter is None:
+            return fields_of(self)
+        components = summary_of(self.mixture.components).headline
+        rows = [("mixture", [components]), *summary_of(self.mixture).rows]
+        if status.ndim:
+            headline = f"Fit, {lanes(status.shape)}: {tally(status, Status)}"
+            more = [("energy", [span(energy, "nats")]), ("n_iter", [span(n_iter)])]
+            return Summary(headline, [*more, *rows])
+        ended = f"{Status(int(status)).name} after {counted(int(n_iter), 'iteration')}"
+        return Summary(f"Fit: {ended}, mean energy {number(energy, 6)} nats", rows)
 
 
 class FitError(RuntimeError):
@@ -142,7 +157,7 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
                 "to name the rows"
             )
         bad = ~np.isfinite(np.asarray(x)).all(axis=-1)
-        where = _listed(np.flatnonzero(bad)) if bad.ndim == 1 else _listed(np.argwhere(bad))
+        where = listed((np.flatnonzero(bad) if bad.ndim == 1 else np.argwhere(bad)).tolist())
         if bad.any():
             raise FitError(f"NONFINITE: the rows {where} of x hold NaN or infinity: {remedy}")
         raise FitError(
@@ -182,8 +197,8 @@ def _warn_of_rounding(fits: Fit) -> None:
         columns = np.flatnonzero((moved[imprecise] > 0.1 * MOVED).any(axis=(0, 1)))
         warnings.warn(
             f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold centers of "
-            f"the columns {_listed(columns)} to the width of a component, so far are they from "
-            "zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
+            f"the columns {listed(columns.tolist())} to the width of a component, so far are they "
+            "from zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
             "widths and energy are those before the centers were rounded",
             stacklevel=3,
         )
@@ -205,9 +220,4 @@ def _lanes(status: np.ndarray, which: Any) -> str:
         return "the fit"
     hits = np.argwhere(status == which)
     names = hits[:, 0] if status.ndim == 1 else hits
-    return f"{len(hits)} of {status.size} fits (lanes {_listed(names)})"
-
-
-def _listed(values: np.ndarray, most: int = 10) -> str:
-    shown = ", ".join(str(value.tolist()) for value in values[:most])
-    return shown + (f", ... ({len(values)} in all)" if len(values) > most else "")
+    return f"{len(hits)} of {status.size} fits (lanes {listed(names.tolist())})"

@@ -4,9 +4,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..describing.summary import Described, Summary, fields_of, summary_of
+from ..describing.words import counted, normalized, number, on_host
 from ..programs import jit
 from ..pytrees import pytree
 from .far import log_sum
@@ -14,7 +17,7 @@ from .questions import log_prob
 
 
 @pytree
-class Average:
+class Average(Described):
     r"""A mixture of mixtures: $p(x) = \sum_m w_m\,p_m(x)$.
 
     Attributes:
@@ -44,6 +47,18 @@ class Average:
     def energy(self, x: ArrayLike) -> Array:
         """(N,) minus the log-density of the average, in nats."""
         return _averaged(self.log_weights, [log_prob(mixture, x) for mixture in self.mixtures])
+
+    def _summary(self) -> Summary:
+        logs = on_host(self.log_weights)
+        if logs is None or logs.ndim != 1:
+            return fields_of(self)
+        weights = normalized(logs)
+        order = np.argsort(-weights, kind="stable")
+        rows = [
+            (number(weights[i], 3), [summary_of(self.mixtures[i].components).headline])
+            for i in order
+        ]
+        return Summary(f"Average of {counted(len(order), 'mixture')}, by weight", rows)
 
 
 @jit

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from ..rows.blocks import map_rows
@@ -18,7 +19,7 @@ from .mixture import Mixture, joint_log_prob, require
 
 
 @pytree
-class Prediction:
+class Prediction(Described):
     """What some columns are expected to be, given the others.
 
     Attributes:

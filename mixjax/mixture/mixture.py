@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..describing.summary import Described, Summary, cells_of, summary_of
+from ..describing.words import normalized, numbers, on_host
 from ..families.family import Responsibilities
 from ..pytrees import pytree
 from .far import known_density, log_sum, shares, within_reach
 
 
 @pytree
-class Mixture:
+class Mixture(Described):
     r"""A weighted sum of components: $p(x) = \sum_k w_k\,p_k(x)$.
 
     Attributes:
@@ -52,6 +54,15 @@ class Mixture:
     def n_parameters(self) -> int:
         """Free parameters, those of the weights included."""
         return self.components.n_parameters + self.n_components - 1
+
+    def _summary(self) -> Summary:
+        headline, rows = summary_of(self.components)
+        logs = on_host(self.log_weights)
+        if logs is None or logs.ndim != 1:
+            weights = "log_weights", cells_of(self.log_weights)
+        else:
+            weights = "weights", numbers(normalized(logs))
+        return Summary(f"Mixture of {headline}", [weights, *rows])
 
 
 def joint_log_prob(mixture: Mixture, x: Array) -> Array:

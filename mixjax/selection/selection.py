@@ -12,6 +12,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described, Summary, summary_of
+from ..describing.words import counted, number
 from ..families.diagonal import DiagonalGaussian
 from ..families.family import Family
 from ..families.gaussian import Gaussian
@@ -39,12 +41,14 @@ FEW = 8
 WIDEST: dict[type[Family], int] = {Gaussian: 256, TiedGaussian: 512}
 # Mixtures of less weight than this, beside the best, are left out of the average.
 NEGLIGIBLE = 1e-6
+# Candidates that a summary shows.
+MOST_SHOWN = 4
 
 Criterion = HeldOut | Callable[..., Array]
 
 
-@dataclasses.dataclass(frozen=True)
-class Selection:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Selection(Described):
     """The candidates, how each did, and the best of them.
 
     Attributes:
@@ -90,6 +94,19 @@ class Selection:
                 f"{self.standard_errors[i]:>9.2g} {self.n_parameters[i]:>7}{mark}"
             )
         return "\n".join(lines)
+
+    def _summary(self) -> Summary:
+        order = np.argsort(self.scores, kind="stable")
+        shown = [self.best, *(i for i in order if i != self.best)][:MOST_SHOWN]
+        rows = []
+        for i, label in zip(shown, ("best", "others", *[""] * MOST_SHOWN), strict=False):
+            family, k, reg = self.candidates[i]
+            kind = counted(k, f"{family.__name__} component")
+            rows.append((label, [f"{kind}, ridge {reg:g}, score {number(self.scores[i], 6)}"]))
+        both = ("fit", self.fit), ("average", self.average)
+        rows += [(label, [summary_of(value).headline]) for label, value in both]
+        n = counted(len(self.candidates), "candidate")
+        return Summary(f"Selection from {n} (print lists them all)", rows)
 
 
 def select(

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described, Summary, summary_of
 from ..families.family import Family
 from ..fitting.em import e_step, m_step_of
 from ..mixture.maximization import rescaled, ridge, unscaled
@@ -21,7 +22,7 @@ from ..rows.scaling import Scale, scale_of
 
 
 @pytree
-class Stepwise:
+class Stepwise(Described):
     """A mixture that follows a stream; a pytree, for ``jit``, ``scan`` and ``vmap``.
 
     Attributes:
@@ -94,6 +95,10 @@ class Stepwise:
         sums = components.own_statistics(jnp.ones_like(self.scaled.log_weights), self.ridge)
         bare = Mixture(self.scaled.log_weights, components.from_statistics(sums, 0 * self.ridge))
         return self._in_units(bare).components
+
+    def _summary(self) -> Summary:
+        headline, rows = summary_of(self.mixture)
+        return Summary(f"Stepwise: {headline}", rows)
 
     def _in_units(self, scaled: Mixture) -> Mixture:
         scale = Scale(self.shift, self.scale, jnp.ones_like(self.scale))

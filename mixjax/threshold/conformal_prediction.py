@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from . import rates
@@ -16,7 +17,7 @@ from .scores import above, ascending, between, no_nan, probabilities_of, scores_
 
 
 @pytree
-class Conformal:
+class Conformal(Described):
     r"""A threshold and p-values, from the scores of normal rows set aside.
 
     Attributes:

@@ -4,13 +4,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..describing.summary import Described
 from ..programs import jit
 from ..pytrees import pytree
 from .scores import above, anomalies_of, scores_of
 
 
 @pytree
-class BestF1:
+class BestF1(Described):
     """A threshold and what it reaches on the rows it was chosen by; all ().
 
     Attributes:

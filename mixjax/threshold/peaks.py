@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from . import pareto
@@ -14,7 +15,7 @@ from .scores import above, between, no_nan, scores_of
 
 
 @pytree
-class Tail:
+class Tail(Described):
     r"""A generalized Pareto tail: $P(s > u + y) = \pi\,(1+\xi y/\sigma)^{-1/\xi}$.
 
     Attributes:

@@ -6,6 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from .scores import above
@@ -14,7 +15,7 @@ _mean = jit(jnp.mean)
 
 
 @pytree
-class ElkanNoto:
+class ElkanNoto(Described):
     r"""What makes predictions of "labelled" into predictions of "normal".
 
     Attributes:

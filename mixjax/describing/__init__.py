@@ -1,0 +1,1 @@
+"""How objects read in a session."""

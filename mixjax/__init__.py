@@ -19,7 +19,15 @@ from .fitting.front_door import fit, fit_from, fit_history
 from .fitting.gradient import Gradient
 from .fitting.outcome import Fit, FitError, best, check
 from .fitting.solver import Solver, Status
-from .fitting.starts import Start, kmeans, kmeans_plus_plus, random_responsibilities
+from .fitting.starts import (
+    KMeans,
+    KMeansPlusPlus,
+    RandomResponsibilities,
+    Start,
+    kmeans,
+    kmeans_plus_plus,
+    random_responsibilities,
+)
 from .mixture.average import Average
 from .mixture.conditioning import Prediction, conditional, marginal, predict
 from .mixture.explain import feature_importance, suggest_columns, surprisal
@@ -43,11 +51,14 @@ __all__ = [
     "Gaussian",
     "Gradient",
     "HeldOut",
+    "KMeans",
+    "KMeansPlusPlus",
     "Laplace",
     "MeanLaplace",
     "Mixture",
     "Moments",
     "Prediction",
+    "RandomResponsibilities",
     "Scaling",
     "Selection",
     "Solver",

@@ -225,7 +225,7 @@ BAD_CALLS = {
     "no key": (lambda: mixjax.fit(0, X, 2), TypeError, "key must be a typed random key"),
     "many keys": (lambda: mixjax.fit(jax.random.split(KEY), X, 2), ValueError, "single key"),
     "solver": (lambda: mixjax.fit(KEY, X, 2, solver="em"), TypeError, "solver must be"),
-    "start": (lambda: mixjax.fit(KEY, X, 2, start="kmeans"), TypeError, "start must be a function"),
+    "start": (lambda: mixjax.fit(KEY, X, 2, start="kmeans"), TypeError, "start must be such as"),
     "n_init": (lambda: mixjax.fit(KEY, X, 2, n_init=0), ValueError, "n_init"),
     "tol": (lambda: mixjax.fit(KEY, X, 2, tol=-1.0), ValueError, "tol must not be negative"),
     "nan tol": (lambda: mixjax.fit(KEY, X, 2, tol=np.nan), ValueError, "tol"),

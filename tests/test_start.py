@@ -6,7 +6,8 @@ from problems import clusters
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 import mixjax
-from mixjax.fitting.starts import _kmeans
+from mixjax.fitting.front_door import _fit
+from mixjax.fitting.starts import _assigned
 
 STARTS = [mixjax.kmeans_plus_plus, mixjax.kmeans, mixjax.random_responsibilities]
 
@@ -82,9 +83,9 @@ def test_kmeans_of_a_part_is_nearly_kmeans_of_all(seed, rng, monkeypatch):
     keys = [jax.random.key(seed + i) for i in range(4)]
     part = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
     monkeypatch.setattr("mixjax.fitting.lloyd.SAMPLE", 10**6)
-    _kmeans.clear_cache()
+    _assigned.clear_cache()
     everything = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
-    _kmeans.clear_cache()
+    _assigned.clear_cache()
     assert min(part) <= 1.005 * min(everything)
     assert part != everything
 
@@ -144,3 +145,41 @@ def test_vmap_is_the_loop(start, rng):
     together = jax.vmap(lambda key, x: start(key, x, 3))(keys, xs)
     for i in range(3):
         np.testing.assert_allclose(together[i], start(keys[i], xs[i], 3), atol=1e-6)
+
+
+def test_a_start_is_a_value_with_its_own_options(rng):
+    x = jnp.asarray(clusters(rng, 500, 3, 4, dtype="float32"))
+    key = jax.random.key(3)
+    by_value = mixjax.KMeans(max_iter=2)(key, x, 4)
+    by_function = mixjax.kmeans(key, x, 4, max_iter=2)
+    np.testing.assert_array_equal(by_value, by_function)
+    np.testing.assert_array_equal(mixjax.KMeans()(key, x, 4), mixjax.kmeans(key, x, 4))
+    seeds = mixjax.kmeans_plus_plus(key, x, 4)
+    np.testing.assert_array_equal(mixjax.KMeansPlusPlus()(key, x, 4), seeds)
+    np.testing.assert_array_equal(mixjax.KMeans(max_iter=0)(key, x, 4), seeds)
+    drawn = mixjax.random_responsibilities(key, x, 4)
+    np.testing.assert_array_equal(mixjax.RandomResponsibilities()(key, x, 4), drawn)
+
+
+def test_the_options_of_a_start_reach_the_fit_and_compile_once(rng):
+    x = jnp.asarray(clusters(rng, 500, 3, 4, dtype="float32"))
+    key, options = jax.random.key(3), {"max_iter": 0}
+    plain = mixjax.fit(key, x, 4, start=mixjax.KMeansPlusPlus(), **options).energy
+    n_compiled = _fit.n_compiled()
+    energies = [
+        mixjax.fit(key, x, 4, start=mixjax.KMeans(max_iter=n), **options).energy for n in (0, 1, 50)
+    ]
+    assert _fit.n_compiled() <= n_compiled + 1
+    np.testing.assert_allclose(energies[0], plain, rtol=1e-6)
+    assert energies[2] < energies[1] < energies[0]
+    default = mixjax.fit(key, x, 4, **options).energy
+    assert mixjax.fit(key, x, 4, start=mixjax.kmeans, **options).energy == default
+
+
+def test_a_start_without_sense_is_refused(rng):
+    x = jnp.asarray(clusters(rng, 500, 3, 4, dtype="float32"))
+    for start in ("kmeans", mixjax.KMeans):
+        with pytest.raises(TypeError, match="start must be such as"):
+            mixjax.fit(jax.random.key(0), x, 2, start=start)
+    with pytest.raises(ValueError, match="max_iter"):
+        mixjax.fit(jax.random.key(0), x, 2, start=mixjax.KMeans(max_iter=-1))

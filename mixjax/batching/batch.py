@@ -11,7 +11,7 @@ from ..families.gaussian import Gaussian
 from ..fitting.em import EM
 from ..fitting.outcome import Fit
 from ..fitting.solver import Solver
-from ..fitting.starts import Start, kmeans
+from ..fitting.starts import KMeans, Start
 from .queue import fit_all
 from .table_set import grouped, listed
 
@@ -23,7 +23,7 @@ def fit_batch(
     *,
     family: type[Family] = Gaussian,
     weights: ArrayLike | Sequence[ArrayLike] | None = None,
-    start: Start = kmeans,
+    start: Start = KMeans(),  # noqa: B008 - frozen
     n_init: int = 1,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
@@ -91,7 +91,7 @@ def fit_groups(
     *,
     family: type[Family] = Gaussian,
     weights: ArrayLike | None = None,
-    start: Start = kmeans,
+    start: Start = KMeans(),  # noqa: B008 - frozen
     n_init: int = 1,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,

@@ -51,9 +51,9 @@ def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[i
 
 
 @functools.partial(jit, static_argnames="model")
-def begun(key: Array, x: Array, weights: Array, solver: Any, model: Model) -> Lane:
+def begun(key: Array, x: Array, weights: Array, start: Any, solver: Any, model: Model) -> Lane:
     """Lanes before their first iteration, from keys (C,), tables (C, N, D), weights (C, N)."""
-    k, family, start = model
+    k, family = model
 
     def one(key: Array, x: Array, weights: Array) -> Lane:
         problem = Problem.of(Table.of(x, weights, k), k, family)
@@ -122,7 +122,7 @@ class Pool:
 
     def __init__(self, source: Any, device: Any, shape: tuple[int, int], options: Any) -> None:
         self.source, self.device, self.shape = source, device, shape
-        self.solver, self.tol, self.max_iter, self.model = options
+        self.solver, self.tol, self.max_iter, self.model, self.start = options
         self.lane_of = np.full(shape[0] * shape[1], -1)  # which lane is in which place
         self.lanes: Lane | None = None
         self.n_steps = FIRST_ROUND
@@ -159,7 +159,7 @@ class Pool:
 
     def _admit(self, numbers: np.ndarray, key: Array, x: np.ndarray, weights: np.ndarray) -> None:
         key, x, weights = jax.device_put((key, x, weights), self.device)
-        new = begun(key, x, weights, self.solver, self.model)
+        new = begun(key, x, weights, self.start, self.solver, self.model)
         if self.lanes is None:
             self.lanes = jax.tree.map(
                 lambda leaf: jax.device_put(

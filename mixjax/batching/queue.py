@@ -15,7 +15,7 @@ from .. import checks
 from ..families.family import Family
 from ..fitting.front_door import check_options
 from ..fitting.outcome import Fit
-from ..fitting.starts import Start, is_known
+from ..fitting.starts import Start, as_value
 from ..programs import jit, on_device
 from ..progress import progress_bar
 from ..rows.origin import placed
@@ -110,15 +110,16 @@ def fit_all(
     check_options(start, solver, tables.n_features, tol, max_iter)
     if batch_size is not None:
         batch_size = checks.count(batch_size, "batch_size")
-    model = Model(n_components, checks.family(family), start)
+    model, value = Model(n_components, checks.family(family)), as_value(start)
     # A start of one's own is shown the rows where they are.
-    if family.scaling is Scaling.NONE or not is_known(start):
+    if family.scaling is Scaling.NONE or not value.relative:
         tables = tables._replace(origin=None)
     options = (
         jax.tree.map(jnp.asarray, solver),
         jnp.asarray(tol, tables.dtype),
         jnp.asarray(max_iter, jnp.int32),
         model,
+        value,
     )
     work = Queue(key, tables, n_init)
     total = len(tables) * n_init

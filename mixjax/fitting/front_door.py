@@ -13,6 +13,7 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..mixture.mixture import Mixture, require
 from ..programs import jit
+from ..pytrees import pytree
 from ..rows.blocks import Table
 from ..rows.origin import Origin, near, placed, relative
 from ..rows.sharded import automatic, row_mesh
@@ -21,7 +22,7 @@ from .on_mesh import fit_on_mesh, fit_on_mesh_from
 from .outcome import Fit
 from .problem import Model, Problem, fit_all
 from .solver import Solver, is_solver, ridges_of
-from .starts import Start, is_known, kmeans
+from .starts import KMeans, OwnStart, Start, as_value
 
 
 def fit(
@@ -31,7 +32,7 @@ def fit(
     *,
     family: type[Family] = Gaussian,
     weights: ArrayLike | None = None,
-    start: Start = kmeans,
+    start: Start = KMeans(),  # noqa: B008 - frozen
     n_init: int = 1,
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
@@ -52,7 +53,8 @@ def fit(
       n_components: K, a Python int.
       family: the class of the components.
       weights: (N,) weight of each row; weight 0 is as if the row were absent.
-      start: (key, x, K, weights) -> responsibilities (N, K).
+      start: `KMeans`, `KMeansPlusPlus`, `RandomResponsibilities`, or a function of yours:
+        (key, x, K, weights) -> responsibilities (N, K).
       n_init: starts, fitted as one batched program; the lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
@@ -85,11 +87,13 @@ def fit(
     row_weights = checks.row_weights(weights, table)
     n_init = checks.count(n_init, "n_init")
     check_options(start, solver, table.shape[1], tol, max_iter)
-    model = Model(n_components, family, _seeing(start, origin))
+    model, value = Model(n_components, family), _seeing(as_value(start), origin)
     if where := row_mesh(table):
-        return fit_on_mesh(key, table, row_weights, solver, tol, max_iter, model, n_init, where)
+        options = (value, solver, tol, max_iter, model, n_init)
+        return fit_on_mesh(key, table, row_weights, *options, where)
     table, row_weights = automatic(table), automatic(row_weights)
-    return _placed(_fit(key, table, row_weights, solver, tol, max_iter, model, n_init), origin)
+    result = _fit(key, table, row_weights, value, solver, tol, max_iter, model, n_init)
+    return _placed(result, origin)
 
 
 def fit_from(
@@ -180,8 +184,10 @@ def _continued(
 
 def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
     """Raise unless there is a start, a solver and a rule to stop by."""
-    if not callable(start):
-        raise TypeError(f"start must be a function such as mixjax.kmeans, got {start!r}")
+    if not callable(start) or isinstance(start, type):
+        raise TypeError(f"start must be such as mixjax.KMeans(), or a function, got {start!r}")
+    if isinstance(start, KMeans):
+        checks.stopping(start.tol, start.max_iter)
     if not is_solver(solver):
         raise TypeError(
             f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"
@@ -199,7 +205,7 @@ def _prepared(
     checks.width(rows, mixture.n_features)
     x, origin = near(rows, mixture.components.scaling)
     weights = checks.row_weights(weights, x)
-    check_options(kmeans, solver, x.shape[1], tol, max_iter)
+    check_options(KMeans(), solver, x.shape[1], tol, max_iter)
     dtype = mixture.log_weights.dtype
     if dtype != x.dtype:
         raise TypeError(
@@ -209,40 +215,39 @@ def _prepared(
     return relative(mixture, origin), x, weights, origin
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class _Seeing:
     """A start that is shown the rows where they are, not relative to an origin."""
 
-    start: Start
-    places: tuple[tuple[float, ...], ...]
+    start: OwnStart
+    origin: Origin
 
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any, /) -> Array:
-        low, high = (jnp.asarray(place, x.dtype)[None] for place in self.places)
+        low, high = (jnp.asarray(place, x.dtype)[None] for place in self.origin[::-1])
         return self.start(key, (x + low) + high, n_components, weights)
 
 
-def _seeing(start: Start, origin: Origin | None) -> Start:
-    if origin is None or is_known(start):
-        return start
-    return _Seeing(start, (tuple(origin.low.tolist()), tuple(origin.high.tolist())))
+def _seeing(start: Any, origin: Origin | None) -> Any:
+    return start if origin is None or start.relative else _Seeing(start, origin)
 
 
 def _placed(fit: Fit, origin: Origin | None) -> Fit:
     return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
 
 
-@functools.partial(jit, static_argnums=(6, 7))
+@functools.partial(jit, static_argnums=(7, 8))
 def _fit(
     key: Array,
     x: Array,
     weights: Array | None,
+    start: Any,
     solver: Any,
     tol: Any,
     max_iter: Any,
     model: Model,
     n_init: int,
 ) -> Fit:
-    k, family, start = model
+    k, family = model
     problem = Problem.of(Table.of(x, weights, k), k, family)
     return fit_all(key, problem, problem, x, weights, start, n_init, solver, tol, max_iter)
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,6 @@ from ..rows.subsample import places_by_mass, seed_of
 
 # Rows that candidates of k-means++ are judged on, and rows that k-means looks at.
 JURY = 2**13
-
-
 SAMPLE = 2**14
 
 
@@ -133,10 +132,11 @@ def _first_above(mass: Array, target: Array) -> Array:
     return jnp.where(jnp.any(above, axis=1), jnp.argmax(above, axis=1), last)
 
 
-def lloyd_centers(key: Array, rows: Rows, k: int, tol: float = 1e-4, max_iter: int = 100) -> Array:
+def lloyd_centers(key: Array, rows: Rows, k: int, tol: Any, max_iter: Any) -> Array:
     """Centres (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
     rows = part_of(key, rows, max(SAMPLE, 128 * k))
     centres = seeds(key, rows, k)
+    tol, max_iter = jnp.asarray(tol, rows.x.dtype), jnp.asarray(max_iter, jnp.int32)
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         centres, _, n_iter = carry

@@ -21,6 +21,7 @@ def fit_on_mesh(
     key: Array,
     x: Array,
     weights: Array | None,
+    start: Any,
     solver: Any,
     tol: Any,
     max_iter: Any,
@@ -30,7 +31,7 @@ def fit_on_mesh(
 ) -> Fit:
     """`fit` for rows that lie on the devices of a mesh."""
     _check_sums(solver)
-    same = (jax.random.key_data(key), solver, tol, max_iter)
+    same = (jax.random.key_data(key), start, solver, tol, max_iter)
     static = (jax.random.key_impl(key), model, n_init)
     return on_shards(_fit_shards, static, where, same, x, weights)
 
@@ -61,8 +62,8 @@ def _check_sums(solver: Any) -> None:
 
 def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
     """The fit on one device's rows; the start looks at a part of all of them."""
-    kind, (k, family, start), n_init = static
-    key_data, solver, tol, max_iter = same
+    kind, (k, family), n_init = static
+    key_data, start, solver, tol, max_iter = same
     problem = Problem.of(Table.of(x, weights, k, axes), k, family)
     key = jax.random.wrap_key_data(key_data, impl=kind)
     seed = seed_of(key)

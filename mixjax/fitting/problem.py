@@ -15,7 +15,7 @@ from ..rows.blocks import Rows, Table
 from ..rows.scaling import Scale, standardized
 from .outcome import Fit, best
 from .solver import Solution, Status, ridge_of, solve
-from .starts import Start, assignment_of
+from .starts import assignment_of
 
 
 class Model(NamedTuple):
@@ -24,12 +24,10 @@ class Model(NamedTuple):
     Attributes:
       n_components: K.
       family: the class of the components.
-      start: where a fit begins.
     """
 
     n_components: int
     family: type[Family]
-    start: Start
 
 
 @pytree
@@ -66,7 +64,7 @@ class Problem:
         return cls(rows, scale, n_components, family)
 
     def begin(
-        self, key: Array, x: Array, weights: Array | None, start: Start, solver: Any
+        self, key: Array, x: Array, weights: Array | None, start: Any, solver: Any
     ) -> Mixture:
         """The mixture that a start makes of the table x (N, D) of these rows."""
         reg = ridge(ridge_of(solver), self.scale)
@@ -101,7 +99,7 @@ def fit_all(
     some: Problem,
     x: Array,
     weights: Array | None,
-    start: Start,
+    start: Any,
     n_init: int,
     solver: Any,
     tol: Any,

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,13 @@ from .. import checks
 from ..families.family import Responsibilities
 from ..mixture.mixture import given_assignment
 from ..programs import jit
+from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
 from ..rows.origin import near
 from ..rows.scaling import Scaling, standardized
 from .lloyd import hard_assignment, lloyd_centers, nearest_centers, seeds
+
+F = TypeVar("F", bound=Callable[..., Array])
 
 
 class Start(Protocol):
@@ -24,7 +27,8 @@ class Start(Protocol):
 
     ``start(key, x (N, D), n_components, weights (N,) or None)`` gives (N, K), each row of
     sum 1; rows of weight 0 must not matter. Under ``jit``, as in `fit`, nobody looks whether
-    one is negative.
+    one is negative. A start with options is a value, such as ``KMeans(max_iter=20)``: other
+    values of its numbers do not compile again.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -42,6 +46,117 @@ class Start(Protocol):
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any, /) -> Array: ...
 
 
+@pytree
+class KMeans:
+    r"""Hard assignment to the centers of Lloyd's algorithm, from k-means++ seeds.
+
+    $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
+    columns z, until the centers move by less than ``tol`` in mean square. Of a table
+    several times as long, the centers are those of 16,384 rows (or 128 K), drawn one in
+    each of as many strata of equal weight; every row is then assigned.
+
+    Attributes:
+      tol: sum of the squared moves of the centers, in standard deviations, to stop at.
+      max_iter: the most iterations.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (200, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 2, start=mixjax.KMeans(max_iter=5))
+      >>> mixjax.Status(int(fit.status)).name
+      'CONVERGED'
+
+    Source: Lloyd, Least Squares Quantization in PCM (1982).
+    """
+
+    tol: Any = 1e-4
+    max_iter: Any = 100
+    relative: ClassVar[bool] = True
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
+        """Boolean responsibilities (N, K)."""
+        return _hard(self, key, x, n_components, weights)
+
+    def centers(self, key: Array, rows: Rows, n_components: int) -> Array:
+        """The centers (K, D) of scaled rows."""
+        return lloyd_centers(key, rows, n_components, self.tol, self.max_iter)
+
+
+@pytree
+class KMeansPlusPlus:
+    """Hard assignment to k-means++ seeds; see `kmeans_plus_plus`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (200, 2))
+      >>> fit = mixjax.fit(jax.random.key(1), x, 2, start=mixjax.KMeansPlusPlus())
+      >>> mixjax.Status(int(fit.status)).name
+      'CONVERGED'
+
+    Source: Arthur and Vassilvitskii, k-means++ (2007), section 2.2.
+    """
+
+    relative: ClassVar[bool] = True
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
+        """Boolean responsibilities (N, K)."""
+        return _hard(self, key, x, n_components, weights)
+
+    def centers(self, key: Array, rows: Rows, n_components: int) -> Array:
+        """The centers (K, D) of scaled rows."""
+        return seeds(key, rows, n_components)
+
+
+@pytree
+class RandomResponsibilities:
+    """Responsibilities drawn evenly at random; see `random_responsibilities`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (200, 2))
+      >>> start = mixjax.RandomResponsibilities()
+      >>> start(jax.random.key(1), x, 3).shape
+      (200, 3)
+
+    Source: Devroye, Non-Uniform Random Variate Generation (1986), section 5.2.
+    """
+
+    relative: ClassVar[bool] = True
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
+        """Responsibilities (N, K), each row of sum 1."""
+        table, row_weights, n_components = _checked(key, x, n_components, weights)
+        return _drawn(key, table, row_weights, n_components)
+
+
+@pytree
+class OwnStart:
+    """A start that is a function of the user's."""
+
+    function: Start = static()
+    relative: ClassVar[bool] = False
+
+    def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
+        return self.function(key, x, n_components, weights)
+
+
+def as_value(start: Any) -> Any:
+    """A start as a pytree: ``mixjax.kmeans`` is `KMeans()`, a function of the user's `OwnStart`."""
+    start = getattr(start, "value", start)
+    return start if hasattr(start, "relative") else OwnStart(start)
+
+
+def short_for(value: Start) -> Callable[[F], F]:
+    """Mark a function as another way to call a start with its default options."""
+
+    def marked(f: F) -> F:
+        f.value = value  # type: ignore[attr-defined]
+        return f
+
+    return marked
+
+
+@short_for(KMeansPlusPlus())
 def kmeans_plus_plus(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
@@ -74,10 +189,10 @@ def kmeans_plus_plus(
     Source: Arthur and Vassilvitskii, k-means++ (2007), section 2.2, with the greedy
     choice of its section 7.
     """
-    table, row_weights, n_components = _checked(key, x, n_components, weights)
-    return _kmeans_plus_plus(key, table, row_weights, n_components)
+    return KMeansPlusPlus()(key, x, n_components, weights)
 
 
+@short_for(KMeans())
 def kmeans(
     key: Array,
     x: ArrayLike,
@@ -116,10 +231,10 @@ def kmeans(
 
     Source: Lloyd, Least Squares Quantization in PCM (1982).
     """
-    table, row_weights, n_components = _checked(key, x, n_components, weights)
-    return _kmeans(key, table, row_weights, tol, max_iter, n_components)
+    return KMeans(tol, max_iter)(key, x, n_components, weights)
 
 
+@short_for(RandomResponsibilities())
 def random_responsibilities(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
@@ -146,8 +261,7 @@ def random_responsibilities(
     Source: Devroye, Non-Uniform Random Variate Generation (1986), section 5.2 (uniform
     on a simplex by normalised exponentials).
     """
-    table, row_weights, n_components = _checked(key, x, n_components, weights)
-    return _drawn(key, table, row_weights, n_components)
+    return RandomResponsibilities()(key, x, n_components, weights)
 
 
 @functools.partial(jit, static_argnums=3)
@@ -159,13 +273,8 @@ def _drawn(key: Array, x: Array, weights: Array | None, k: int) -> Array:
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 
-def is_known(start: Start) -> bool:
-    """Whether a start is one of these, which look at rows relative to each other alone."""
-    return start in (kmeans_plus_plus, kmeans, random_responsibilities)
-
-
 def assignment_of(
-    start: Start,
+    start: Any,
     key: Array,
     x: Array,
     k: int,
@@ -173,16 +282,14 @@ def assignment_of(
     rows: Rows,
     scaling: Scaling,
 ) -> Responsibilities:
-    """What a start gives for a table of which there are scaled rows already.
+    """What a start gives for a table whose scaled rows are there already.
 
-    The starts of this file work on rows scaled by column: given the same ones, they
-    need no second copy of the table, and give labels instead of an (N, K) array.
+    A start that is made of centers works on rows scaled by column: given the same ones, it
+    needs no second copy of the table, and gives labels instead of an (N, K) array.
     """
-    known: dict[Start, Callable[[Array, Rows, int], Array]]
-    known = {kmeans_plus_plus: seeds, kmeans: lloyd_centers}
-    if scaling is not Scaling.COLUMNS or start not in known:
+    if scaling is not Scaling.COLUMNS or not hasattr(start, "centers"):
         return given_assignment(start(key, x, k, weights), x.dtype)
-    labels = nearest_centers(known[start](key, rows, k), rows, x.shape[0])
+    labels = nearest_centers(start.centers(key, rows, k), rows, x.shape[0])
 
     def responsibilities(x: Array, index: Array) -> Array:
         return (jnp.arange(k)[:, None] == labels[index][None]).astype(x.dtype)
@@ -190,18 +297,15 @@ def assignment_of(
     return responsibilities
 
 
-@functools.partial(jit, static_argnums=3)
-def _kmeans_plus_plus(key: Array, x: Array, weights: Array | None, k: int) -> Array:
-    rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
-    return hard_assignment(seeds(key, rows, k), rows, x.shape[0])
+def _hard(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
+    table, row_weights, n_components = _checked(key, x, n_components, weights)
+    return _assigned(key, table, row_weights, start, n_components)
 
 
-@functools.partial(jit, static_argnums=5)
-def _kmeans(
-    key: Array, x: Array, weights: Array | None, tol: float, max_iter: int, k: int
-) -> Array:
+@functools.partial(jit, static_argnums=4)
+def _assigned(key: Array, x: Array, weights: Array | None, start: Any, k: int) -> Array:
     rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
-    return hard_assignment(lloyd_centers(key, rows, k, tol, max_iter), rows, x.shape[0])
+    return hard_assignment(start.centers(key, rows, k), rows, x.shape[0])
 
 
 def _checked(

@@ -21,7 +21,7 @@ from ..fitting.front_door import check_options
 from ..fitting.outcome import Fit
 from ..fitting.problem import Problem, in_units
 from ..fitting.solver import loop, on_host
-from ..fitting.starts import Start, is_known, kmeans
+from ..fitting.starts import KMeans, OwnStart, Start, as_value
 from ..mixture.maximization import ridge, unscaled
 from ..mixture.mixture import Mixture
 from ..programs import jit, on_device
@@ -44,7 +44,7 @@ def fit_stream(
     n_components: int,
     *,
     family: type[Family] = Gaussian,
-    start: Start | Mixture = kmeans,
+    start: Start | Mixture = KMeans(),  # noqa: B008 - frozen
     solver: EM = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
@@ -133,8 +133,9 @@ def fit_stream(
     survey = merged(own, team, SAMPLE)
     n_components = checks.n_components(n_components, survey.n_rows)
     given = start if isinstance(start, Mixture) else None
-    rule = kmeans if isinstance(start, Mixture) else start
+    rule = KMeans() if isinstance(start, Mixture) else start
     check_options(rule, solver, survey.n_features, tol, max_iter)
+    rule = as_value(rule)
     if given is not None:
         family = type(given.components)
         _check_start(given, survey, n_components)
@@ -145,8 +146,8 @@ def fit_stream(
         near = sample
         if origin is not None:
             near = on_device(survey.sample - origin.astype(np.float64), survey.dtype)
-            sample = near if is_known(rule) else sample
-        mixture = _first(key, sample, near, scale, solver, n_components, family, rule)
+            sample = near if rule.relative else sample
+        mixture = _first(key, sample, near, scale, rule, solver, n_components, family)
     else:
         begin = given if origin is None else _moved(given, -origin)
         mixture = unscaled(begin, scale, family.scaling)
@@ -157,7 +158,7 @@ def fit_stream(
     file = None
     if checkpoint is not None:
         what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
-        fit = digest_of(what, (key, survey.low, survey.high, solver, given))
+        fit = digest_of(what, (key, survey.low, survey.high, solver, given, jax.tree.leaves(rule)))
         dealt = f"{own.n_rows} {own.checksum} {length} {len(team.devices)}"
         rows = digest_of(dealt, (own.low, own.high))
         file = Checkpoint(Path(checkpoint), fit, rows, checkpoint_seconds, team)
@@ -210,19 +211,20 @@ def _check_start(mixture: Mixture, survey: Survey, n_components: int) -> None:
 
 def _name_of(start: Any) -> str:
     """What tells a start from others in another process, where its address differs."""
-    return f"{start.__module__}.{getattr(start, '__qualname__', type(start).__qualname__)}"
+    own = start.function if isinstance(start, OwnStart) else type(start)
+    return f"{own.__module__}.{getattr(own, '__qualname__', type(own).__qualname__)}"
 
 
-@functools.partial(jit, static_argnums=(5, 6, 7))
+@functools.partial(jit, static_argnums=(6, 7))
 def _first(
     key: Array,
     sample: Array,
     near: Array,
     scale: Scale,
+    start: Any,
     solver: EM,
     k: int,
     family: type[Family],
-    start: Start,
 ) -> Mixture:
     """What a start makes of the sample, and of the same rows less their origin."""
     some = Problem.in_scale(Table.of(near, None, k), scale, k, family)

@@ -199,6 +199,23 @@ def stopping(tol: Any, max_iter: Any) -> None:
         raise TypeError(f"max_iter must be a whole number, got {max_iter}")
 
 
+def columns(values: Any, n_features: int, n_wanted: int | None = None) -> np.ndarray:
+    """Numbers of different columns, (C,) int32 from 0; negative ones count from the end.
+
+    NumPy's, since under ``jit`` JAX's would be traced.
+    """
+    found = np.atleast_1d(np.asarray(values))
+    whole = found.ndim == 1 and found.size > 0 and found.dtype.kind in "iu"
+    there = whole and bool(((-n_features <= found) & (found < n_features)).all())
+    different = there and len(np.unique(found % n_features)) == found.size
+    if not different or n_wanted not in (None, found.size):
+        number = "" if n_wanted is None else f"{n_wanted} "
+        raise ValueError(
+            f"columns must be {number}different numbers from 0 to {n_features - 1}, got {values!r}"
+        )
+    return (found % n_features).astype(np.int32)
+
+
 def labels(values: Any, n_rows: int, name: str = "labels") -> Any:
     """One entry a row: 1 or True for an anomaly, 0 or False for a normal row; may be traced."""
     values = values_of(values, name)

@@ -165,7 +165,7 @@ def test_bad_input_is_named(rng):
         detect.fit(KEY, x, contamination=0.9)
     with pytest.raises(ValueError, match="max_rows must be at least 10"):
         detect.fit(KEY, x, max_rows=3)
-    with pytest.raises(ValueError, match="columns must be from 0 to 2"):
+    with pytest.raises(ValueError, match="columns must be different numbers from 0 to 2"):
         detect.fit(KEY, x, columns=[3])
     with pytest.raises(TypeError, match="float32 or float64"):
         detect.fit(KEY, x.astype("f2"))

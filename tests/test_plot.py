@@ -533,7 +533,7 @@ def test_bad_mixtures_and_tables_are_refused(four, ax):
             draw(one)
         for columns, said in [
             ((0, 0), "different"), ((0, 4), "from 0 to 3"), ((-5, 1), "from 0 to 3"),
-            ((0, 1, 2), "columns must be 2"), ((0.0, 1.0), "numbers from 0 to 3"), (1, "from 0 to 3"),
+            ((0, 1, 2), "columns must be 2"), ((0, 0, 1), "columns must be 2"), ((0.0, 1.0), "numbers from 0 to 3"), (1, "from 0 to 3"),
         ]:  # fmt: skip
             with pytest.raises(ValueError, match=said):
                 draw(four, columns=columns)

@@ -80,14 +80,15 @@ def finished(
         mixture = m_step(model.family, z, resp, weights=weights, reg_covar=reg_covar)
         return mixture, mean_error
     family: type[Family] = Laplace if model.family is MeanLaplace else model.family
-    ridge = refit.ridge * jnp.cov(z.T, aweights=weights, ddof=0).diagonal()
+    mean = jnp.average(z, axis=0, weights=weights)
+    variance = jnp.average((z - mean[None]) ** 2, axis=0, weights=weights)
     result = fit(
         key,
         z,
         refit.n_components,
         family=family,
         weights=weights,
-        solver=EM(reg_covar=ridge),
+        solver=EM(reg_covar=refit.ridge * variance),
     )
     return result.mixture, mean_error
 

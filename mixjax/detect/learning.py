@@ -125,7 +125,8 @@ def fit(
     n_folds = checks.count(n_folds, "n_folds")
     if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
         raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
-    used = _columns(columns, table.shape[1])
+    wanted = np.arange(table.shape[1]) if columns is None else columns
+    used = checks.columns(wanted, table.shape[1])
     if feature_names is None:
         feature_names = known_names or [f"x{i}" for i in range(table.shape[1])]
     names = tuple(map(str, feature_names))
@@ -201,15 +202,6 @@ def fit(
         center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + LEEWAY,
         on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
     )  # fmt: skip
-
-
-def _columns(columns: Sequence[int] | None, width: int) -> np.ndarray:
-    used = np.arange(width) if columns is None else np.atleast_1d(np.asarray(columns))
-    if used.size == 0 or used.dtype.kind not in "iu" or len(set(used.tolist())) < used.size:
-        raise ValueError(f"columns must be different numbers from 0 to {width - 1}, got {columns}")
-    if used.min() < 0 or used.max() >= width:
-        raise ValueError(f"columns must be from 0 to {width - 1}, got {used.tolist()}")
-    return used
 
 
 def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

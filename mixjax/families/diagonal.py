@@ -72,14 +72,6 @@ class DiagonalGaussian(Family):
         return self.scales
 
     @property
-    def covariances(self) -> Array:
-        """(K, D, D) diagonal matrices, in squared units of x."""
-        variances = self.variances[..., None]
-        return variances * linalg.eye_like(
-            jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1]))
-        )
-
-    @property
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means

@@ -71,14 +71,6 @@ class SphericalGaussian(Family):
         return jnp.broadcast_to(self.scales[..., None], self.means.shape)
 
     @property
-    def covariances(self) -> Array:
-        """(K, D, D) multiples of the identity, in squared units of x."""
-        variances = self.variances[..., None]
-        return variances * linalg.eye_like(
-            jnp.broadcast_to(variances, (*variances.shape[:-1], self.shape[1]))
-        )
-
-    @property
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means

@@ -10,7 +10,11 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+<<<<<<< HEAD
 from ..describing.summary import Described
+=======
+from .. import checks
+>>>>>>> e0b5ec9 (One check of columns, one rule of diagonal covariances; products of scales in full precision)
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from ..rows.blocks import map_rows
@@ -63,7 +67,7 @@ def marginal(mixture: Mixture, columns: Sequence[int]) -> Mixture:
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 2.98.
     """
     require(mixture)
-    kept = _columns(mixture, columns)
+    kept = checks.columns(columns, mixture.n_features)
     return Mixture(mixture.log_weights, mixture.components.marginal(kept))
 
 
@@ -96,7 +100,7 @@ def conditional(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.81-2.82.
     """
     require(mixture)
-    known = _columns(mixture, columns)
+    known = checks.columns(columns, mixture.n_features)
     rest = _others(mixture, known)
     values = jnp.asarray(values, mixture.log_weights.dtype)
     if values.shape != known.shape:
@@ -137,7 +141,7 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
     Approach (1994), section 3.
     """
     require(mixture)
-    known = _columns(mixture, columns)
+    known = checks.columns(columns, mixture.n_features)
     rest = _others(mixture, known)
     values = on_device(values, mixture.log_weights.dtype)
     if values.ndim != 2 or values.shape[1] != len(known):
@@ -174,23 +178,6 @@ def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: 
 
 def _means(components: Any) -> Array:
     return components.means if hasattr(components, "means") else components.locations
-
-
-def _columns(mixture: Mixture, columns: Sequence[int]) -> np.ndarray:
-    """Numbers of columns from 0, checked; negative ones count from the end.
-
-    NumPy's, since under ``jit`` JAX's would be traced.
-    """
-    numbers = np.atleast_1d(np.asarray(columns))
-    d = mixture.n_features
-    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
-        raise ValueError(f"columns must be some of the numbers from 0 to {d - 1}, got {columns!r}")
-    if not ((-d <= numbers) & (numbers < d)).all():
-        raise ValueError(f"columns must be from 0 to {d - 1}, got {numbers.tolist()}")
-    numbers = numbers % d
-    if len(np.unique(numbers)) < len(numbers):
-        raise ValueError(f"columns must be different ones, got {numbers.tolist()}")
-    return numbers.astype(np.int32)
 
 
 def _others(mixture: Mixture, known: np.ndarray) -> np.ndarray:

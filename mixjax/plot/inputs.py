@@ -52,24 +52,12 @@ def table_of(x: Any, mixture: Mixture) -> np.ndarray:
 
 def columns_of(columns: Any, n_features: int, n_wanted: int | None = None) -> list[int]:
     """Different columns that are there, from 0; negative ones count from the end."""
-    wanted = "some" if n_wanted is None else str(n_wanted)
     if n_wanted is not None and n_features < n_wanted:
         raise ValueError(
             f"this draws {n_wanted} columns, but the mixture has {n_features}: mixjax.plot.pairs "
             "draws any number"
         )
-    numbers = np.asarray(columns)
-    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"columns must be {wanted} of the numbers from 0 to {n_features - 1}, got {columns!r}"
-        )
-    if n_wanted not in (None, numbers.size):
-        raise ValueError(f"columns must be {wanted}, got {numbers.tolist()}")
-    if not ((-n_features <= numbers) & (numbers < n_features)).all():
-        raise ValueError(f"columns must be from 0 to {n_features - 1}, got {numbers.tolist()}")
-    found = [int(number) % n_features for number in numbers]
-    if len(set(found)) < len(found):
-        raise ValueError(f"columns must be different ones, got {numbers.tolist()}")
+    found: list[int] = checks.columns(columns, n_features, n_wanted).tolist()
     return found
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ..linalg import matmul
 from .blocks import Rows, Table, summed
 
 
@@ -71,7 +72,7 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
 
     def mean_of(f: Callable[[Array], Array]) -> Array:
         def add(carry: Array, rows: Array, weights: Array) -> Array:
-            return carry + weights @ f((rows - middle[None]) / reach[None])
+            return carry + matmul(weights, f((rows - middle[None]) / reach[None]))
 
         return summed(table.fold(add, zeros), table.axes) / total
 

@@ -10,11 +10,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-<<<<<<< HEAD
-from ..describing.summary import Described
-=======
 from .. import checks
->>>>>>> e0b5ec9 (One check of columns, one rule of diagonal covariances; products of scales in full precision)
+from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
 from ..rows.blocks import map_rows

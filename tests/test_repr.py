@@ -168,7 +168,7 @@ def test_a_training_says_how_it_ended():
         "Trained: COMPLETED after 7 epochs",
         "  loss        1.5",
         "  mean_error  0.25",
-        "  model       Autoencoder, 2 latent columns of 30 columns",
+        "  model       Autoencoder, 2 latent columns for tables of 30",
         "  mixture     3 Gaussian components in 4 dimensions, float32",
     ]
     assert repr(trained((3,), 2)).startswith("Trained, 3 lanes: 3 DIVERGED after 7 epochs\n")

@@ -79,7 +79,7 @@ class Trained(Described):
             return fields_of(self)
         model = self.model
         latent = counted(model.autoencoder.latent, "latent column")
-        network = f"{type(model.autoencoder).__name__}, {latent} of {model.n_features:,} columns"
+        network = f"{type(model.autoencoder).__name__}, {latent} for tables of {model.n_features:,}"
         epochs = counted(loss.shape[-1], "epoch")
         rows = [
             ("loss", [span(loss[..., -1:])]),

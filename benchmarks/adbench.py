@@ -55,7 +55,7 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 Scores = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
-def five_neighbours(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
+def five_neighbors(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
     return NearestNeighbors(n_neighbors=5).fit(train).kneighbors(test)[0][:, -1]
 
 
@@ -72,7 +72,7 @@ def four_gaussians(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray
 
 
 PEERS: dict[str, Scores] = {
-    "5 nearest neighbours": five_neighbours,
+    "5 nearest neighbors": five_neighbors,
     "isolation forest": isolation_forest,
     "local outlier factor": local_outlier_factor,
     "scikit-learn mixture, K=4": four_gaussians,

@@ -30,11 +30,11 @@ KEY = jax.random.key(0)
 
 
 def tables(n_tables: int, n: int, d: int, k: int, seed: int = 0) -> np.ndarray:
-    """Round unit clusters about normal centres, spread 3."""
+    """Round unit clusters about normal centers, spread 3."""
     rng = np.random.default_rng(seed)
-    centres = 3 * rng.normal(size=(n_tables, k, d))
+    centers = 3 * rng.normal(size=(n_tables, k, d))
     labels = rng.integers(k, size=(n_tables, n))
-    rows = np.take_along_axis(centres, labels[:, :, None], axis=1)
+    rows = np.take_along_axis(centers, labels[:, :, None], axis=1)
     return (rows + rng.normal(size=rows.shape)).astype(np.float32)
 
 

@@ -61,7 +61,7 @@ def jax_steps(n: int) -> Callable[[], Any]:
 
 
 def torch_steps(n: int) -> Callable[[], Any]:
-    """The same network, mixture and loss in PyTorch, vectorised over rows and components."""
+    """The same network, mixture and loss in PyTorch, vectorized over rows and components."""
     import torch
     from torch.nn import Dropout, Linear, Sequential, Softmax, Tanh
 
@@ -146,7 +146,7 @@ def finite(
     """Fifty steps of every model of the grid; how many leaves, statuses or scores were not finite."""
     size, n_steps = 256, 50
     chosen = tables(data, size * n_steps)
-    kinds = (dagmm.Autoencoder, dagmm.VariationalAutoencoder, dagmm.VectorQuantisedAutoencoder)
+    kinds = (dagmm.Autoencoder, dagmm.VariationalAutoencoder, dagmm.VectorQuantizedAutoencoder)
     keys = jax.random.split(jax.random.key(0), n_seeds)
     bad: list[Any] = []
     count = 0

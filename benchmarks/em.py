@@ -41,10 +41,10 @@ FAMILIES: dict[str, Any] = {
 
 
 def clusters(n: int, d: int, k: int, seed: int = 0, spread: float = 3.0) -> np.ndarray:
-    """Round unit clusters about normal centres: at spread 3 most are apart, at 1 none."""
+    """Round unit clusters about normal centers: at spread 3 most are apart, at 1 none."""
     rng = np.random.default_rng(seed)
-    centres = spread * rng.normal(size=(k, d))
-    return centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+    centers = spread * rng.normal(size=(k, d))
+    return centers[rng.integers(k, size=n)] + rng.normal(size=(n, d))
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

@@ -37,15 +37,15 @@ SHARES = (10, 20, 30, 40, 50, 60)
 PUBLISHED = {
     "autoencoder": (0.9297, 0.9442, 0.9369, None),
     "variational": (0.9642, 0.9461, 0.9551, 0.9828),
-    "quantised": (0.9663, 0.9499, 0.9581, 0.9893),
+    "quantized": (0.9663, 0.9499, 0.9581, 0.9893),
     "energy + reconstruction": (0.9505, 0.9200, 0.9350, 0.9862),
     "Laplacian": (0.8532, 0.7554, 0.8014, 0.8891),
-    "labelled anomalies, 1/E": (0.4207, 0.8556, 0.5641, 0.8180),
-    "labelled anomalies, repulsion": (0.4207, 0.8556, 0.5641, 0.8180),
-    "positive-unlabelled": (0.7411, 0.9785, 0.8434, None),
+    "labeled anomalies, 1/E": (0.4207, 0.8556, 0.5641, 0.8180),
+    "labeled anomalies, repulsion": (0.4207, 0.8556, 0.5641, 0.8180),
+    "positive-unlabeled": (0.7411, 0.9785, 0.8434, None),
 }
-LABELLED_ANOMALIES = 0.05  # of the anomalies: known in training, and not in the test
-LABELLED_NORMALS = 0.20  # of the training rows, in the positive-unlabelled setup
+LABELED_ANOMALIES = 0.05  # of the anomalies: known in training, and not in the test
+LABELED_NORMALS = 0.20  # of the training rows, in the positive-unlabeled setup
 ADAM = optax.adam(1e-3)
 SLOW_ADAM = optax.adam(1e-4)
 NO_STEP = optax.sgd(0.0)
@@ -127,11 +127,11 @@ def split(x: np.ndarray, y: np.ndarray, seed: int) -> Split:
 
 
 def quality(
-    trained: np.ndarray, tested: np.ndarray, is_anomaly: np.ndarray, n_labelled: int = 0
+    trained: np.ndarray, tested: np.ndarray, is_anomaly: np.ndarray, n_labeled: int = 0
 ) -> dict[str, Any]:
     """Precision, recall and F1 at each share of flagged rows; AUC on the test and on all rows.
 
-    The last ``n_labelled`` of the training rows are anomalies.
+    The last ``n_labeled`` of the training rows are anomalies.
     """
     everything = np.concatenate([trained, tested])
     row: dict[str, Any] = {"at": {}}
@@ -143,7 +143,7 @@ def quality(
         row["at"][share] = {"precision": float(p), "recall": float(r), "f1": float(f1)}
     row |= row["at"][20]
     row["auc"] = float(roc_auc_score(is_anomaly, tested))
-    known = np.arange(len(trained)) >= len(trained) - n_labelled
+    known = np.arange(len(trained)) >= len(trained) - n_labeled
     truth = np.concatenate([known, is_anomaly])
     row["auc_train_and_test"] = float(roc_auc_score(truth, everything))
     return row
@@ -154,8 +154,8 @@ def made(seed: int, n_features: int, recipe: Recipe, kind: str) -> dagmm.DAGMM:
     autoencoder: dagmm.Autoencoder = dagmm.Autoencoder(**options)
     if kind == "variational":
         autoencoder = dagmm.VariationalAutoencoder(noise=recipe.noise, **options)
-    if kind == "quantised":
-        autoencoder = dagmm.VectorQuantisedAutoencoder(**options)
+    if kind == "quantized":
+        autoencoder = dagmm.VectorQuantizedAutoencoder(**options)
     family = mixjax.MeanLaplace if kind == "Laplacian" else mixjax.Gaussian
     return dagmm.DAGMM(jax.random.key(seed), n_features, autoencoder=autoencoder, family=family)
 
@@ -174,11 +174,11 @@ def trained_by(
 
 
 def scored(
-    trained: dagmm.Trained, data: Split, weight: float = 0.0, n_labelled: int = 0
+    trained: dagmm.Trained, data: Split, weight: float = 0.0, n_labeled: int = 0
 ) -> dict[str, Any]:
     score = functools.partial(dagmm.score, trained, reconstruction_weight=weight)
     scores = np.asarray(score(data.train)), np.asarray(score(data.test))
-    return quality(*scores, data.is_anomaly, n_labelled)
+    return quality(*scores, data.is_anomaly, n_labeled)
 
 
 def one_class(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dict[str, Any]]:
@@ -191,11 +191,11 @@ def one_class(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, di
     return rows
 
 
-def labelled(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dict[str, Any]]:
+def labeled(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dict[str, Any]]:
     """Some anomalies are known in training; they are not in the test."""
     anomalies = np.flatnonzero(data.is_anomaly)
     known = np.random.default_rng(seed).permutation(anomalies)
-    known = known[: round(LABELLED_ANOMALIES * len(anomalies))]
+    known = known[: round(LABELED_ANOMALIES * len(anomalies))]
     rest = np.setdiff1d(np.arange(len(data.test)), known)
     train = np.concatenate([data.train, data.test[known]])
     labels = np.arange(len(train)) >= len(data.train)
@@ -203,30 +203,30 @@ def labelled(seed: int, data: Split, recipe: Recipe, kind: str) -> dict[str, dic
     objective = mixjax.dagmm.Objective(**{**vars(recipe.objective), "anomalies": rule})
     trained, seconds = trained_by(seed, train, recipe, kind, labels=labels, objective=objective)
     known_too = Split(train, data.test[rest], data.is_anomaly[rest])
-    row = scored(trained, known_too, n_labelled=len(known))
+    row = scored(trained, known_too, n_labeled=len(known))
     return {kind: row | {"seconds": seconds, "status": dagmm.Status(int(trained.status)).name}}
 
 
-def positive_unlabelled(
+def positive_unlabeled(
     seed: int, data: Split, recipe: Recipe, kind: str
 ) -> dict[str, dict[str, Any]]:
     """Some normal rows are known; the threshold is found from a mix of both kinds."""
     rng = np.random.default_rng(seed)
-    n_known = round(LABELLED_NORMALS * len(data.train))
+    n_known = round(LABELED_NORMALS * len(data.train))
     anomalies = rng.permutation(np.flatnonzero(data.is_anomaly))
     seen, rest = np.split(anomalies, 2)
     mix = np.concatenate([data.train[n_known:], data.test[seen]])
     test = np.concatenate([np.flatnonzero(~data.is_anomaly), rest])
     begin = time.perf_counter()
     trained, _ = trained_by(seed, data.train[:n_known], recipe, kind)
-    classifier = dagmm.positive_unlabelled(
+    classifier = dagmm.positive_unlabeled(
         jax.random.key(2000 + seed), trained, data.train[:n_known], mix
     )
     truth = data.is_anomaly[test]
     found = np.asarray(classifier.is_anomaly(data.test[test]))
     seconds = time.perf_counter() - begin
     p, r, f1, _ = precision_recall_fscore_support(truth, found, average="binary", zero_division=0)
-    strange = 1 - np.asarray(classifier.labelled_probability(data.test[test]))
+    strange = 1 - np.asarray(classifier.labeled_probability(data.test[test]))
     return {kind: {
         "precision": float(p), "recall": float(r), "f1": float(f1),
         "auc": float(roc_auc_score(truth, strange)), "seconds": seconds,
@@ -251,10 +251,10 @@ def controls(seed: int, data: Split, quick: bool) -> dict[str, dict[str, Any]]:
     rows["PCA reconstruction, 8 axes"] = quality(error(train), error(test), data.is_anomaly)
 
     few = np.random.default_rng(seed).permutation(len(train))[: 500 if quick else 5_000]
-    neighbours = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(train[few])
+    neighbors = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(train[few])
     others = np.setdiff1d(np.arange(len(train)), few)
-    near, far = (neighbours.kneighbors(x)[0][:, -1] for x in (train[others], test))
-    rows[f"5th neighbour among {len(few):,} rows"] = quality(near, far, data.is_anomaly)
+    near, far = (neighbors.kneighbors(x)[0][:, -1] for x in (train[others], test))
+    rows[f"5th neighbor among {len(few):,} rows"] = quality(near, far, data.is_anomaly)
 
     def mixture(columns: dagmm.Inputs, k: int, start: Any) -> dict[str, Any]:
         x, x_test = (columns(jnp.asarray(rows)) for rows in (data.train, data.test))
@@ -341,11 +341,11 @@ def at_share(row: dict[Any, Any], share: int) -> dict[str, float]:
 ROWS: dict[str, Callable[..., dict[str, dict[str, Any]]]] = {
     "autoencoder": one_class,
     "variational": one_class,
-    "quantised": one_class,
+    "quantized": one_class,
     "Laplacian": one_class,
-    "labelled anomalies, 1/E": labelled,
-    "labelled anomalies, repulsion": labelled,
-    "positive-unlabelled": positive_unlabelled,
+    "labeled anomalies, 1/E": labeled,
+    "labeled anomalies, repulsion": labeled,
+    "positive-unlabeled": positive_unlabeled,
 }
 
 
@@ -369,7 +369,7 @@ def main() -> None:
     epochs, seeds = 20, range(args.first_seed, args.first_seed + args.seeds)
     if args.smoke:
         args.quick, seeds = True, range(1)
-        args.only = ["autoencoder", "labelled anomalies, repulsion", "positive-unlabelled"]
+        args.only = ["autoencoder", "labeled anomalies, repulsion", "positive-unlabeled"]
         args.parts = [part for part in args.parts if part != "published recipe"]
     elif args.quick:
         some = np.random.default_rng(0).permutation(len(x))[: len(x) // 10]

@@ -23,9 +23,9 @@ MOST_MAPS, MOST_MEGABYTES = 40_000, 2_000
 def table(i):
     """The i-th table: no two have as many rows."""
     rng = np.random.default_rng(i)
-    centres = 5 * rng.normal(size=(3, 2 + i % 4))
+    centers = 5 * rng.normal(size=(3, 2 + i % 4))
     return (
-        centres[rng.integers(3, size=100 + 3 * i)] + rng.normal(size=(100 + 3 * i, 2 + i % 4))
+        centers[rng.integers(3, size=100 + 3 * i)] + rng.normal(size=(100 + 3 * i, 2 + i % 4))
     ).astype("float32")
 
 

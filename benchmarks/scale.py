@@ -37,12 +37,12 @@ def work(n_processes: int, index: int, port: int, n_rows: int) -> None:
         jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=n_processes, process_id=index)
     mesh = Mesh(np.array(jax.devices()), ("rows",))
     rng = np.random.default_rng(index)
-    centres = 3 * np.random.default_rng(0).normal(size=(K, D))
+    centers = 3 * np.random.default_rng(0).normal(size=(K, D))
     own = n_rows // n_processes
-    rows = (centres[rng.integers(K, size=own)] + rng.normal(size=(own, D))).astype(np.float32)
+    rows = (centers[rng.integers(K, size=own)] + rng.normal(size=(own, D))).astype(np.float32)
     x = jax.make_array_from_process_local_data(NamedSharding(mesh, P("rows", None)), rows)
     components = mixjax.Gaussian(
-        jnp.asarray(centres + 0.3, jnp.float32), jnp.broadcast_to(jnp.eye(D), (K, D, D))
+        jnp.asarray(centers + 0.3, jnp.float32), jnp.broadcast_to(jnp.eye(D), (K, D, D))
     )
     begin = mixjax.Mixture(jnp.full(K, -np.log(K), jnp.float32), components)
 

@@ -31,13 +31,13 @@ PIECE = 2**20
 
 def write(path: Path, n_rows: int) -> None:
     """Clusters of spread 3, a piece at a time."""
-    centres = 3 * np.random.default_rng(0).normal(size=(K, D)).astype(np.float32)
+    centers = 3 * np.random.default_rng(0).normal(size=(K, D)).astype(np.float32)
     table = np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, D))
     for first in range(0, n_rows, PIECE):
         rng = np.random.default_rng(first)
         n = min(PIECE, n_rows - first)
         rows = rng.standard_normal((n, D), np.float32)
-        table[first : first + n] = rows + centres[rng.integers(K, size=n)]
+        table[first : first + n] = rows + centers[rng.integers(K, size=n)]
     table.flush()
 
 

@@ -60,24 +60,24 @@ def video(n_frames: int, height: int, width: int, seed: int) -> Iterator[Frame]:
         image = texture * light
         image = np.where((waving & (rng.random() < 0.4))[..., None], image + 45, image)
         mask = np.zeros((height, width), bool)
-        for i, (radius, place, speed, colour) in enumerate(shapes):
+        for i, (radius, place, speed, color) in enumerate(shapes):
             cx, cy = np.mod(place * [width, height] + speed * t, [width, height])
             if i % 2:
                 inside = (np.abs(x - cx) < radius) & (np.abs(y - cy) < 0.7 * radius)
             else:
                 inside = (x - cx) ** 2 + (y - cy) ** 2 < radius**2
-            image = np.where(inside[..., None], colour * light, image)
+            image = np.where(inside[..., None], color * light, image)
             mask |= inside
         noisy = image + 5 * rng.normal(size=image.shape)
         yield Frame(np.clip(noisy, 0, 255).astype(np.uint8), mask)
 
 
 def begin(first: Array) -> Any:
-    """A mixture for each pixel (P, 3): one component at its first colour, two that wait."""
+    """A mixture for each pixel (P, 3): one component at its first color, two that wait."""
 
-    def pixel(colour: Array) -> mixjax.Stepwise:
+    def pixel(color: Array) -> mixjax.Stepwise:
         weights = jnp.asarray([0.9, 0.05, 0.05])
-        means = jnp.broadcast_to(colour, (K, 3))
+        means = jnp.broadcast_to(color, (K, 3))
         components = mixjax.DiagonalGaussian(means, jnp.full((K, 3), FIRST_VARIANCE**0.5))
         mixture = mixjax.Mixture(jnp.log(weights), components)
         return mixjax.Stepwise.of(mixture, reg_covar=0.0)
@@ -85,11 +85,11 @@ def begin(first: Array) -> Any:
     return jax.vmap(pixel)(first)
 
 
-def seen(state: mixjax.Stepwise, colour: Array, threshold: Array) -> tuple[Any, Array]:
-    """One pixel: the state after this colour (3,), and whether it is foreground."""
+def seen(state: mixjax.Stepwise, color: Array, threshold: Array) -> tuple[Any, Array]:
+    """One pixel: the state after this color (3,), and whether it is foreground."""
     mixture = state.mixture
     components = mixture.components
-    squares = jnp.sum(((colour[None] - components.means) / components.scales) ** 2, axis=1)
+    squares = jnp.sum(((color[None] - components.means) / components.scales) ** 2, axis=1)
     matched = squares < threshold
 
     # Heavy and narrow first: the background is what makes up the most of the past.
@@ -101,19 +101,19 @@ def seen(state: mixjax.Stepwise, colour: Array, threshold: Array) -> tuple[Any, 
 
     weakest = (jnp.arange(K) == jnp.argmin(mixture.weights)) & ~jnp.any(matched)
     weights = jnp.where(weakest, RATE, mixture.weights)
-    means = jnp.where(weakest[:, None], colour[None], components.means)
+    means = jnp.where(weakest[:, None], color[None], components.means)
     scales = jnp.where(weakest[:, None], FIRST_VARIANCE**0.5, components.scales)
     scales = jnp.maximum(scales, LEAST_VARIANCE**0.5)
     components = mixjax.DiagonalGaussian(means, scales)
     mixture = mixjax.Mixture(jnp.log(weights / jnp.sum(weights)), components)
     state = mixjax.Stepwise.of(mixture, reg_covar=0.0)
-    return mixjax.update(state, colour[None], RATE), foreground
+    return mixjax.update(state, color[None], RATE), foreground
 
 
 @jax.jit
 def frame_step(state: Any, image: Array, threshold: Array) -> tuple[Any, Array]:
-    colours = image.reshape(-1, 3).astype(jnp.float32) / 255
-    return jax.vmap(lambda s, c: seen(s, c, threshold))(state, colours)
+    colors = image.reshape(-1, 3).astype(jnp.float32) / 255
+    return jax.vmap(lambda s, c: seen(s, c, threshold))(state, colors)
 
 
 def by_mixjax(images: list[np.ndarray], threshold: float) -> Iterator[np.ndarray]:

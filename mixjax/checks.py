@@ -61,7 +61,7 @@ def finite_rows(x: Array, name: str = "x") -> Array:
 
 
 def optimizer(value: Any) -> None:
-    """An optax optimiser, built and not only named."""
+    """An optax optimizer, built and not only named."""
     if not (hasattr(value, "init") and hasattr(value, "update")):
         raise TypeError(
             "optimizer must be an optax.GradientTransformation such as optax.adam(1e-3), "

@@ -128,7 +128,7 @@ def _half_of(inverse: Array, tangent: Array) -> Array:
 
 
 def _mended(
-    a: Array, factorise: Callable[[Array], Array], of_diagonal: Callable[[Array], Array]
+    a: Array, factorize: Callable[[Array], Array], of_diagonal: Callable[[Array], Array]
 ) -> Array:
     d = a.shape[-1]
     eps = float(jnp.finfo(a.dtype).eps)
@@ -146,7 +146,7 @@ def _mended(
 
     def attempt(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         factor, bad, i = carry
-        tried = factorise(a + eye * (shares[i] * positive)[..., None])
+        tried = factorize(a + eye * (shares[i] * positive)[..., None])
         sound = jnp.where(eye > 0, tried > 0, True) & jnp.isfinite(tried)
         failed = ~jnp.all(sound, axis=(-2, -1), keepdims=True)
         return jnp.where(bad & ~failed, tried, factor), bad & failed, i + 1

@@ -4,7 +4,7 @@ import itertools
 import os
 from pathlib import Path
 
-# Most of a test is compiling: the last stage does without its optimisations, which here cost
+# Most of a test is compiling: the last stage does without its optimizations, which here cost
 # more than they save, without the emitters that take most of the time to compile, and without
 # threads, from which two workers gain nothing. What is computed stays the same but for
 # rounding. To be set before JAX is imported.

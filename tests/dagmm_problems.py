@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 AUTOENCODERS = [
     dagmm.Autoencoder(hidden=(5,), latent=2),
     dagmm.VariationalAutoencoder(hidden=(5,), latent=2),
-    dagmm.VectorQuantisedAutoencoder(hidden=(5,), latent=2, n_codes=32),
+    dagmm.VectorQuantizedAutoencoder(hidden=(5,), latent=2, n_codes=32),
 ]
 
 

@@ -12,10 +12,10 @@ from_covariance = jax.jit(mixjax.TiedGaussian.from_covariance)
 
 
 def clusters(rng, n, d, k, spread=4.0, dtype="float64"):
-    """n rows about k centres, with correlated columns."""
-    centres = spread * rng.normal(size=(k, d))
+    """n rows about k centers, with correlated columns."""
+    centers = spread * rng.normal(size=(k, d))
     mix = rng.normal(size=(d, d)) / np.sqrt(d) + np.eye(d)
-    rows = centres[rng.integers(k, size=n)] + rng.normal(size=(n, d)) @ mix
+    rows = centers[rng.integers(k, size=n)] + rng.normal(size=(n, d)) @ mix
     return rows.astype(dtype)
 
 

@@ -56,7 +56,7 @@ def test_float64_stays_float64(float64):
     assert_same_fit(fits[2], mixjax.fit(lane_key(2), xs[2], 2))
 
 
-def test_the_result_does_not_depend_on_neighbours_or_their_number():
+def test_the_result_does_not_depend_on_neighbors_or_their_number():
     xs = tables(np.random.default_rng(1), 80, 40, 2)
     options = {"tol": 1e-5, "max_iter": 200}
     all_ = mixjax.fit_batch(KEY, xs, 2, **options)

@@ -131,8 +131,10 @@ def test_every_kind_of_file_from_learning_to_judging(tmp_path, table, kind):
 
 def test_judging_by_name_from_standard_input(tmp_path, table):
     path, model = write(tmp_path / "t.csv", table), tmp_path / "m.npz"
-    learnt = run_here("detect", path, "--label", "kind", "--normal", "fine", *FAST, "--save", model)
-    assert learnt.exit_code == 0, learnt.output
+    learned = run_here(
+        "detect", path, "--label", "kind", "--normal", "fine", *FAST, "--save", model
+    )
+    assert learned.exit_code == 0, learned.output
     x = table[0]
     other = "c,more,a,b\n" + "\n".join(f"{c},word,{a},{b}" for a, b, c in x)
     done = run("score", model, "-", "--out", tmp_path / "s.csv", "--no-why", given=other)
@@ -204,18 +206,18 @@ def test_columns_that_tell_rows_apart(tmp_path):
 def test_words_become_columns_when_asked(tmp_path):
     rng = np.random.default_rng(2)
     words_of = rng.choice(["red", "blue"], 200)
-    lines = ["size,colour"] + [
+    lines = ["size,color"] + [
         f"{v},{w}" for v, w in zip(rng.normal(size=200), words_of, strict=True)
     ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     refused = run_here("detect", tmp_path / "t.csv", *FAST)
     assert refused.exit_code == 2
-    assert "'colour' holds the text" in words(refused)
+    assert "'color' holds the text" in words(refused)
     model, out = tmp_path / "m.npz", tmp_path / "s.csv"
     done = run_here("detect", tmp_path / "t.csv", *FAST, "--text", "one-hot", "--save", model)
     assert done.exit_code == 0, done.output
-    assert mixjax.load(model).feature_names == ("size", "colour=blue", "colour=red")
-    (tmp_path / "new.csv").write_text("colour,size\nred,0.1\ngreen,0.1\n")
+    assert mixjax.load(model).feature_names == ("size", "color=blue", "color=red")
+    (tmp_path / "new.csv").write_text("color,size\nred,0.1\ngreen,0.1\n")
     done = run_here("score", model, tmp_path / "new.csv", "--out", out)
     assert done.exit_code == 0, done.output
     known, unknown = judged(out)
@@ -284,7 +286,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
     (tmp_path / "notes.txt").write_text("hello")
-    labelled = ["t.csv", "--label", "kind"]
+    labeled = ["t.csv", "--label", "kind"]
     cases = [
         (["missing.npy"], "there is no file"),
         (["flat.npy"], "not a table"),
@@ -303,11 +305,11 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["t.csv", "--label", "knid", "--normal", "0"], "did you mean 'kind'?"),
         (["t.csv", "--columns", "a,B"], "did you mean 'b'?"),
         (["t.csv", "--drop", "d"], "no such column; there are a, b, c, kind"),
-        ([*labelled, "--normal", "fine", "--columns", "kind"], "is the label or dropped"),
-        (labelled, "--normal or --anomalous, one of theirs; there are fine, odd"),
+        ([*labeled, "--normal", "fine", "--columns", "kind"], "is the label or dropped"),
+        (labeled, "--normal or --anomalous, one of theirs; there are fine, odd"),
         (["t.npy", "--normal", "3"], "need a --label"),
-        ([*labelled, "--normal", "benign"], "all 330 rows would be anomalies"),
-        ([*labelled, "--normal", "fine", "--components", "331"], "150 rows to fit"),
+        ([*labeled, "--normal", "benign"], "all 330 rows would be anomalies"),
+        ([*labeled, "--normal", "fine", "--components", "331"], "150 rows to fit"),
         (["wide.npy"], "20 rows to fit, but 30 columns"),
         (["short.npy"], "4 rows to fit; at least 10"),
         (["holes.npy", "--missing", "drop"], "none is left"),

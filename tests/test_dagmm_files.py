@@ -27,6 +27,17 @@ def test_what_is_loaded_is_what_was_saved(autoencoder, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "model.npz"]
 
 
+def test_a_file_with_the_old_name_of_a_class_is_loaded(tmp_path):
+    result, x = trained(AUTOENCODERS[2])
+    dagmm.save(tmp_path / "model.npz", result)
+    header, arrays = read_arrays(tmp_path / "model.npz", "mixjax.dagmm", 1)
+    assert header["autoencoder"]["kind"] == "VectorQuantizedAutoencoder"
+    header["autoencoder"]["kind"] = "VectorQuantisedAutoencoder"
+    write_arrays(tmp_path / "old.npz", header, arrays)
+    again = dagmm.load(tmp_path / "old.npz")
+    np.testing.assert_array_equal(dagmm.score(again, x), dagmm.score(result, x))
+
+
 def test_many_seeds_travel_in_one_file(tmp_path):
     one = trained(AUTOENCODERS[0])[0]
     result = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf, leaf]), one)
@@ -145,15 +156,17 @@ class Unwritable:
         raise ValueError("cannot be written")
 
 
-def test_a_positive_unlabelled_classifier_travels(tmp_path):
+def test_a_positive_unlabeled_classifier_travels(tmp_path):
     result, x = trained(AUTOENCODERS[0])
-    found = dagmm.positive_unlabelled(jax.random.key(1), result, x[:100], x, epochs=2)
+    found = dagmm.positive_unlabeled(jax.random.key(1), result, x[:100], x, epochs=2)
     dagmm.save(tmp_path / "found.npz", found)
     again = dagmm.load(tmp_path / "found.npz")
     assert jax.tree.structure(again) == jax.tree.structure(found)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(found), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(again.normal_probability(x), found.normal_probability(x))
+    with pytest.warns(DeprecationWarning, match="labeled_probability"):
+        again.labelled_probability(x)
 
 
 @pytest.mark.parametrize(
@@ -186,25 +199,25 @@ def test_damaged_files_are_refused(saved):
         survives(saved, edited(rng, members), dagmm.load)
 
 
-def test_positive_unlabelled_names_bad_input():
+def test_positive_unlabeled_names_bad_input():
     result, x = trained(AUTOENCODERS[0])
     x = jnp.asarray(x)
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="too few"):
-        dagmm.positive_unlabelled(key, result, x[:5], x)
+        dagmm.positive_unlabeled(key, result, x[:5], x)
     with pytest.raises(ValueError, match="held_out"):
-        dagmm.positive_unlabelled(key, result, x, x, held_out=1.0)
-    with pytest.raises(ValueError, match="unlabelled has 1 rows"):
-        dagmm.positive_unlabelled(key, result, x, x.at[0, 0].set(jnp.nan))
+        dagmm.positive_unlabeled(key, result, x, x, held_out=1.0)
+    with pytest.raises(ValueError, match="unlabeled has 1 rows"):
+        dagmm.positive_unlabeled(key, result, x, x.at[0, 0].set(jnp.nan))
     with pytest.raises(TypeError, match="trained"):
-        dagmm.positive_unlabelled(key, result.model, x, x)
+        dagmm.positive_unlabeled(key, result.model, x, x)
 
 
-def test_positive_unlabelled_judges_no_odd_row_normal():
+def test_positive_unlabeled_judges_no_odd_row_normal():
     result, x = trained(AUTOENCODERS[0])
     x = jnp.asarray(x)
-    found = dagmm.positive_unlabelled(jax.random.key(0), result, x, x + 1, epochs=2)
+    found = dagmm.positive_unlabeled(jax.random.key(0), result, x, x + 1, epochs=2)
     odd = x[:3].at[0, 0].set(jnp.nan).at[1, 1].set(jnp.inf)
-    assert jnp.isnan(found.labelled_probability(odd)).tolist() == [True, True, False]
+    assert jnp.isnan(found.labeled_probability(odd)).tolist() == [True, True, False]
     assert jnp.isnan(found.normal_probability(odd)).tolist() == [True, True, False]
     assert found.is_anomaly(odd)[:2].tolist() == [True, True]

@@ -1,4 +1,4 @@
-"""The loss is made of the core's own pieces, and labelled anomalies push."""
+"""The loss is made of the core's own pieces, and labeled anomalies push."""
 
 import jax
 import jax.numpy as jnp

@@ -51,7 +51,7 @@ def test_every_parameter_gets_a_gradient_from_the_whole_loss(autoencoder, family
     """And every entry of it: nothing is detached."""
     model = model_of(autoencoder, family=family)
     x = jnp.asarray(rng.normal(size=(200, D)), "float32")
-    if isinstance(autoencoder, dagmm.VectorQuantisedAutoencoder):
+    if isinstance(autoencoder, dagmm.VectorQuantizedAutoencoder):
         coder = autoencoder.revived(model.coder, x, KEY)
         coder = autoencoder.revived(coder, x, jax.random.key(1))
         model = jax.tree.unflatten(
@@ -139,7 +139,7 @@ def test_codes_are_the_nearest_and_gradients_go_straight_through(rng, float64):
 
 
 def test_dead_codes_are_moved_onto_rows_and_live_ones_stay(rng):
-    autoencoder = dagmm.VectorQuantisedAutoencoder(hidden=(5,), latent=2, n_codes=8)
+    autoencoder = dagmm.VectorQuantizedAutoencoder(hidden=(5,), latent=2, n_codes=8)
     params = autoencoder.init(KEY, D)
     x = jnp.asarray(rng.normal(size=(300, D)), "float32")
     far = params.codes.at[4:].add(1e3)
@@ -167,8 +167,8 @@ def test_networks_of_different_kinds_have_different_structures():
         (lambda: dagmm.Autoencoder(latent=0), ValueError, "latent"),
         (lambda: dagmm.Autoencoder(hidden=(3.5,)), ValueError, "hidden"),
         (lambda: dagmm.VariationalAutoencoder(noise=0.0), ValueError, "noise"),
-        (lambda: dagmm.VectorQuantisedAutoencoder(n_codes=0), ValueError, "n_codes"),
-        (lambda: dagmm.VectorQuantisedAutoencoder(commitment=-1), ValueError, "commitment"),
+        (lambda: dagmm.VectorQuantizedAutoencoder(n_codes=0), ValueError, "n_codes"),
+        (lambda: dagmm.VectorQuantizedAutoencoder(commitment=-1), ValueError, "commitment"),
         (lambda: dagmm.DAGMM(KEY, 0), ValueError, "n_features"),
         (lambda: dagmm.DAGMM(KEY, 3, n_components=0), ValueError, "n_components"),
         (lambda: dagmm.DAGMM(KEY, 3, estimation=(0,)), ValueError, "estimation"),
@@ -181,3 +181,18 @@ def test_networks_of_different_kinds_have_different_structures():
 def test_what_no_model_can_be_made_of(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("VectorQuantisedAutoencoder", dagmm.VectorQuantizedAutoencoder),
+        ("PositiveUnlabelled", dagmm.PositiveUnlabeled),
+        ("positive_unlabelled", dagmm.positive_unlabeled),
+    ],
+)
+def test_old_names_warn(old, new):
+    with pytest.warns(DeprecationWarning, match=rf"dagmm.{old} is now called .*{new.__name__}"):
+        assert getattr(dagmm, old) is new
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        dagmm.nothing  # noqa: B018

@@ -1,4 +1,4 @@
-"""Training: what it minimises falls, it ends with a status, goes on from a file, and repeats."""
+"""Training: what it minimizes falls, it ends with a status, goes on from a file, and repeats."""
 
 import os
 import signal

@@ -7,7 +7,7 @@ import mixjax
 
 
 @pytest.mark.parametrize("c", [0.05, 0.3, 0.9])
-def test_elkan_noto_finds_the_labelled_share_and_decides_by_it(c, seed):
+def test_elkan_noto_finds_the_labeled_share_and_decides_by_it(c, seed):
     """Two normal densities whose posterior is known: a calibrated classifier needs no fitting."""
     rng = np.random.default_rng(seed)
     normal, strange = rng.normal(size=20_000), rng.normal(loc=6.0, size=20_000)
@@ -32,5 +32,5 @@ def test_elkan_noto_works_under_jit_and_vmap():
 
 @pytest.mark.parametrize("bad", [[], [0.0, 0.0], [[0.5]], [1.5], [-0.1], [float("nan")], [1]])
 def test_what_are_no_probabilities_is_refused(bad):
-    with pytest.raises(ValueError, match="labelled_predictions"):
+    with pytest.raises(ValueError, match="labeled_predictions"):
         mixjax.threshold.elkan_noto(jnp.asarray(bad))

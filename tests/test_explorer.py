@@ -57,9 +57,9 @@ def scores(detector, table):
 
 
 @pytest.fixture(scope="module")
-def labelled_page(detector, table, tmp_path_factory):
+def labeled_page(detector, table, tmp_path_factory):
     x, is_anomaly = table
-    path = tmp_path_factory.mktemp("pages") / "labelled.html"
+    path = tmp_path_factory.mktemp("pages") / "labeled.html"
     mixjax.explorer.write(
         path, detector, x, is_anomaly=is_anomaly, labels=LABELS[is_anomaly.astype(int)],
         row_numbers=np.arange(len(x)) + 1000, title="<i>Rows</i> & </script>", most_listed=20,
@@ -137,10 +137,10 @@ def shown(browser):
 
 
 @pytest.fixture(scope="module")
-def opened(browser, labelled_page):
+def opened(browser, labeled_page):
     """The page of most tests, which takes seconds to open."""
     pages = Shown(browser)
-    yield pages, pages(labelled_page)
+    yield pages, pages(labeled_page)
     pages.close()
 
 
@@ -309,8 +309,8 @@ def test_any_two_columns(page, table):
     require_columns(page, table)
 
 
-def test_without_webgl(shown, labelled_page, table):
-    page = shown(labelled_page, """HTMLCanvasElement.prototype.getContext = ((real) =>
+def test_without_webgl(shown, labeled_page, table):
+    page = shown(labeled_page, """HTMLCanvasElement.prototype.getContext = ((real) =>
         function (kind, ...rest) {
             return kind.includes("webgl") ? null : real.call(this, kind, ...rest);
         })(HTMLCanvasElement.prototype.getContext)""")  # fmt: skip
@@ -355,7 +355,7 @@ def test_the_outlines_are_those_of_the_mixture(page, detector):
 def test_what_the_table_says_is_shown_and_not_run(page):
     assert text(page, "h1") == page.title() == "<i>Rows</i> & </script>"
     assert page.locator("#across option").all_text_contents() == [*NAMES, "(score)"]
-    assert set(page.locator("#strangest td.labelled").all_text_contents()) <= set(LABELS)
+    assert set(page.locator("#strangest td.labeled").all_text_contents()) <= set(LABELS)
     page.locator("#strangest button").first.click()
     assert LABELS[1] in text(page, "#told")
     ticks = page.locator("#bars .ytick").all_text_contents()
@@ -375,10 +375,10 @@ def test_what_the_table_says_is_shown_and_not_run(page):
     assert page.evaluate("window.hacked") is None
 
 
-def test_no_script_but_its_own_may_run(browser, labelled_page):
-    """The second line of defence: the policy stops what would have slipped in."""
+def test_no_script_but_its_own_may_run(browser, labeled_page):
+    """The second line of defense: the policy stops what would have slipped in."""
     page = browser.new_page()
-    page.goto(labelled_page.as_uri())
+    page.goto(labeled_page.as_uri())
     page.evaluate("""() => {
         document.body.insertAdjacentHTML("beforeend", '<b onclick="window.hacked=1">x</b>');
         document.body.lastChild.click();

@@ -97,11 +97,11 @@ def test_samples_have_the_moments_of_their_component(family, float64, rng):
     components = random_components(family, rng, 2, 3)
     labels = jnp.repeat(jnp.arange(2), 40_000)
     x = np.asarray(components.sample(jax.random.key(int(rng.integers(99))), labels))
-    centre = components.means if hasattr(components, "means") else components.locations
+    center = components.means if hasattr(components, "means") else components.locations
     for k in range(2):
         rows = x[40_000 * k : 40_000 * (k + 1)]
         deviation = np.sqrt(np.asarray(components.variances[k]))
-        np.testing.assert_allclose(rows.mean(0), centre[k], atol=5 * deviation.max() / 200)
+        np.testing.assert_allclose(rows.mean(0), center[k], atol=5 * deviation.max() / 200)
         np.testing.assert_allclose(rows.var(0), components.variances[k], rtol=0.1)
         if hasattr(components, "covariances"):
             tolerance = 0.05 * deviation.max() ** 2
@@ -131,8 +131,8 @@ def test_from_statistics_gives_the_weighted_moments(family, dtype, rng):
     x, resp = x.astype("float64"), resp.astype("float64")
     count = resp.sum(0)
     means = resp.T @ x / count[:, None]
-    centred = x[:, None] - means
-    full = np.einsum("nk,nki,nkj->kij", resp, centred, centred) / count[:, None, None]
+    centered = x[:, None] - means
+    full = np.einsum("nk,nki,nkj->kij", resp, centered, centered) / count[:, None, None]
     full += 1e-3 * np.eye(d)
     if family is mixjax.TiedGaussian:
         full[:] = np.einsum("k,kij->ij", count / n, full)
@@ -152,8 +152,8 @@ def test_an_empty_component_keeps_its_parameters(family, dtype, rng):
     statistics = call("statistics", components, x, resp)
     new = call("from_statistics", components, statistics, jnp.zeros(2, dtype))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(new))
-    centres = [c.means if hasattr(c, "means") else c.locations for c in (components, new)]
-    np.testing.assert_allclose(centres[0][2], centres[1][2], rtol=1e-6)
+    centers = [c.means if hasattr(c, "means") else c.locations for c in (components, new)]
+    np.testing.assert_allclose(centers[0][2], centers[1][2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("family", GAUSSIANS)

@@ -32,7 +32,7 @@ def test_vmap_is_the_loop(family, rng):
         assert together.status[i] == alone.status
 
 
-def test_one_bad_lane_leaves_its_neighbours_alone(family, rng):
+def test_one_bad_lane_leaves_its_neighbors_alone(family, rng):
     xs = np.stack([clusters(rng, 80, 2, 2) for _ in range(5)]).astype("float32")
     bad = xs.copy()
     bad[2, 7, 1] = np.nan

@@ -1,4 +1,4 @@
-"""Pictures are looked at by what was drawn: places, colours, limits and words."""
+"""Pictures are looked at by what was drawn: places, colors, limits and words."""
 
 import importlib
 import io
@@ -149,10 +149,10 @@ def test_notes_of_two_pictures_on_the_same_axes_are_both_kept(four, ax):
     assert "1, 2 standard deviations" in words(ax)
 
 
-def test_colours_stay_different():
-    colours = palette(21)
-    assert len(np.unique(colours.round(3), axis=0)) == 21
-    assert ((colours >= 0) & (colours <= 1)).all()
+def test_colors_stay_different():
+    colors = palette(21)
+    assert len(np.unique(colors.round(3), axis=0)) == 21
+    assert ((colors >= 0) & (colors <= 1)).all()
     assert np.array_equal(palette(3), palette(30)[:3])
 
 
@@ -226,17 +226,17 @@ def test_rows_are_within_the_picture_unless_far_away(rng, ax):
 def test_a_family_of_ones_own_has_contours_but_no_ellipses(ax):
     @mixjax.pytree
     class Square(mixjax.Family):
-        centres: jax.Array
-        shape = property(lambda self: self.centres.shape)
-        n_parameters = property(lambda self: self.centres.size)
+        middles: jax.Array
+        shape = property(lambda self: self.middles.shape)
+        n_parameters = property(lambda self: self.middles.size)
 
         def log_prob(self, x):
-            away = jnp.abs(x[:, None] - self.centres[None])
+            away = jnp.abs(x[:, None] - self.middles[None])
             return jnp.where((away < 1).all(axis=2), -np.log(4), -jnp.inf)
 
         def sample(self, key, labels):
             noise = jax.random.uniform(key, (len(labels), 2), minval=-1, maxval=1)
-            return self.centres[labels] + noise
+            return self.middles[labels] + noise
 
         reference = statistics = from_statistics = unconstrain = constrain = None
 
@@ -303,7 +303,7 @@ def test_diamonds_are_at_the_distances_of_the_docstring(rng, ax):
         assert np.allclose(away.sum(axis=1), [2, 1][i % 2], rtol=1e-4)
 
 
-def test_the_heavier_a_component_the_stronger_its_colour(four, ax):
+def test_the_heavier_a_component_the_stronger_its_color(four, ax):
     plot.ellipses(four, ax=ax, deviations=[1])
     strength = [patch.get_facecolor()[3] for patch in ax.patches]
     assert np.array_equal(np.argsort(strength), np.argsort(four.weights))
@@ -327,7 +327,7 @@ def test_a_flat_ellipse_is_drawn(ax):
     assert all(np.isfinite(patch.get_xy()).all() for patch in ax.patches)
 
 
-def test_rows_have_the_mixed_colours_of_their_components(four, ax):
+def test_rows_have_the_mixed_colors_of_their_components(four, ax):
     x = np.asarray(mixjax.sample(jax.random.key(1), four, 100)[0])
     plot.responsibilities(four, x, columns=(1, 2), ax=ax)
     (dots,) = ax.collections
@@ -370,7 +370,7 @@ def test_the_diagonal_holds_the_marginals_and_their_parts(four):
         assert np.allclose(whole[:, 1], density, rtol=1e-3, atol=1e-6)
         assert np.trapezoid(whole[:, 1], whole[:, 0]) == pytest.approx(1, abs=0.01)
         assert np.allclose(np.sum([part[:, 1] for part in parts], axis=0), whole[:, 1], atol=1e-4)
-    assert not axes[0, 1].axison  # no rows to colour
+    assert not axes[0, 1].axison  # no rows to color
     assert not plt.get_fignums()
 
 

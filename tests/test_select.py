@@ -15,8 +15,8 @@ KEY = jax.random.key(0)
 
 
 def clusters(rng, n, d, k, spread=8.0):
-    centres = spread * rng.normal(size=(k, d))
-    return (centres[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype("float32")
+    centers = spread * rng.normal(size=(k, d))
+    return (centers[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype("float32")
 
 
 @pytest.mark.parametrize("family", MONOTONE, ids=lambda family: family.__name__)

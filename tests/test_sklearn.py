@@ -151,7 +151,7 @@ def test_a_weight_is_a_number_of_rows(estimator, rng):
 
 
 @pytest.mark.parametrize("estimator", MIXTURES)
-def test_rows_of_no_weight_are_labelled_too(estimator, rng):
+def test_rows_of_no_weight_are_labeled_too(estimator, rng):
     x = clusters(rng, 80, 2, 2, spread=8.0)
     weights = np.where(np.arange(80) < 60, 1.0, 0.0)
     model = estimator(2, random_state=0)
@@ -343,6 +343,12 @@ def test_dagmm_learns_from_anomalies_that_are_known(rng):
     assert (ours.predict(x) == -1).sum() == 20
     copy = pickle.loads(pickle.dumps(ours))
     np.testing.assert_array_equal(copy.score_samples(x), ours.score_samples(x))
+
+
+def test_the_old_name_of_an_autoencoder_warns(rng):
+    x = clusters(rng, 60, 2, 2)
+    with pytest.warns(DeprecationWarning, match="'quantised' is now called 'quantized'"):
+        DAGMMDetector("quantised", epochs=1, random_state=0).fit(x)
 
 
 CHECKED = """

@@ -19,8 +19,8 @@ def start(request):
 
 def inertia(x, resp):
     resp = np.asarray(resp, float)
-    centres = resp.T @ x / resp.sum(0)[:, None]
-    return (resp * ((x[:, None] - centres) ** 2).sum(2)).sum()
+    centers = resp.T @ x / resp.sum(0)[:, None]
+    return (resp * ((x[:, None] - centers) ** 2).sum(2)).sum()
 
 
 def test_rows_sum_to_one_and_every_component_has_some(start, dtype, seed, rng):
@@ -100,14 +100,14 @@ def test_long_tables_are_seeded_as_well_as_by_scikit_learn(rng):
     ]
     theirs = []
     for i in range(8):
-        centres, _ = kmeans_plusplus(x, 8, random_state=i)
-        nearest = ((x[:, None] - centres) ** 2).sum(2).argmin(1)
+        centers, _ = kmeans_plusplus(x, 8, random_state=i)
+        nearest = ((x[:, None] - centers) ** 2).sum(2).argmin(1)
         theirs.append(inertia(x, np.eye(8)[nearest]))
     assert np.mean(ours) <= 1.05 * np.mean(theirs)
 
 
 @pytest.mark.parametrize("start", [mixjax.kmeans_plus_plus, mixjax.kmeans])
-def test_a_long_table_with_absent_rows_has_no_centre_there(start, rng, seed):
+def test_a_long_table_with_absent_rows_has_no_center_there(start, rng, seed):
     x = clusters(rng, 40_000, 2, 4, dtype="float32")
     keep = rng.random(40_000) < 0.5
     junk = np.where(keep[:, None], x, 1e6).astype("float32")
@@ -125,7 +125,7 @@ def test_starts_do_not_depend_on_units(start, float64, seed, rng):
 
 
 def test_rows_are_drawn_by_weight(seed):
-    """The first centre of k-means++ with one component's worth of two places."""
+    """The first center of k-means++ with one component's worth of two places."""
     x = jnp.asarray([[0.0], [1.0], [2.0]])
     weights = jnp.asarray([1.0, 0.0, 3.0])
     from mixjax.fitting.lloyd import drawn_rows

@@ -71,8 +71,8 @@ def test_the_ridge_does_not_pile_up(float64):
 
 def test_constant_steps_follow_a_drift_in_float32():
     rng = np.random.default_rng(3)
-    centres = np.linspace(0, 1e4, 400)
-    x = (centres[:, None, None] + rng.normal(size=(400, 30, 1))).astype("float32")
+    centers = np.linspace(0, 1e4, 400)
+    x = (centers[:, None, None] + rng.normal(size=(400, 30, 1))).astype("float32")
     state = mixjax.Stepwise.of(mixjax.fit(jax.random.key(0), x[0], 1).mixture)
     state, _ = jax.lax.scan(lambda s, x: (mixjax.update(s, x, 0.5), None), state, jnp.asarray(x))
     assert abs(float(state.mixture.components.means[0, 0]) - 1e4) < 60
@@ -101,7 +101,7 @@ def test_rows_without_weight_are_as_if_absent(float64):
     )
     nothing = mixjax.update(state, x, 0.2, weights=np.zeros(50))
     assert_close(nothing.mixture.log_weights, state.mixture.log_weights, 1e-9)
-    assert_close(nothing.unregularised, state.unregularised, 1e-9)
+    assert_close(nothing.unregularized, state.unregularized, 1e-9)
 
 
 def run(state, batches, step_size):
@@ -128,7 +128,7 @@ def test_a_sensor_that_is_stuck_keeps_the_width_of_the_ridge(family):
         state = mixjax.Stepwise.of(start, reg_covar=reg)
         state = run(state, jnp.asarray(stuck), 0.3)
         assert all_finite(state)
-        assert all_finite(state.unregularised)
+        assert all_finite(state.unregularized)
         assert all_finite(mixjax.energy(state.mixture, stuck[0]))
         np.testing.assert_allclose(state.mixture.components.means[0, 1], 0.25, atol=1e-4)
         if reg == 1e-3:

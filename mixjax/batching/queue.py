@@ -147,13 +147,13 @@ def _run(work: Queue, options: Any, batch_size: int | None, report: Any) -> None
         return
     stop = threading.Event()
 
-    def labour(pool: Pool) -> None:
+    def serve(pool: Pool) -> None:
         while not stop.is_set() and pool.step():
             report()
 
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
-            for job in [threads.submit(as_here(labour), pool) for pool in pools]:
+            for job in [threads.submit(as_here(serve), pool) for pool in pools]:
                 job.result()
         finally:
             stop.set()

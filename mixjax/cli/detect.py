@@ -24,7 +24,7 @@ from ..files import check_outputs, write_text
 from . import report
 from .errors import said, until_unread
 from .families import FAMILIES, JOINT, FamilyName, word_for
-from .features import LabelledTable, labelled
+from .features import LabeledTable, labeled
 from .missing import Missing
 from .rates import require_number, require_rate, without_infinity
 from .source import source_of
@@ -148,7 +148,7 @@ def detect(
         named = [name.strip() for name in columns.split(",")] if columns else []
         auto = named == ["auto"]
         keep = () if auto else named
-        table = labelled(source.table, label, keep, drop or (), one_hot, missing)
+        table = labeled(source.table, label, keep, drop or (), one_hot, missing)
         report.index_left_out(table.counting)
         report.left_out(source.table.n_rows - len(table.rows), source.table.n_rows)
         split = _split(table, normal, anomalous, seed)
@@ -239,7 +239,7 @@ def _require_explorer() -> None:
 
 
 def _write_page(
-    path: Path, detector: Detector, table: LabelledTable, split: Split, title: str
+    path: Path, detector: Detector, table: LabeledTable, split: Split, title: str
 ) -> None:
     from ..explorer import write
 
@@ -254,7 +254,7 @@ def _write_page(
     )
 
 
-def _split(table: LabelledTable, normal: str | None, anomalous: str | None, seed: int) -> Split:
+def _split(table: LabeledTable, normal: str | None, anomalous: str | None, seed: int) -> Split:
     everything = np.arange(len(table.rows))
     if table.labels is None:
         if normal is not None or anomalous is not None:
@@ -269,9 +269,9 @@ def _split(table: LabelledTable, normal: str | None, anomalous: str | None, seed
     if is_normal.sum() < 2:
         raise ValueError(
             f"all {len(everything):,} rows would be anomalies, or all but one: no row to learn "
-            f"from is labelled --normal {normal}; there are {shown}"
+            f"from is labeled --normal {normal}; there are {shown}"
             if normal is not None
-            else f"all {len(everything):,} rows are labelled {anomalous}, or all but one: there "
+            else f"all {len(everything):,} rows are labeled {anomalous}, or all but one: there "
             "is nothing to learn from"
         )
     shuffled = np.random.default_rng(seed).permutation(everything[is_normal])

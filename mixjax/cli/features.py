@@ -16,7 +16,7 @@ MOST_WORDS = 1000
 MOST_NAMED = 5
 
 
-class LabelledTable(NamedTuple):
+class LabeledTable(NamedTuple):
     """Rows (N, D), names of the D columns, (N,) labels or None, and the numbers of the rows.
 
     And the columns that were left out as they count the rows.
@@ -29,14 +29,14 @@ class LabelledTable(NamedTuple):
     counting: list[str]
 
 
-def labelled(
+def labeled(
     table: Columns,
     label: str | None = None,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     one_hot: bool = False,
     missing: Missing = Missing.refuse,
-) -> LabelledTable:
+) -> LabeledTable:
     """The numbers of a table, and its labels.
 
     Args:
@@ -103,7 +103,7 @@ def labelled(
     if labels is not None:
         labels = labels[whole]
     counting = [names[i] for i in sorted(counted - out)]
-    return LabelledTable(rows[whole], list(numbers), labels, np.flatnonzero(whole), counting)
+    return LabeledTable(rows[whole], list(numbers), labels, np.flatnonzero(whole), counting)
 
 
 def aligned(
@@ -147,7 +147,7 @@ def aligned(
             f"the model wants the column{'' if one else 's'} {shown}{rest}, which "
             f"{'is' if one else 'are'} not there{nearest(absent[0], list(values))}"
         )
-    problems += _refusal(values, list(dict.fromkeys(refused)), learnt=True)
+    problems += _refusal(values, list(dict.fromkeys(refused)), learned=True)
     present, wrong = look_for_missing(rows[:, used], [names[i] for i in used], missing)
     problems += wrong
     if problems:
@@ -160,7 +160,7 @@ def _indicator(column: Column, word: str) -> np.ndarray:
     return np.where(column.absent, np.nan, column.words == word)
 
 
-def _refusal(values: Mapping[str, Column], names: list[str], learnt: bool = False) -> list[str]:
+def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = False) -> list[str]:
     """What to say of columns of words."""
     if not names:
         return []
@@ -176,7 +176,7 @@ def _refusal(values: Mapping[str, Column], names: list[str], learnt: bool = Fals
             f"column {name!r} holds the text {column.words[row]!r} in row {row}{some}{also}"
         )
     rest = f", and {len(names) - MOST_NAMED} more columns" if len(names) > MOST_NAMED else ""
-    if learnt:
+    if learned:
         return [f"{', '.join(told)}{rest}, but the model wants numbers there"]
     drops = " ".join(f"--drop {name!r}" for name in names[:MOST_NAMED])
     this = "it" if len(names) == 1 else "them"

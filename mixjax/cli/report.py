@@ -11,7 +11,7 @@ from ..detect.detector import Detector
 from ..files import descriptor_of, printable
 from ..progress import lasting_console
 from .families import word_for
-from .features import LabelledTable
+from .features import LabeledTable
 from .tables import Columns
 from .text import visible
 
@@ -115,7 +115,7 @@ def confusion(matrix: np.ndarray) -> None:
 
 
 def strangest(
-    detector: Detector, table: LabelledTable, tested: np.ndarray, scores: np.ndarray, top: int
+    detector: Detector, table: LabeledTable, tested: np.ndarray, scores: np.ndarray, top: int
 ) -> None:
     """The rows with the highest scores, each with the columns that surprise most in it."""
     order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[:top]

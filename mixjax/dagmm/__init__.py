@@ -8,15 +8,16 @@ except ImportError as error:
         f"mixjax.dagmm needs its extra ({error.name} is missing): pip install 'mixjax[dagmm]'"
     ) from error
 
+from ..renamed import renamed
 from .anomalies import InverseEnergy, Repulsion
 from .autoencoders.autoencoder import Autoencoder, Encoded
-from .autoencoders.quantised import VectorQuantisedAutoencoder
+from .autoencoders.quantized import VectorQuantizedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder
 from .files import load, save
 from .inputs import Inputs
 from .losses import Objective, Terms, loss
 from .model import DAGMM, Latent
-from .pu_learning import PositiveUnlabelled, positive_unlabelled
+from .pu_learning import PositiveUnlabeled, positive_unlabeled
 from .scoring import Refit, score
 from .trained import Status, Trained
 from .training import train
@@ -29,18 +30,27 @@ __all__ = [
     "InverseEnergy",
     "Latent",
     "Objective",
-    "PositiveUnlabelled",
+    "PositiveUnlabeled",
     "Refit",
     "Repulsion",
     "Status",
     "Terms",
     "Trained",
     "VariationalAutoencoder",
-    "VectorQuantisedAutoencoder",
+    "VectorQuantizedAutoencoder",
     "load",
     "loss",
-    "positive_unlabelled",
+    "positive_unlabeled",
     "save",
     "score",
     "train",
 ]
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "PositiveUnlabelled": "PositiveUnlabeled",
+        "VectorQuantisedAutoencoder": "VectorQuantizedAutoencoder",
+        "positive_unlabelled": "positive_unlabeled",
+    },
+)

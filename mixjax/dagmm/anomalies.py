@@ -1,4 +1,4 @@
-"""What the energy of a row labelled as an anomaly costs."""
+"""What the energy of a row labeled as an anomaly costs."""
 
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ class InverseEnergy:
     An energy is the logarithm of a density, so it may be zero or negative, where 1/E has
     a pole and then the wrong sign. Energies below ``floor`` therefore cost $1/$floor,
     with no gradient: such a row is never pushed away, which is why this form hurts where
-    energies are negative. The labelled rows also stay in the moments and in the
+    energies are negative. The labeled rows also stay in the moments and in the
     reconstruction, as published.
 
     Attributes:
@@ -28,7 +28,7 @@ class InverseEnergy:
       >>> [round(c.item(), 2) for c in cost]
       [1000.0, 2.0, 0.25]
 
-    Source: the labelled-anomaly variant of DAGMM, after Zong et al. (2018), equation 7.
+    Source: the labeled-anomaly variant of DAGMM, after Zong et al. (2018), equation 7.
     """
 
     floor: Any = 1e-3
@@ -46,7 +46,7 @@ class Repulsion:
     $\tfrac w2\bigl(1 - \tfrac{u}{1+|u|}\bigr)$ with $u = (E - \bar E - m)/w$ and
     $\bar E$ the mean energy of the normal rows of the batch: it falls from w to 0 as the
     energy rises past the typical one by more than m. Its tails are those of 1/u, so that
-    a row on the wrong side is still pushed. The labelled rows take no part in the
+    a row on the wrong side is still pushed. The labeled rows take no part in the
     moments or in the reconstruction.
 
     Attributes:

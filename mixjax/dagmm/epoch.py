@@ -28,7 +28,7 @@ class Run:
 
     Attributes:
       model: the parameters; finite.
-      optimizer_state: the optimiser's own.
+      optimizer_state: the optimizer's own.
       diverged: () whether the loss has left the range of numbers.
     """
 

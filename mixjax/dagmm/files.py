@@ -31,13 +31,13 @@ from ..files.validity import (
 from ..mixture.mixture import Mixture
 from ..threshold import ElkanNoto
 from .autoencoders.autoencoder import Autoencoder, whole_number
-from .autoencoders.quantised import VectorQuantisedAutoencoder
+from .autoencoders.quantized import VectorQuantizedAutoencoder
 from .autoencoders.variational import VariationalAutoencoder
 from .inputs import Inputs
 from .losses import Terms
 from .model import DAGMM
 from .networks import Layers
-from .pu_learning import EXTRA, PositiveUnlabelled
+from .pu_learning import EXTRA, PositiveUnlabeled
 from .trained import Status, Trained
 
 VERSION = 1
@@ -49,16 +49,18 @@ DAMAGE = (
 some_limit = numbers("numbers above 0", lambda limit: limit > 0)
 AUTOENCODERS: dict[str, type[Autoencoder]] = {
     kind.__name__: kind
-    for kind in (Autoencoder, VariationalAutoencoder, VectorQuantisedAutoencoder)
+    for kind in (Autoencoder, VariationalAutoencoder, VectorQuantizedAutoencoder)
 }
+# Names in files of earlier versions, and today's.
+RENAMED = {"VectorQuantisedAutoencoder": "VectorQuantizedAutoencoder"}
 
 
-def save(path: FilePath, trained: Trained | PositiveUnlabelled) -> None:
+def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
     """Write a trained model to one file, atomically; NumPy can read its arrays.
 
     Args:
       path: the file; it is replaced.
-      trained: what `train` or `positive_unlabelled` returned.
+      trained: what `train` or `positive_unlabeled` returned.
 
     Raises:
       TypeError: something else, or a family or autoencoder of your own.
@@ -81,12 +83,12 @@ def save(path: FilePath, trained: Trained | PositiveUnlabelled) -> None:
     """
     check_outputs({"path": path})
     saved, classifier = trained, None
-    if isinstance(trained, PositiveUnlabelled):
+    if isinstance(trained, PositiveUnlabeled):
         classifier = [layer.out_features for layer in trained.network.linear[:-1]]
         trained = trained.trained
     if not isinstance(trained, Trained):
         raise TypeError(
-            "trained must be what dagmm.train or dagmm.positive_unlabelled returns, got "
+            "trained must be what dagmm.train or dagmm.positive_unlabeled returns, got "
             f"{type(trained).__name__}"
         )
     model, mixture = trained.model, trained.mixture
@@ -134,7 +136,7 @@ def load(path: FilePath) -> Any:
       path: the file.
 
     Returns:
-      The trained model, or the classifier of `positive_unlabelled`; what it says of rows is
+      The trained model, or the classifier of `positive_unlabeled`; what it says of rows is
       what the one that was saved says, bit for bit.
 
     Raises:
@@ -172,7 +174,8 @@ def load(path: FilePath) -> Any:
 def _skeleton(header: dict[str, Any]) -> Any:
     """The shapes of what the header tells."""
     about, mix = dict(header["model"]), header["mixture"]
-    kind = AUTOENCODERS[header["autoencoder"]["kind"]]
+    name = header["autoencoder"]["kind"]
+    kind = AUTOENCODERS[RENAMED.get(name, name)]
     autoencoder = kind(**header["autoencoder"]["options"])
     family, dtype = KNOWN[about.pop("family")], about.pop("dtype")
     epochs, k = header["epochs"], whole_number("n_components", mix["n_components"])
@@ -196,14 +199,14 @@ def _skeleton(header: dict[str, Any]) -> Any:
         hidden = [whole_number("classifier", n) for n in classifier]
         network = Layers(jax.random.key(0), (width + EXTRA, *hidden, 1), dtype=dtype)
         looked_at = Inputs.of(jnp.zeros((1, width + EXTRA), dtype))
-        return PositiveUnlabelled(trained, looked_at, network, ElkanNoto(zero))
+        return PositiveUnlabeled(trained, looked_at, network, ElkanNoto(zero))
 
     return jax.eval_shape(make)
 
 
-def _require_valid(loaded: Trained | PositiveUnlabelled) -> None:
+def _require_valid(loaded: Trained | PositiveUnlabeled) -> None:
     """Raise unless all values are such as training could have put there."""
-    if isinstance(loaded, PositiveUnlabelled):
+    if isinstance(loaded, PositiveUnlabeled):
         _require_inputs(loaded.inputs, "inputs")
         require_finite(loaded.network, "network")
         some_share(loaded.rule.c, "rule.c")

@@ -1,4 +1,4 @@
-"""How a table is put before a network: centred, scaled, and bounded."""
+"""How a table is put before a network: centered, scaled, and bounded."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""What training minimises: nothing of a mixture is computed here but by the core."""
+"""What training minimizes: nothing of a mixture is computed here but by the core."""
 
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ class Objective:
       covariance_weight: $\lambda_2$, of the covariance penalty. Published: 0.005, which
         makes the components too wide.
       reg_covar: as of `mixjax.m_step`.
-      anomaly_weight: of the mean cost of labelled anomalies.
+      anomaly_weight: of the mean cost of labeled anomalies.
       anomalies: that cost: `Repulsion` or the published `InverseEnergy`.
 
     Example:
@@ -48,11 +48,11 @@ class Terms(NamedTuple):
     """The loss and its terms, unweighted, each ().
 
     Attributes:
-      total: what is minimised.
+      total: what is minimized.
       reconstruction: mean loss of the autoencoder.
       energy: mean energy of the normal rows, in nats.
       covariance: the covariance penalty.
-      anomalies: mean cost of the labelled anomalies.
+      anomalies: mean cost of the labeled anomalies.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -81,7 +81,7 @@ def loss(
     r"""The loss of a batch: $\overline{\ell(x)} + \lambda_1\bar E + \lambda_2 P$.
 
     $\ell$ is the autoencoder's loss, E the energy of the latent rows under the mixture
-    of their own responsibilities, P the covariance penalty; labelled anomalies add the
+    of their own responsibilities, P the covariance penalty; labeled anomalies add the
     mean of their cost times ``anomaly_weight`` in place of their energy.
 
     Args:
@@ -89,7 +89,7 @@ def loss(
       x: (N, D) rows as the model is to see them (see `Inputs`), of the model's dtype.
       objective: the weights of the terms.
       key: for dropout and drawn codes; None for neither.
-      labels: (N,) 1 for a labelled anomaly, else 0; None for no anomalies.
+      labels: (N,) 1 for a labeled anomaly, else 0; None for no anomalies.
 
     Returns:
       The terms; ``total`` is differentiable in the model and in x.
@@ -125,16 +125,16 @@ def _loss(model: DAGMM, x: Array, objective: Objective, key: Array | None, label
     zero = jnp.zeros((), latent.z.dtype)
     anomalous = None if labels is None else jnp.asarray(labels).astype(latent.z.dtype)
     normal = None if anomalous is None else 1 - anomalous
-    modelled = normal if objective.anomalies.keeps_apart else None
+    modeled = normal if objective.anomalies.keeps_apart else None
     mixture = m_step(
         model.family,
         latent.z,
         latent.responsibilities,
-        weights=modelled,
+        weights=modeled,
         reg_covar=objective.reg_covar,
     )
     energies = energy(mixture, latent.z)
-    reconstruction = _mean(latent.loss, modelled)
+    reconstruction = _mean(latent.loss, modeled)
     normal_energy = _mean(energies, normal)
     penalty = covariance_penalty(mixture)
     cost = zero

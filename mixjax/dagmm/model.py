@@ -15,7 +15,7 @@ from ..rows.origin import rounded
 from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
 from .networks import Layers
 
-# A row shorter than this, a column, counts as this long. Standardised rows near the mean
+# A row shorter than this, a column, counts as this long. Standardized rows near the mean
 # are short, and a relative error would call the commonest of all rows the strangest.
 SMALLEST_NORM = 0.01
 
@@ -27,7 +27,7 @@ class Latent(NamedTuple):
       z: (N, L + 2) code, relative Euclidean error and cosine similarity.
       responsibilities: (N, K) of the estimation network, each row of sum 1.
       error: (N,) squared Euclidean error of the reconstruction.
-      loss: (N,) what the autoencoder's training minimises.
+      loss: (N,) what the autoencoder's training minimizes.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -54,7 +54,7 @@ class DAGMM(eqx.Module):
     Args:
       key: a typed random key.
       n_features: D, columns of the tables.
-      autoencoder: `Autoencoder`, `VariationalAutoencoder`, `VectorQuantisedAutoencoder`
+      autoencoder: `Autoencoder`, `VariationalAutoencoder`, `VectorQuantizedAutoencoder`
         or one of your own.
       n_components: K, components of the mixture in the latent space.
       family: what a component is; `mixjax.Gaussian`, or `mixjax.MeanLaplace` for the

@@ -1,4 +1,4 @@
-"""A few labelled normal rows and many unlabelled ones: which of these are anomalies."""
+"""A few labeled normal rows and many unlabeled ones: which of these are anomalies."""
 
 import functools
 from typing import Any
@@ -15,6 +15,7 @@ from ..describing.summary import Described
 from ..mixture.questions import energy
 from ..programs import jit
 from ..pytrees import pytree
+from ..renamed import warn_renamed
 from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
 from .model import of_model
@@ -30,19 +31,20 @@ EXTRA = 2
 
 
 @pytree
-class PositiveUnlabelled(Described):
-    r"""A classifier of labelled against unlabelled rows, and the threshold that it found.
+class PositiveUnlabeled(Described):
+    r"""A classifier of labeled against unlabeled rows, and the threshold that it found.
 
     Attributes:
       trained: the DAGMM whose latent rows, energies and errors it looks at.
       inputs: how these are scaled.
-      network: gives the logit of p(labelled | x).
+      network: gives the logit of p(labeled | x).
       rule: c and the threshold c / 2.
 
     Example:
+      >>> import dataclasses
       >>> from mixjax import dagmm
-      >>> [name for name in dir(dagmm.PositiveUnlabelled) if not name.startswith("_")][:3]
-      ['is_anomaly', 'labelled_probability', 'normal_probability']
+      >>> [field.name for field in dataclasses.fields(dagmm.PositiveUnlabeled)]
+      ['trained', 'inputs', 'network', 'rule']
 
     Source: Elkan and Noto (2008), section 2.
     """
@@ -52,44 +54,49 @@ class PositiveUnlabelled(Described):
     network: Layers
     rule: ElkanNoto
 
-    def labelled_probability(self, x: ArrayLike) -> Array:
-        """p(labelled | x) of rows (N, D): (N,), NaN for rows that hold NaN or infinity."""
+    def labeled_probability(self, x: ArrayLike) -> Array:
+        """p(labeled | x) of rows (N, D): (N,), NaN for rows that hold NaN or infinity."""
         x = of_model(self.trained.model, x)
-        return _labelled_probability(self.trained, self.inputs, self.network, x)
+        return _labeled_probability(self.trained, self.inputs, self.network, x)
+
+    def labelled_probability(self, x: ArrayLike) -> Array:
+        """The old name of `labeled_probability`, with a warning."""
+        warn_renamed("labelled_probability", "labeled_probability")
+        return self.labeled_probability(x)
 
     def normal_probability(self, x: ArrayLike) -> Array:
-        """p(normal | x) = p(labelled | x) / c, at most 1, of rows (N, D): (N,)."""
-        return self.rule.normal_probability(self.labelled_probability(x))
+        """p(normal | x) = p(labeled | x) / c, at most 1, of rows (N, D): (N,)."""
+        return self.rule.normal_probability(self.labeled_probability(x))
 
     def is_anomaly(self, x: ArrayLike) -> Array:
-        """Whether p(labelled | x) is below c / 2 or NaN, of rows (N, D): (N,) bool."""
-        return self.rule.is_anomaly(self.labelled_probability(x))
+        """Whether p(labeled | x) is below c / 2 or NaN, of rows (N, D): (N,) bool."""
+        return self.rule.is_anomaly(self.labeled_probability(x))
 
 
-def positive_unlabelled(
+def positive_unlabeled(
     key: Array,
     trained: Trained,
-    labelled: ArrayLike,
-    unlabelled: ArrayLike,
+    labeled: ArrayLike,
+    unlabeled: ArrayLike,
     *,
     held_out: float = 0.2,
     epochs: int = 20,
-) -> PositiveUnlabelled:
-    r"""Learn which unlabelled rows are anomalies, with a threshold found from the data.
+) -> PositiveUnlabeled:
+    r"""Learn which unlabeled rows are anomalies, with a threshold found from the data.
 
-    A small network predicts p(labelled | x) from what a trained DAGMM computes of a row:
+    A small network predicts p(labeled | x) from what a trained DAGMM computes of a row:
     latent row, energy and logarithm of the reconstruction error. The mean prediction c
-    for labelled rows that were held out turns it into p(normal | x) = p(labelled | x)/c;
-    below one half a row counts as an anomaly. This is right where the labelled rows are
+    for labeled rows that were held out turns it into p(normal | x) = p(labeled | x)/c;
+    below one half a row counts as an anomaly. This is right where the labeled rows are
     a random part of the normal ones, and p(normal | x) is that of a row drawn from both
     tables together.
 
     Args:
       key: a typed random key.
-      trained: a DAGMM trained on normal rows, for example on the labelled ones.
-      labelled: (N, D) rows known to be normal; at least 10.
-      unlabelled: (M, D) rows of both kinds.
-      held_out: share of the labelled rows by which c is estimated.
+      trained: a DAGMM trained on normal rows, for example on the labeled ones.
+      labeled: (N, D) rows known to be normal; at least 10.
+      unlabeled: (M, D) rows of both kinds.
+      held_out: share of the labeled rows by which c is estimated.
       epochs: passes over the rows.
 
     Returns:
@@ -97,7 +104,7 @@ def positive_unlabelled(
 
     Raises:
       TypeError: tables that are not floating, an old-style key.
-      ValueError: too few labelled rows, NaN rows, another width than the model's, a
+      ValueError: too few labeled rows, NaN rows, another width than the model's, a
         ``held_out`` that is not between 0 and 1.
 
     Example:
@@ -109,7 +116,7 @@ def positive_unlabelled(
       >>> model = dagmm.DAGMM(jax.random.key(2), 3, autoencoder=dagmm.Autoencoder((8,), 2))
       >>> trained = dagmm.train(
       ...     jax.random.key(3), model, known, epochs=50, batch_size=100, progress=False)
-      >>> found = dagmm.positive_unlabelled(
+      >>> found = dagmm.positive_unlabeled(
       ...     jax.random.key(4), trained, known, mix, epochs=200).is_anomaly(mix)
       >>> bool(found[:200].mean() < 0.1), bool(found[200:].mean() > 0.9)
       (True, True)
@@ -121,7 +128,7 @@ def positive_unlabelled(
     require_one(trained)
     known, rest = (
         checks.finite_rows(of_model(trained.model, x), name)
-        for x, name in ((labelled, "labelled"), (unlabelled, "unlabelled"))
+        for x, name in ((labeled, "labeled"), (unlabeled, "unlabeled"))
     )
     epochs = checks.count(epochs, "epochs")
     if not 0 < held_out < 1:
@@ -129,7 +136,7 @@ def positive_unlabelled(
     n_held = round(held_out * known.shape[0])
     if known.shape[0] < 10 or not 0 < n_held < known.shape[0]:
         raise ValueError(
-            f"{known.shape[0]} labelled rows are too few to hold out a share of {held_out}: "
+            f"{known.shape[0]} labeled rows are too few to hold out a share of {held_out}: "
             "label more rows"
         )
     held, seen = _dealt(for_split, known, rest, n_held)
@@ -139,13 +146,13 @@ def positive_unlabelled(
     widths = (features.shape[1], *HIDDEN, 1)
     network = Layers(for_network, widths, dtype=features.dtype)
     network = _trained_classifier(for_training, network, features, inputs, target, epochs=epochs)
-    found = PositiveUnlabelled(trained, inputs, network, ElkanNoto(jnp.ones((), known.dtype)))
-    rule = elkan_noto(found.labelled_probability(held))
-    return PositiveUnlabelled(trained, inputs, network, rule)
+    found = PositiveUnlabeled(trained, inputs, network, ElkanNoto(jnp.ones((), known.dtype)))
+    rule = elkan_noto(found.labeled_probability(held))
+    return PositiveUnlabeled(trained, inputs, network, rule)
 
 
 @jit
-def _labelled_probability(trained: Trained, inputs: Inputs, network: Layers, x: Array) -> Array:
+def _labeled_probability(trained: Trained, inputs: Inputs, network: Layers, x: Array) -> Array:
     logits = network(inputs(features_of(trained, x)))[:, 0]
     # Bounding the inputs would make infinity look like any large number.
     return jnp.where(jnp.all(jnp.isfinite(x), axis=1), jax.nn.sigmoid(logits), jnp.nan)

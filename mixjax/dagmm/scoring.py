@@ -34,7 +34,7 @@ class Refit:
 
     Attributes:
       ridge: variance added to each latent column, as a share of its variance: latent
-        rows often lie on curves and, quantised, on points.
+        rows often lie on curves and, quantized, on points.
       n_components: components of the new mixture; fewer where there are not 50 rows
         for each.
 

@@ -56,13 +56,13 @@ def train(
         of S (``jax.vmap(lambda key: DAGMM(key, D))(keys)``), to train S seeds at once.
       model: where to begin.
       x: (N, D) training rows, in any units; they stay on the device.
-      labels: (N,) 1 for a row labelled as an anomaly, else 0; None: no row is.
+      labels: (N,) 1 for a row labeled as an anomaly, else 0; None: no row is.
       epochs: passes over the rows.
       batch_size: rows in a batch, at most N.
       optimizer: any `optax.GradientTransformation`; build it once, another object is
         another compilation. None given: Adam with a rate of 1e-3.
       objective: the weights of the loss.
-      inputs: how rows are put before the network; None: standardised by the normal
+      inputs: how rows are put before the network; None: standardized by the normal
         training rows and bounded at five deviations (see `Inputs`).
       refit: how a mixture is fitted to the latent rows at the end; None: the moments by
         the estimation network's responsibilities, pooled over all training rows.
@@ -207,7 +207,7 @@ def _checked_options(
 def _checked(
     model: DAGMM, x: Any, labels: Any, batch_size: Any, optimizer: Any
 ) -> tuple[Array, Array | None]:
-    """The table in the model's dtype, and which rows are labelled as anomalies."""
+    """The table in the model's dtype, and which rows are labeled as anomalies."""
     checks.optimizer(optimizer)
     table = checks.finite_rows(of_model(model, x))
     if checks.count(batch_size, "batch_size") > table.shape[0]:

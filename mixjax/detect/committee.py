@@ -25,7 +25,7 @@ class Calibration(Described):
 
     Attributes:
       energies: (n,) of normal rows, ascending, each by a mixture that has not seen it.
-      start: () the energy from which the tail is a generalised Pareto law.
+      start: () the energy from which the tail is a generalized Pareto law.
       scale: () of that law.
       shape: () of that law, from 0 (exponential) to 0.9.
     """

@@ -27,7 +27,7 @@ LEEWAY = 1e-3
 
 @pytree
 class Detector(Described):
-    """What was learnt from normal rows: a pytree, with pure methods.
+    """What was learned from normal rows: a pytree, with pure methods.
 
     Attributes:
       center: (C,) mean of each column used, in double precision.
@@ -37,7 +37,7 @@ class Detector(Described):
       rule: p-values and the threshold of the promised rate.
       threshold: () rows of a higher score are flagged.
       held_out: (n,) mean energy, in nats, of the rows held out but for the highest 5 %, for
-        each of the candidates, columns standardised; infinite where a fit failed.
+        each of the candidates, columns standardized; infinite where a fit failed.
       candidates: n of them: family, n_components and reg_covar.
       columns: the columns that are used, of the ``n_features`` of a table.
       feature_names: the names of all D columns.

@@ -150,7 +150,7 @@ def _small(whole: np.ndarray) -> np.ndarray:
 
 
 def _outlines(detector: Detector, columns: np.ndarray) -> dict[str, Any]:
-    """The first mixture of the detector, of these columns alone, standardised."""
+    """The first mixture of the detector, of these columns alone, standardized."""
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
     family = type(mixture.components)
     told = {"family": family.__name__, "weights": np.asarray(mixture.weights)}

@@ -111,18 +111,18 @@ class DiagonalGaussian(Family):
 
     def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products where these lose no digits."""
-        centre = jnp.mean(self.means, axis=0)
-        means, precisions = self.means - centre[None], 1 / self.scales**2
+        center = jnp.mean(self.means, axis=0)
+        means, precisions = self.means - center[None], 1 / self.scales**2
         safe = few_digits_cancel(jnp.sum(1 + means**2 * precisions, axis=1))
 
         def product(columns: Array) -> Array:
-            near = columns - centre[:, None]
+            near = columns - center[:, None]
             constant = self._constant() - 0.5 * jnp.sum(means**2 * precisions, axis=1)[:, None]
             linear = linalg.matmul(means * precisions, near)
             return linear - linalg.matmul(0.5 * precisions, near**2) + constant
 
         def product_sums(columns: Array, resp: Array) -> Moments:
-            near = columns - centre[:, None]
+            near = columns - center[:, None]
             count = linalg.matmul(resp, jnp.ones((x.shape[0],), x.dtype))
             total, squares = linalg.matmul(resp, near.T), linalg.matmul(resp, (near**2).T)
             first = total - count[:, None] * means

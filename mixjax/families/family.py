@@ -51,7 +51,7 @@ class Family(Described, abc.ABC):
     taken relative to them, which keeps float32 accurate.
 
     Attributes:
-      scaling: which affine maps `affine` can apply; ``fit`` standardises the table
+      scaling: which affine maps `affine` can apply; ``fit`` standardizes the table
         accordingly. `Scaling.NONE`, the default, leaves the table as it is.
       order_statistics: whether `maximise` wants the rows that sort each column.
 

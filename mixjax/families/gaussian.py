@@ -162,12 +162,12 @@ class Gaussian(Family):
         return k * d + k * d * (d + 1) // 2
 
     def _frame(self) -> tuple[Array, Array]:
-        """A common centre (D,) and each mean from there, whitened (K, D).
+        """A common center (D,) and each mean from there, whitened (K, D).
 
         Far from the origin the digits of x - mean would be lost in F x - F mean.
         """
-        centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
-        return centre, linalg.einsum("kij,kj->ki", self.factors, self.means - centre[None])
+        center = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
+        return center, linalg.einsum("kij,kj->ki", self.factors, self.means - center[None])
 
     def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, which share the whitened rows.
@@ -175,10 +175,10 @@ class Gaussian(Family):
         The factors are lower-triangular, and so is the half that is wanted of the
         second moments: wide tables are worked through in strips up to the diagonal.
         """
-        centre, offset = self._frame()
+        center, offset = self._frame()
         d = self.shape[1]
         # With a row of ones, one product subtracts the means and takes the sums as well.
-        columns = jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), (x - centre[None]).T])
+        columns = jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), (x - center[None]).T])
         maps = jnp.concatenate([-offset[:, :, None], self.factors], axis=2)
         strips = [(top, min(top + STRIP, d)) for top in range(0, d, STRIP)]
         ys = [

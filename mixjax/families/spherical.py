@@ -98,9 +98,9 @@ class SphericalGaussian(Family):
 
     def _sums(self, columns: Array, resp: Array) -> Moments:
         count = jnp.sum(resp, axis=1)
-        centre = jnp.mean(self.means, axis=0)
-        total = linalg.matmul(resp, (columns - centre[:, None]).T)
-        first = (total - count[:, None] * (self.means - centre[None])) / self.scales[:, None]
+        center = jnp.mean(self.means, axis=0)
+        total = linalg.matmul(resp, (columns - center[:, None]).T)
+        first = (total - count[:, None] * (self.means - center[None])) / self.scales[:, None]
         return Moments(count, first, jnp.sum(resp * self._squares(columns), axis=1))
 
     def log_prob(self, x: Array) -> Array:
@@ -113,18 +113,18 @@ class SphericalGaussian(Family):
 
     def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products where these lose no digits."""
-        centre = jnp.mean(self.means, axis=0)
-        means, precisions = self.means - centre[None], 1 / self.scales**2
+        center = jnp.mean(self.means, axis=0)
+        means, precisions = self.means - center[None], 1 / self.scales**2
         norms = jnp.sum(means**2, axis=1)
         safe = few_digits_cancel(self.shape[1] + norms * precisions)
 
         def product(columns: Array) -> Array:
-            near = columns - centre[:, None]
+            near = columns - center[:, None]
             squares = jnp.sum(near**2, axis=0)[None] - 2 * linalg.matmul(means, near)
             return self._constant() - 0.5 * (squares + norms[:, None]) * precisions[:, None]
 
         def product_sums(columns: Array, resp: Array) -> Moments:
-            near = columns - centre[:, None]
+            near = columns - center[:, None]
             ones = jnp.ones((1, x.shape[0]), x.dtype)
             features = [near, jnp.sum(near**2, axis=0, keepdims=True), ones]
             sums = linalg.matmul(resp, jnp.concatenate(features).T)

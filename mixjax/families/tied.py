@@ -109,10 +109,10 @@ class TiedGaussian(Family):
         return k * d + d * (d + 1) // 2
 
     def _whitened(self, x: Array) -> tuple[Array, Array]:
-        """The rows (D, N) and the means (K, D), whitened, from a common centre."""
-        centre = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))[None]
-        y = linalg.matmul(self.factor, (x - centre).T)
-        return y, linalg.matmul(self.means - centre, self.factor.T)
+        """The rows (D, N) and the means (K, D), whitened, from a common center."""
+        center = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))[None]
+        y = linalg.matmul(self.factor, (x - center).T)
+        return y, linalg.matmul(self.means - center, self.factor.T)
 
     def _log_prob(self, y: Array, offset: Array) -> Array:
         squares = jnp.sum((y[None] - offset[:, :, None]) ** 2, axis=1)

@@ -25,7 +25,7 @@ def export(
     jax and flatbuffers alone:
     ``jax.export.deserialize(open(path, "rb").read()).call(x)``.
 
-    The table is scored at once: give long ones in batches. Columns are standardised in the
+    The table is scored at once: give long ones in batches. Columns are standardized in the
     dtype of the model, so that a column far from zero, as a time in seconds, has fewer digits
     than `Detector.scores` keeps of NumPy's double precision.
 

@@ -1,4 +1,4 @@
-"""Expectation-maximisation, in blocks of rows."""
+"""Expectation-maximization, in blocks of rows."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class EMState:
 
 @pytree
 class EM:
-    """Expectation-maximisation: each iteration is one exact pass over the rows.
+    """Expectation-maximization: each iteration is one exact pass over the rows.
 
     Attributes:
       reg_covar: None adds 1e-6 of each feature's variance to the diagonals of the
@@ -88,10 +88,10 @@ def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tupl
     joint = log_prob.T + mixture.log_weights[:, None]
     # A row infinitely far from every component has an infinite energy and no component.
     top = jnp.maximum(jnp.max(joint, axis=0), float(jnp.finfo(joint.dtype).min))
-    unnormalised = jnp.exp(joint - top[None])
-    total = jnp.sum(unnormalised, axis=0)
+    unnormalized = jnp.exp(joint - top[None])
+    total = jnp.sum(unnormalized, axis=0)
     energy = -jnp.sum(jnp.where(weights > 0, weights * (top + jnp.log(total)), 0))
-    return energy, unnormalised * (weights / jnp.where(total > 0, total, 1))[None]
+    return energy, unnormalized * (weights / jnp.where(total > 0, total, 1))[None]
 
 
 def maximised(state: EMState, rows: Rows, reg: Array) -> Mixture:

@@ -38,9 +38,9 @@ def fit(
     tol: float = 1e-3,
     max_iter: int = 100,
 ) -> Fit:
-    r"""Fit a mixture: minimise the mean energy $-\tfrac1W\sum_n w_n\log p(x_n)$.
+    r"""Fit a mixture: minimize the mean energy $-\tfrac1W\sum_n w_n\log p(x_n)$.
 
-    Columns are centred and scaled inside, and the parameters mapped back, so that a fit
+    Columns are centered and scaled inside, and the parameters mapped back, so that a fit
     of ``a * x + b`` is the fit of ``x``, moved. Works under ``jit`` and ``vmap``; other
     values of ``tol``, ``max_iter`` and ``reg_covar`` do not compile again.
 

@@ -1,4 +1,4 @@
-"""Fitting by gradient: any optax optimiser on the unconstrained parameters."""
+"""Fitting by gradient: any optax optimizer on the unconstrained parameters."""
 
 from typing import Any, NamedTuple, Self
 
@@ -19,7 +19,7 @@ Leaves = tuple[Array, Any]
 
 @pytree
 class GradientState:
-    """The mixture, its mean energy over all rows, and the optimiser's own state."""
+    """The mixture, its mean energy over all rows, and the optimizer's own state."""
 
     mixture: Mixture
     energy: Array
@@ -29,7 +29,7 @@ class GradientState:
 
 @pytree
 class Gradient:
-    """Descend the mean energy with an optax optimiser; an iteration is one pass.
+    """Descend the mean energy with an optax optimizer; an iteration is one pass.
 
     The weights are the softmax of their leaf, the components what their family makes of
     unconstrained leaves. With ``batch_size`` a pass takes one step a minibatch. Every row

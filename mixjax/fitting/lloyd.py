@@ -27,34 +27,34 @@ def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
     return seeds(key, rows, most) * scale.scale[None] + scale.shift[None]
 
 
-def _squared_distances(x: Array, centres: Array) -> Array:
-    """From a block x (D, C) to centres (K, D): (K, C)."""
-    return jnp.sum((x[None] - centres[:, :, None]) ** 2, axis=1)
+def _squared_distances(x: Array, centers: Array) -> Array:
+    """From a block x (D, C) to centers (K, D): (K, C)."""
+    return jnp.sum((x[None] - centers[:, :, None]) ** 2, axis=1)
 
 
-def _nearest(x: Array, centres: Array) -> Array:
-    """The number of the nearest centre, for each row of a block x (D, C): (C,)."""
+def _nearest(x: Array, centers: Array) -> Array:
+    """The number of the nearest center, for each row of a block x (D, C): (C,)."""
     # |x|² is the same for all of them, so only rows as near to one as to another could
     # be told otherwise by the digits that this product loses.
-    norms = jnp.sum(centres**2, axis=1)[:, None]
-    return jnp.argmin(norms - 2 * matmul(centres, x), axis=0)
+    norms = jnp.sum(centers**2, axis=1)[:, None]
+    return jnp.argmin(norms - 2 * matmul(centers, x), axis=0)
 
 
 def seeds(key: Array, rows: Rows, k: int) -> Array:
-    """k-means++ centres (K, D)."""
+    """k-means++ centers (K, D)."""
     n_candidates = 2 * (2 + int(math.log(k)))
     # Drawn at once: the generator is a large part of the program to compile.
     uniform = jax.random.uniform(key, (k, n_candidates + 1), rows.x.dtype)
 
-    def nearer(distance: Array, centre: Array) -> Array:
+    def nearer(distance: Array, center: Array) -> Array:
         def block(_: None, values: tuple[Array, Array]) -> tuple[None, Array]:
             x, distance = values
-            return None, jnp.minimum(distance, _squared_distances(x, centre[None])[0])
+            return None, jnp.minimum(distance, _squared_distances(x, center[None])[0])
 
         return lax.scan(block, None, (rows.x, distance))[1]
 
     def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        centres, distance = carry
+        centers, distance = carry
         # Nothing has a distance yet when the first one is drawn.
         so_far = jnp.where(i == 0, 1, distance)
         mass = rows.weights * so_far
@@ -64,12 +64,12 @@ def seeds(key: Array, rows: Rows, k: int) -> Array:
         left = jnp.minimum(left, distance.reshape(-1)[place][None])
         share = so_far.reshape(-1)[place]
         potential = matmul(left, votes / jnp.where(share > 0, share, 1))
-        centre = candidates[jnp.argmin(potential)]
-        return centres.at[i].set(centre), nearer(distance, centre)
+        center = candidates[jnp.argmin(potential)]
+        return centers.at[i].set(center), nearer(distance, center)
 
-    centres = jnp.zeros((k, rows.n_features), rows.x.dtype)
+    centers = jnp.zeros((k, rows.n_features), rows.x.dtype)
     far = jnp.full(rows.weights.shape, jnp.inf, rows.x.dtype)
-    return lax.fori_loop(0, k, add, (centres, far))[0]
+    return lax.fori_loop(0, k, add, (centers, far))[0]
 
 
 def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
@@ -107,7 +107,7 @@ def drawn_rows(uniform: Array, mass: Array, rows: Rows) -> Array:
     """A row for each uniform number (n,), with probability proportional to ``mass`` (B, C).
 
     Drawn by inverting the cumulated mass, so rows without any are as if not there. If
-    nothing has mass (only copies of the centres are left), rows are drawn by weight.
+    nothing has mass (only copies of the centers are left), rows are drawn by weight.
     """
     anything = jnp.any(mass > 0)
     mass = jnp.where(anything, mass, rows.weights)
@@ -133,38 +133,38 @@ def _first_above(mass: Array, target: Array) -> Array:
 
 
 def lloyd_centers(key: Array, rows: Rows, k: int, tol: Any, max_iter: Any) -> Array:
-    """Centres (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
+    """Centers (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
     rows = part_of(key, rows, max(SAMPLE, 128 * k))
-    centres = seeds(key, rows, k)
+    centers = seeds(key, rows, k)
     tol, max_iter = jnp.asarray(tol, rows.x.dtype), jnp.asarray(max_iter, jnp.int32)
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        centres, _, n_iter = carry
+        centers, _, n_iter = carry
 
         def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
-            nearest = _nearest(x, centres)
+            nearest = _nearest(x, centers)
             member = jnp.where(nearest[None] == jnp.arange(k)[:, None], weights[None], 0)
             return jnp.sum(member, axis=1), matmul(member, x.T)
 
         count, total = rows.sum(block)
         filled = (count > 0)[:, None]
-        new = jnp.where(filled, total / jnp.where(filled, count[:, None], 1), centres)
-        return new, jnp.sum((new - centres) ** 2), n_iter + 1
+        new = jnp.where(filled, total / jnp.where(filled, count[:, None], 1), centers)
+        return new, jnp.sum((new - centers) ** 2), n_iter + 1
 
     def moving(carry: tuple[Array, Array, Array]) -> Array:
         return (carry[1] > tol) & (carry[2] < max_iter)
 
-    far = jnp.array(jnp.inf, centres.dtype)
-    return lax.while_loop(moving, move, (centres, far, jnp.int32(0)))[0]
+    far = jnp.array(jnp.inf, centers.dtype)
+    return lax.while_loop(moving, move, (centers, far, jnp.int32(0)))[0]
 
 
-def nearest_centers(centres: Array, rows: Rows, n_rows: int) -> Array:
-    """The number of each row's nearest centre: (N,)."""
+def nearest_centers(centers: Array, rows: Rows, n_rows: int) -> Array:
+    """The number of each row's nearest center: (N,)."""
 
-    return rows.collect(lambda x: _nearest(x, centres), n_rows)
+    return rows.collect(lambda x: _nearest(x, centers), n_rows)
 
 
-def hard_assignment(centres: Array, rows: Rows, n_rows: int) -> Array:
-    """Each row's nearest centre, as boolean responsibilities (N, K)."""
-    labels = nearest_centers(centres, rows, n_rows)
-    return labels[:, None] == jnp.arange(centres.shape[0])[None]
+def hard_assignment(centers: Array, rows: Rows, n_rows: int) -> Array:
+    """Each row's nearest center, as boolean responsibilities (N, K)."""
+    labels = nearest_centers(centers, rows, n_rows)
+    return labels[:, None] == jnp.arange(centers.shape[0])[None]

@@ -46,7 +46,7 @@ class Solver(Protocol):
 
     ``init(mixture, rows, scale)`` gives a state with the attributes ``mixture`` and
     ``energy``, the mean energy of that mixture; ``step(state, rows, scale)`` gives the
-    next one. ``rows`` is the standardised table in blocks, ``scale`` how it was scaled.
+    next one. ``rows`` is the standardized table in blocks, ``scale`` how it was scaled.
     A solver may have ``reg_covar``, the ridge of the first M-step and of its own; one
     without it has that of the first solver among its attributes (or in a list or tuple
     there), such as ``em`` below. None, the default, is 1e-6 of each feature's variance.

@@ -162,8 +162,8 @@ def kmeans_plus_plus(
 ) -> Array:
     r"""Hard assignment to k-means++ seeds, the best of several candidates a step.
 
-    The next centre is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
-    standardised columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one that leaves
+    The next center is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
+    standardized columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one that leaves
     the smallest sum stays. Any row may be drawn; beyond 8,192 rows the sums that rank the
     candidates are estimates, from as many rows drawn with the same probabilities.
 
@@ -171,7 +171,7 @@ def kmeans_plus_plus(
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
       n_components: K.
-      weights: (N,) weight of each row; one of weight 0 is never a centre.
+      weights: (N,) weight of each row; one of weight 0 is never a center.
 
     Returns:
       (N, K) responsibilities, boolean: an eighth of the memory, and nothing is lost.
@@ -202,11 +202,11 @@ def kmeans(
     tol: float = 1e-4,
     max_iter: int = 100,
 ) -> Array:
-    r"""Hard assignment to the centres of Lloyd's algorithm, from k-means++ seeds.
+    r"""Hard assignment to the centers of Lloyd's algorithm, from k-means++ seeds.
 
-    $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardised
-    columns z, until the centres move by less than ``tol`` in mean square. Of a table
-    several times as long, the centres are those of 16,384 rows (or 128 K), drawn one in
+    $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
+    columns z, until the centers move by less than ``tol`` in mean square. Of a table
+    several times as long, the centers are those of 16,384 rows (or 128 K), drawn one in
     each of as many strata of equal weight; every row is then assigned.
 
     Args:
@@ -214,7 +214,7 @@ def kmeans(
       x: (N, D) rows, float32 or float64.
       n_components: K.
       weights: (N,) weight of each row; one of weight 0 counts for nothing.
-      tol: sum of the squared moves of the centres, in standard deviations, to stop at.
+      tol: sum of the squared moves of the centers, in standard deviations, to stop at.
       max_iter: the most iterations.
 
     Returns:
@@ -259,7 +259,7 @@ def random_responsibilities(
       [1.0, 1.0, 1.0, 1.0, 1.0]
 
     Source: Devroye, Non-Uniform Random Variate Generation (1986), section 5.2 (uniform
-    on a simplex by normalised exponentials).
+    on a simplex by normalized exponentials).
     """
     return RandomResponsibilities()(key, x, n_components, weights)
 

@@ -14,7 +14,7 @@ def within_reach(components: Family, x: Array, *, nearest: bool = False) -> Arra
     as the largest float. Components of a family without `extent` leave the rows as they are.
 
     Args:
-      components: K of them; the rows are pulled towards their middle.
+      components: K of them; the rows are pulled toward their middle.
       x: (N, D) rows.
       nearest: whether to pull these rows to where components of equal widths still differ in
         their distances; if not, they come no nearer than squares need.

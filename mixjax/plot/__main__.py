@@ -137,7 +137,7 @@ def overview(data: Example) -> Figure:
     middle.get_legend().remove()
     for text in list(middle.texts):
         if text.get_gid():
-            text.set_text("rows in doubt have mixed colours")
+            text.set_text("rows in doubt have mixed colors")
     for ax, title in ((left, "Density"), (middle, "Components"), (right, "Anomalies")):
         ax.set_title(title, loc="left", pad=20, weight="bold")
     return figure

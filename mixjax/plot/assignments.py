@@ -21,10 +21,10 @@ def responsibilities(
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    r"""Rows coloured by their responsibilities: $\text{colour}_n = \sum_k r_{nk}\,\text{colour}_k$.
+    r"""Rows colored by their responsibilities: $\text{color}_n = \sum_k r_{nk}\,\text{color}_k$.
 
     The responsibilities are those of all D columns. A row that belongs to one component has its
-    colour; a row in doubt has a mixture of colours, and lies on top.
+    color; a row in doubt has a mixture of colors, and lies on top.
 
     Args:
       mixture: K components in D dimensions.
@@ -57,20 +57,20 @@ def responsibilities(
     pair = inputs.columns_of(columns, mixture.n_features, 2)
     names = inputs.names_of(names, mixture.n_features)
     rows, note = thinned(inputs.table_of(x, mixture))
-    mixed, colours = in_colour(mixture, rows)
+    mixed, colors = in_color(mixture, rows)
     ax = axes_of(ax, (7.2, 4.8))
     horizontal, vertical = mixed[:, pair[0]], mixed[:, pair[1]]
-    ax.scatter(horizontal, vertical, s=14, color=colours, linewidth=0, alpha=0.85)
+    ax.scatter(horizontal, vertical, s=14, color=colors, linewidth=0, alpha=0.85)
     ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
     component_legend(ax, np.asarray(mixture.weights, np.float64))
-    caption(ax, "Responsibilities", "colours mix where a row is in doubt", note)
+    caption(ax, "Responsibilities", "colors mix where a row is in doubt", note)
     return ax
 
 
-def in_colour(mixture: Mixture, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (N, D), those in doubt last and so on top, and the colour (N, 3) of each."""
+def in_color(mixture: Mixture, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (N, D), those in doubt last and so on top, and the color (N, 3) of each."""
     table = jnp.asarray(rows, mixture.log_weights.dtype)
     share = np.asarray(questions.responsibilities(mixture, table), np.float64)
-    colours = np.clip(share @ palette(mixture.n_components), 0, 1)
+    colors = np.clip(share @ palette(mixture.n_components), 0, 1)
     order = np.argsort(-share.max(axis=1), kind="stable")
-    return rows[order], colours[order]
+    return rows[order], colors[order]

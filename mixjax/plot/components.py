@@ -37,7 +37,7 @@ def ellipses(
     of ``deviations``, within which $1-e^{-c^2/2}$ of the component lies (39 % and 86 % for 1
     and 2). Of Laplace families they are the diamonds $|x_i-m_{ki}|/b_{ki} + |x_j-m_{kj}|/b_{kj}
     = c$ with the scales b, within which $1-(1+c)e^{-c}$ lies (26 % and 59 %). The heavier a
-    component, the stronger its colour; its number stands in its middle.
+    component, the stronger its color; its number stands in its middle.
 
     Args:
       mixture: K components in D dimensions; of more than two columns the marginal is drawn.
@@ -74,23 +74,23 @@ def ellipses(
     far = inputs.numbers_of(deviations, "deviations")
     if not ((far > 0) & np.isfinite(far)).all():
         raise ValueError(f"deviations must be positive numbers, got {far.tolist()}")
-    centres, outlines = level_sets(part_of(mixture, pair))
+    centers, outlines = level_sets(part_of(mixture, pair))
     rows, note = (None, "") if x is None else thinned(inputs.table_of(x, mixture))
     ax = axes_of(ax, (7.2, 4.8))
     if rows is not None:
         draw_rows(ax, rows[:, pair], 5)
     weights = np.asarray(mixture.weights, np.float64)
     strength = weights / weights.max()
-    for k, colour in enumerate(palette(mixture.n_components)):
+    for k, color in enumerate(palette(mixture.n_components)):
         for c in np.sort(far)[::-1]:
-            fill = (*colour, 0.04 + 0.22 * strength[k])
-            edge = (*colour, 0.35 + 0.65 * strength[k])
+            fill = (*color, 0.04 + 0.22 * strength[k])
+            edge = (*color, 0.35 + 0.65 * strength[k])
             ax.add_patch(
-                Polygon(centres[k] + c * outlines[k], facecolor=fill, edgecolor=edge, lw=1.5)
+                Polygon(centers[k] + c * outlines[k], facecolor=fill, edgecolor=edge, lw=1.5)
             )
         around = [patheffects.withStroke(linewidth=2.5, foreground="white")]
         ax.annotate(
-            str(k), centres[k], ha="center", va="center", color=0.6 * colour, weight="bold",
+            str(k), centers[k], ha="center", va="center", color=0.6 * color, weight="bold",
             path_effects=around, annotation_clip=True,
         )  # fmt: skip
     ax.autoscale_view()
@@ -102,12 +102,12 @@ def ellipses(
 
 
 def level_sets(part: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (K, 2) of components in two columns, and outlines (K, n, 2) at a distance of 1."""
+    """Centers (K, 2) of components in two columns, and outlines (K, n, 2) at a distance of 1."""
     components = part.components
     if isinstance(components, Laplace):
         corners = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
-        centres, scales = np.asarray(components.locations), np.asarray(components.scales)
-        return centres.astype(np.float64), corners[None] * scales[:, None].astype(np.float64)
+        centers, scales = np.asarray(components.locations), np.asarray(components.scales)
+        return centers.astype(np.float64), corners[None] * scales[:, None].astype(np.float64)
     if not isinstance(components, ELLIPTICAL):
         raise TypeError(
             "ellipses draws Gaussian and Laplace families, got "

@@ -42,7 +42,7 @@ def contours(
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; a bar of colours stands beside them.
+      The axes; a bar of colors stands beside them.
 
     Raises:
       TypeError: the mixture is none, or ax is no Axes.

@@ -96,14 +96,14 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     families = list(dict.fromkeys(candidate.family for candidate in candidates))
     counts = sorted({candidate.n_components for candidate in candidates})
     ax = axes_of(ax, (7.2, 4.8))
-    for i, (family, colour) in enumerate(zip(families, palette(len(families)), strict=True)):
+    for i, (family, color) in enumerate(zip(families, palette(len(families)), strict=True)):
         own = [n for n, c in enumerate(candidates) if c.family is family and np.isfinite(scores[n])]
         # The lowest score last: it is the one that stays.
         best = {candidates[n].n_components: n for n in sorted(own, key=lambda n: -scores[n])}
         places = sorted(best)
         rows = [best[k] for k in places]
         ax.errorbar(
-            places, scores[rows], errors[rows], color=colour, marker=MARKERS[i % len(MARKERS)],
+            places, scores[rows], errors[rows], color=color, marker=MARKERS[i % len(MARKERS)],
             markersize=5, linewidth=1.5, elinewidth=1, capsize=3, label=family.__name__,
         )  # fmt: skip
     chosen = candidates[selection.best]

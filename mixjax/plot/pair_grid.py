@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..mixture.mixture import Mixture
 from . import inputs
-from .assignments import in_colour
+from .assignments import in_color
 from .density import draw_contours, draw_rows
 from .grid import Ground, ground_of, log_density, part_of
 from .style import INK, caption, component_handles, palette, thinned
@@ -30,7 +30,7 @@ def pairs(
     r"""A mixture of any number of columns, by its marginals of one and of two.
 
     On the diagonal the density of each column, $p(x_i) = \sum_k w_k p_k(x_i)$, with the parts
-    $w_k p_k$ in colour and a histogram of the rows. Below, the contours of each pair,
+    $w_k p_k$ in color and a histogram of the rows. Below, the contours of each pair,
     $\log p(x_i, x_j)$ (see `contours`). Above, where there are rows, these by their
     responsibilities in all D columns (see `responsibilities`).
 
@@ -73,7 +73,7 @@ def pairs(
     rows, note = (None, "") if x is None else thinned(inputs.table_of(x, mixture))
     ground, c = ground_of(mixture, rows), len(chosen)
     if rows is not None:
-        mixed, colours = in_colour(mixture, rows)
+        mixed, colors = in_color(mixture, rows)
         note = "; ".join(filter(None, [note, ground.of(chosen).outside(rows[:, chosen])]))
     grid = _axes_of(axes, c)
     for row, i in enumerate(chosen):
@@ -88,7 +88,7 @@ def pairs(
             elif rows is None:
                 ax.set_axis_off()
             else:
-                ax.scatter(mixed[:, j], mixed[:, i], s=4, color=colours, linewidth=0)
+                ax.scatter(mixed[:, j], mixed[:, i], s=4, color=colors, linewidth=0)
                 ax.set(ylim=(here.low[1], here.high[1]))
             ax.set_xlim(here.low[0], here.high[0])
             _label(ax, names[j], names[i], row == c - 1, column == 0, row == column)
@@ -110,11 +110,11 @@ def _draw_one(
         within = (ground.low[0], ground.high[0])
         ax.hist(rows[:, column], 40, range=within, density=True, color="#D5D5D5")
     weights = np.asarray(part.weights, np.float64)
-    for k, colour in enumerate(palette(part.n_components)):
+    for k, color in enumerate(palette(part.n_components)):
         alone = Mixture(part.log_weights[k : k + 1], part.components.take(slice(k, k + 1)))
         own = weights[k] * np.exp(log_density(alone, places[:, None]))
-        ax.plot(places, own, color=colour, linewidth=1.2)
-        ax.fill_between(places, own, color=colour, alpha=0.15, linewidth=0)
+        ax.plot(places, own, color=color, linewidth=1.2)
+        ax.fill_between(places, own, color=color, alpha=0.15, linewidth=0)
     ax.plot(places, np.exp(log_density(part, places[:, None])), color=INK, linewidth=1.2)
     ax.set_ylim(bottom=0)
 

@@ -49,8 +49,8 @@ def surprisal(
     widest = float(np.abs(finite).max(initial=0)) or 1.0
     lengths = np.clip(values[order], -1.25 * widest, 1.25 * widest)
     ax = axes_of(ax, (6.4, 1.4 + 0.36 * len(order)))
-    colours = [ANOMALY if value > 0 else NORMAL for value in lengths]
-    bars = ax.barh(np.arange(len(order)), lengths, color=colours, height=0.7)
+    colors = [ANOMALY if value > 0 else NORMAL for value in lengths]
+    bars = ax.barh(np.arange(len(order)), lengths, color=colors, height=0.7)
     told = [_told(value) for value in values[order]]
     ax.bar_label(bars, told, padding=4, color=INK, fontsize="small")
     ax.set_yticks(np.arange(len(order)), [names[d] for d in order])

@@ -29,7 +29,7 @@ def energy_histogram(
     Args:
       energies: (N,) energies, or scores of another kind; higher is stranger.
       threshold: rows above it are flagged; None draws none.
-      is_anomaly: (N,) True or 1 for anomalies, which are drawn in a colour of their own.
+      is_anomaly: (N,) True or 1 for anomalies, which are drawn in a color of their own.
       ax: where to draw; None makes a figure.
       unit: the label of the axis.
 
@@ -63,8 +63,8 @@ def energy_histogram(
     if flags is None:
         ax.hist(inside, edges, color=NORMAL, alpha=0.75, label=f"rows ({len(energies):,})")
     else:
-        for rows, colour, name in ((~flags, NORMAL, "normal"), (flags, ANOMALY, "anomalies")):
-            ax.hist(inside[rows], edges, color=colour, alpha=0.6, label=f"{name} ({rows.sum():,})")
+        for rows, color, name in ((~flags, NORMAL, "normal"), (flags, ANOMALY, "anomalies")):
+            ax.hist(inside[rows], edges, color=color, alpha=0.6, label=f"{name} ({rows.sum():,})")
     note = ""
     if limit is not None:
         n_above = int(above(energies, limit).sum())

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, axes, captions and legends."""
+"""What all pictures share: colors, axes, captions and legends."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ _NOTE = "mixjax note"
 
 
 def palette(n: int) -> np.ndarray:
-    """(n, 3) colours: those of Okabe and Ito, then the same darker, then lighter."""
-    base = np.array([to_rgb(colour) for colour in OKABE_ITO])
+    """(n, 3) colors: those of Okabe and Ito, then the same darker, then lighter."""
+    base = np.array([to_rgb(color) for color in OKABE_ITO])
     shades = np.concatenate([base, 0.55 * base, 0.5 + 0.5 * base])
     return shades[np.arange(n) % len(shades)]
 
@@ -73,12 +73,12 @@ def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
 
 def component_handles(weights: np.ndarray) -> tuple[list[Line2D], list[str]]:
     """What a legend needs to name the components by their weights, the heaviest if many."""
-    colours = palette(len(weights))
+    colors = palette(len(weights))
     named: Sequence[int] = range(len(weights))
     if len(weights) > MOST_NAMED:
         named = sorted(np.argsort(-weights, kind="stable")[:MOST_NAMED].tolist())
     handles = [
-        Line2D([], [], linestyle="", marker="o", markersize=7, color=colours[k]) for k in named
+        Line2D([], [], linestyle="", marker="o", markersize=7, color=colors[k]) for k in named
     ]
     labels = [f"{k}  ({weights[k]:.1%})" for k in named]
     if len(weights) > len(labels):

@@ -1,7 +1,7 @@
 """A table in blocks of rows, so that nothing of size rows × components is ever kept.
 
 Inside a block the rows lie along the last axis: a reduction over columns or over
-components then runs over a leading axis, which compilers vectorise well.
+components then runs over a leading axis, which compilers vectorize well.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Centre and scale of each column: what makes a fit equivariant to ``a * x + b``."""
+"""Center and scale of each column: what makes a fit equivariant to ``a * x + b``."""
 
 import enum
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Scaling(enum.Enum):
 
 
 class Scale(NamedTuple):
-    """Centre (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
+    """Center (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
 
     The square of a scale is never formed: that of 1e-30 is no float32.
     """
@@ -37,11 +37,11 @@ class Scale(NamedTuple):
 
 
 def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
-    """Weighted centre, scale and variance of each column.
+    """Weighted center, scale and variance of each column.
 
     The spread is divided by the largest deviation before it is squared, so columns of
     1e-15 or 1e15 neither underflow nor overflow in float32. A column of one value is
-    told by its extremes, not by a threshold: its centre is that value and both its
+    told by its extremes, not by a threshold: its center is that value and both its
     scale and its variance are 1.
     """
     zeros = jnp.zeros(table.x.shape[1:], table.x.dtype)
@@ -84,7 +84,7 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
 
 
 def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> Scale:
-    """The scale of columns with these centres and spreads (D,); a constant one has spread 1."""
+    """The scale of columns with these centers and spreads (D,); a constant one has spread 1."""
     match scaling:
         case Scaling.COLUMNS:
             return Scale(shift, spread, jnp.ones_like(spread))

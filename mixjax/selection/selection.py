@@ -166,8 +166,8 @@ def select(
 
     Example:
       >>> import jax, mixjax
-      >>> centres = 10 * jax.random.randint(jax.random.key(0), (500, 1), 0, 3).astype("float32")
-      >>> x = centres + jax.random.normal(jax.random.key(1), (500, 2))
+      >>> centers = 10 * jax.random.randint(jax.random.key(0), (500, 1), 0, 3).astype("float32")
+      >>> x = centers + jax.random.normal(jax.random.key(1), (500, 2))
       >>> selection = mixjax.select(jax.random.key(2), x, families=[mixjax.SphericalGaussian],
       ...                           n_components=range(1, 6), criterion=mixjax.bic)
       >>> selection.candidates[selection.best].n_components

@@ -10,13 +10,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..families.laplace import MeanLaplace
+from ..renamed import warn_renamed
 from .outliers import OutlierDetector
 
 AUTOENCODERS = {
     "plain": "Autoencoder",
     "variational": "VariationalAutoencoder",
-    "quantised": "VectorQuantisedAutoencoder",
+    "quantized": "VectorQuantizedAutoencoder",
 }
+# Old names of these, and today's.
+RENAMED = {"quantised": "quantized"}
 FAMILIES: dict[str, type[Family]] = {"full": Gaussian, "laplace": MeanLaplace}
 
 
@@ -27,7 +30,7 @@ class DAGMMDetector(OutlierDetector):
     row, less the weighted error of reconstruction. Needs the extra ``dagmm``.
 
     Args:
-      autoencoder: "plain", "variational" or "quantised".
+      autoencoder: "plain", "variational" or "quantized".
       covariance_type: "full", or "laplace" for the Laplacian mixture.
       n_components: K of the estimation network.
       latent: columns of the code.
@@ -54,7 +57,7 @@ class DAGMMDetector(OutlierDetector):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "autoencoder": [StrOptions(set(AUTOENCODERS))],
+        "autoencoder": [StrOptions({*AUTOENCODERS, *RENAMED}, deprecated=set(RENAMED))],
         "covariance_type": [StrOptions(set(FAMILIES))],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "latent": [Interval(Integral, 1, None, closed="left")],
@@ -107,11 +110,14 @@ class DAGMMDetector(OutlierDetector):
     def _learn(self, key: jax.Array, x: np.ndarray, is_anomaly: Any = None, **known: Any) -> float:
         from .. import dagmm
 
+        kind = RENAMED.get(self.autoencoder, self.autoencoder)
+        if kind != self.autoencoder:
+            warn_renamed(f"autoencoder={self.autoencoder!r}", f"{kind!r}")
         for_model, for_training = jax.random.split(key)
         model = dagmm.DAGMM(
             for_model,
             x.shape[1],
-            autoencoder=getattr(dagmm, AUTOENCODERS[self.autoencoder])(latent=self.latent),
+            autoencoder=getattr(dagmm, AUTOENCODERS[kind])(latent=self.latent),
             n_components=self.n_components,
             family=FAMILIES[self.covariance_type],
         )

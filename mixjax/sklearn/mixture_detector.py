@@ -31,7 +31,7 @@ class MixtureDetector(OutlierDetector):
       contamination: the share of the rows X that are outliers; "auto" takes X for normal rows
         and keeps the promise of ``alpha``.
       alpha: the promised rate of false alarms among new normal rows.
-      max_rows: of a longer table so many rows are learnt from.
+      max_rows: of a longer table so many rows are learned from.
       random_state: an int, a RandomState or None.
       verbose: whether to show a progress bar (needs rich).
 

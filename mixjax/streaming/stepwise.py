@@ -30,7 +30,7 @@ class Stepwise(Described):
       scaled: the same, of the scaled columns ``(x - shift) / scale``; with the ridge taken
         off, it stands for the sums so far.
       ridge: (D,) variance added to the diagonals, of the scaled columns.
-      shift: (D,) centre of the columns under the mixture that it began with.
+      shift: (D,) center of the columns under the mixture that it began with.
       scale: (D,) their standard deviations under that mixture.
 
     Example:
@@ -89,7 +89,7 @@ class Stepwise(Described):
         return self.ridge * self.scale * self.scale
 
     @property
-    def unregularised(self) -> Any:
+    def unregularized(self) -> Any:
         """The components without the ridge, in the units of x."""
         components = self.scaled.components
         sums = components.own_statistics(jnp.ones_like(self.scaled.log_weights), self.ridge)

@@ -52,7 +52,7 @@ class Survey(NamedTuple):
         return self._center.astype(self.dtype)
 
     def scale(self, scaling: Scaling) -> Scale:
-        """Centre and scale of the columns less their origin, as those of a table in memory."""
+        """Center and scale of the columns less their origin, as those of a table in memory."""
         constant = self.low == self.high
         origin = self.origin(scaling)
         shift = self._center if origin is None else self._center - origin

@@ -1,4 +1,4 @@
-"""A threshold from labelled normal rows, where the others have no label."""
+"""A threshold from labeled normal rows, where the others have no label."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,10 +16,10 @@ _mean = jit(jnp.mean)
 
 @pytree
 class ElkanNoto(Described):
-    r"""What makes predictions of "labelled" into predictions of "normal".
+    r"""What makes predictions of "labeled" into predictions of "normal".
 
     Attributes:
-      c: () $p(\text{labelled} \mid \text{normal})$.
+      c: () $p(\text{labeled} \mid \text{normal})$.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -39,24 +39,24 @@ class ElkanNoto(Described):
         return 0.5 * self.c
 
     def is_anomaly(self, predictions: ArrayLike) -> Array:
-        """Which predictions of p(labelled | x) are below the threshold; NaN is."""
+        """Which predictions of p(labeled | x) are below the threshold; NaN is."""
         return _below(on_device(predictions), self.threshold)
 
     def normal_probability(self, predictions: ArrayLike) -> Array:
-        """p(normal | x) from predictions of p(labelled | x), of any shape."""
+        """p(normal | x) from predictions of p(labeled | x), of any shape."""
         return _share(on_device(predictions), self.c)
 
 
-def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
-    r"""The threshold of a positive-unlabelled classifier: $c/2$, $c = \overline{p}$.
+def elkan_noto(labeled_predictions: ArrayLike) -> ElkanNoto:
+    r"""The threshold of a positive-unlabeled classifier: $c/2$, $c = \overline{p}$.
 
-    Where the labelled rows are drawn at random from the normal ones,
-    $p(\text{normal}\mid x) = p(\text{labelled}\mid x)/c$, and c is the mean prediction
-    for labelled rows that the classifier has not seen. The probability is that of a row
-    drawn from labelled and unlabelled ones together, as the classifier's was.
+    Where the labeled rows are drawn at random from the normal ones,
+    $p(\text{normal}\mid x) = p(\text{labeled}\mid x)/c$, and c is the mean prediction
+    for labeled rows that the classifier has not seen. The probability is that of a row
+    drawn from labeled and unlabeled ones together, as the classifier's was.
 
     Args:
-      labelled_predictions: (N,) p(labelled | x) of held-out labelled rows.
+      labeled_predictions: (N,) p(labeled | x) of held-out labeled rows.
 
     Returns:
       c, the threshold c / 2 and the corrected probabilities.
@@ -72,19 +72,19 @@ def elkan_noto(labelled_predictions: ArrayLike) -> ElkanNoto:
 
     Source: Elkan and Noto (2008), section 2, the estimator e1.
     """
-    predictions = on_device(labelled_predictions)
+    predictions = on_device(labeled_predictions)
     if predictions.ndim != 1 or predictions.size == 0:
         raise ValueError(
-            f"labelled_predictions must have shape (rows,) with a row, got {predictions.shape}"
+            f"labeled_predictions must have shape (rows,) with a row, got {predictions.shape}"
         )
     if not jnp.issubdtype(predictions.dtype, jnp.floating):
-        raise ValueError(f"labelled_predictions must be probabilities, got {predictions.dtype}")
+        raise ValueError(f"labeled_predictions must be probabilities, got {predictions.dtype}")
     if checks.is_concrete(predictions):
         host = np.asarray(predictions)
         if not ((host >= 0) & (host <= 1)).all():
-            raise ValueError("labelled_predictions must be probabilities, from 0 to 1")
+            raise ValueError("labeled_predictions must be probabilities, from 0 to 1")
         if not host.any():
-            raise ValueError("labelled_predictions are all 0: the classifier knows no normal row")
+            raise ValueError("labeled_predictions are all 0: the classifier knows no normal row")
     return ElkanNoto(_mean(predictions))
 
 

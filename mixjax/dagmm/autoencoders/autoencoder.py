@@ -18,7 +18,7 @@ class Encoded(NamedTuple):
     Attributes:
       code: (N, L) the latent code.
       reconstruction: (N, D) the rows it gives back.
-      loss: (N,) what its training minimises.
+      loss: (N,) what its training minimizes.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -43,7 +43,7 @@ class Coder(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Autoencoder:
-    r"""Compresses rows to a code and back; minimises $\|x - x'\|^2$.
+    r"""Compresses rows to a code and back; minimizes $\|x - x'\|^2$.
 
     A value, not a network: `init` makes the parameters, calling it applies them. A
     subclass that overrides both is an autoencoder of your own.

@@ -12,7 +12,7 @@ from .autoencoder import Autoencoder, Encoded, squared_distance
 
 @dataclasses.dataclass(frozen=True)
 class VariationalAutoencoder(Autoencoder):
-    r"""An encoder with a mean and a log-variance head; minimises the negative ELBO.
+    r"""An encoder with a mean and a log-variance head; minimizes the negative ELBO.
 
     $\|x - x'\|^2 + 2\sigma^2\,\mathrm{KL}(N(m, e^v)\,\|\,N(0, 1))$ with
     $\mathrm{KL} = \tfrac12\sum_l m_l^2 + e^{v_l} - 1 - v_l$: the negative ELBO of a

@@ -3,7 +3,7 @@
 const INK = "#1c2330";
 const FLAGGED = "#d5480c";
 // Cividis from its end but for the brightest, so that strange rows are dark on light paper.
-const COLOURS = [
+const COLORS = [
   "#e8d260",
   "#c8b566",
   "#aa9d72",

@@ -30,7 +30,7 @@ function fillTable() {
       made("td", digits(page.scores[row]), "number"),
       made("td", digits(page.pValues[row], 2), "number"),
     ];
-    if (page.labels) cells.push(made("td", labelOf(row), "labelled"));
+    if (page.labels) cells.push(made("td", labelOf(row), "labeled"));
     const line = made("tr", [...cells, flag, made("td", reasons(i), "reasons")]);
     line.dataset.row = row;
     line.addEventListener("click", () => look(row));

@@ -40,7 +40,7 @@ function pointsTrace(name, rows, symbol) {
 
 const inLegend = (name, showlegend) => ({ legendgroup: name, showlegend });
 
-/** What the legend shows of points: plotly cannot show there what is coloured by score. */
+/** What the legend shows of points: plotly cannot show there what is colored by score. */
 function legendTrace(name, symbol) {
   return {
     type: "scatter",
@@ -186,7 +186,7 @@ function drawScatter() {
       coloraxis: {
         cmin: scale[0],
         cmax: scale.at(-1),
-        colorscale: COLOURS.map((colour, i) => [i / (COLOURS.length - 1), colour]),
+        colorscale: COLORS.map((color, i) => [i / (COLORS.length - 1), color]),
         colorbar: { title: { text: "score" }, thickness: 12, outlinewidth: 0, ...ticks },
       },
     },

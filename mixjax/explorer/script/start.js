@@ -91,7 +91,7 @@ function toScreen() {
 
 async function start() {
   for (const element of document.querySelectorAll(".judged")) element.hidden = !page.isAnomaly;
-  for (const element of document.querySelectorAll(".labelled")) element.hidden = !page.labels;
+  for (const element of document.querySelectorAll(".labeled")) element.hidden = !page.labels;
   at("slider").max = page.stops.length - 1;
   at("slider").value = page.start;
   at("threshold").value = exactly(state.threshold);

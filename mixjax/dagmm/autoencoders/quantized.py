@@ -1,4 +1,4 @@
-"""The vector-quantised autoencoder."""
+"""The vector-quantized autoencoder."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from jax import Array, lax
 from .autoencoder import Autoencoder, Coder, Encoded, squared_distance, whole_number
 
 
-class QuantisedCoder(eqx.Module):
+class QuantizedCoder(eqx.Module):
     """The parameters: encoder and decoder, and the codes (C, L) between them."""
 
     coder: Coder
@@ -19,7 +19,7 @@ class QuantisedCoder(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class VectorQuantisedAutoencoder(Autoencoder):
+class VectorQuantizedAutoencoder(Autoencoder):
     r"""A code rounded to the nearest of a book of codes, straight through in gradients.
 
     $\|x-x'\|^2 + \|\mathrm{sg}[z_e]-e\|^2 + \beta\|z_e-\mathrm{sg}[e]\|^2$, with $z_e$ the
@@ -39,7 +39,7 @@ class VectorQuantisedAutoencoder(Autoencoder):
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from mixjax import dagmm
-      >>> autoencoder = dagmm.VectorQuantisedAutoencoder(hidden=(4,), latent=2, n_codes=3)
+      >>> autoencoder = dagmm.VectorQuantizedAutoencoder(hidden=(4,), latent=2, n_codes=3)
       >>> params = autoencoder.init(jax.random.key(0), 5)
       >>> code = autoencoder(params, jax.random.normal(jax.random.key(1), (99, 5))).code
       >>> len(set(code[:, 0].round(3).tolist())) <= 3
@@ -64,7 +64,7 @@ class VectorQuantisedAutoencoder(Autoencoder):
         coder = self._coder(for_coder, n_features, self.latent, dtype)
         dtype = coder.encoder.linear[0].weight.dtype
         codes = jax.random.normal(for_codes, (self.n_codes, self.latent), dtype)
-        return QuantisedCoder(coder, codes)
+        return QuantizedCoder(coder, codes)
 
     def __call__(self, params: Any, x: Array, key: Array | None = None) -> Encoded:
         """Encode, round and decode rows (N, D)."""
@@ -84,7 +84,7 @@ class VectorQuantisedAutoencoder(Autoencoder):
         used = jnp.zeros(self.n_codes, bool).at[nearest_code(params.codes, encoded)].set(True)
         rows = jax.random.randint(key, (self.n_codes,), 0, x.shape[0])
         codes = jnp.where(used[:, None], params.codes, encoded[rows])
-        return QuantisedCoder(params.coder, codes)
+        return QuantizedCoder(params.coder, codes)
 
 
 def nearest_code(codes: Array, encoded: Array) -> Array:

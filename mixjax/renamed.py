@@ -1,0 +1,24 @@
+"""Old names, which work with a warning for one version."""
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+    """Warn, at the caller of the function that calls this, that `old` is now called `new`."""
+    text = f"{old} is now called {new}; the old name is gone in mixjax 0.2"
+    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)
+
+
+def renamed(module: str, new_names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's ``__getattr__``: old names give what the new ones name, with a warning."""
+
+    def module_getattr(name: str) -> Any:
+        if name not in new_names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warn_renamed(f"{module}.{name}", f"{module}.{new_names[name]}")
+        return getattr(sys.modules[module], new_names[name])
+
+    return module_getattr

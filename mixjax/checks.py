@@ -1,4 +1,4 @@
-"""What the front doors ask of their arguments, at trace time."""
+"""Checks of arguments, at trace time."""
 
 import numbers
 from typing import Any
@@ -18,17 +18,17 @@ HOST_ONLY = "{} runs on the host, not under jit or vmap: there, use {}"
 
 
 def is_concrete(value: Any) -> bool:
-    """Whether the numbers are there to be looked at: not under ``jit``, nor elsewhere."""
+    """Whether this process can read the numbers: not under ``jit``, nor on other hosts."""
     return not isinstance(value, jax.core.Tracer) and getattr(value, "is_fully_addressable", True)
 
 
 def table(x: Any, name: str = "x") -> Array:
-    """A floating table of two axes; what NumPy holds in float64 becomes JAX's float."""
+    """A floating table of two axes, as a JAX array; NumPy's float64 becomes JAX's default float."""
     return taken(rows(x, name))
 
 
 def rows(x: Any, name: str = "x") -> Any:
-    """A floating table of two axes, as it came: NumPy's or JAX's."""
+    """A floating table of two axes, left as the NumPy or JAX array that it is."""
     x, _ = rows_of(x, name)
     floating(x.dtype, name)
     shape = np.shape(x)
@@ -50,7 +50,7 @@ def floating(dtype: Any, name: str) -> None:
 
 
 def finite_rows(x: Array, name: str = "x") -> Array:
-    """The table, in which every number is finite; for what runs on the host."""
+    """The table, if every number is finite. Runs on the host."""
     finite = np.isfinite(np.asarray(x)).all(axis=1)
     if not finite.all():
         raise ValueError(
@@ -61,7 +61,7 @@ def finite_rows(x: Array, name: str = "x") -> Array:
 
 
 def optimizer(value: Any) -> None:
-    """An optax optimizer, built and not only named."""
+    """Raise unless this is an optax optimizer: an object, not its factory."""
     if not (hasattr(value, "init") and hasattr(value, "update")):
         raise TypeError(
             "optimizer must be an optax.GradientTransformation such as optax.adam(1e-3), "
@@ -70,22 +70,22 @@ def optimizer(value: Any) -> None:
 
 
 def width(x: Array, n_features: int) -> None:
-    """The table has the columns that the mixture has."""
+    """Raise unless the table has as many columns as the mixture."""
     if x.shape[1] != n_features:
         raise ValueError(
             f"x has {x.shape[1]} columns, but the mixture has {n_features} features: "
-            "give it the columns, in the order, that it was fitted on"
+            "pass the columns that it was fitted on, in the same order"
         )
 
 
 def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array | None:
-    """None or one non-negative floating weight a row."""
+    """None, or one non-negative floating weight for each row."""
     if weights is None:
         return None
     values = values_of(weights, "weights")
     if np.shape(values) != (x.shape[0],):
         raise ValueError(
-            f"weights must have one entry a row, shape ({x.shape[0]},), got {np.shape(values)}"
+            f"weights must have shape ({x.shape[0]},), one for each row; got {np.shape(values)}"
         )
     kind = np.dtype(values.dtype).kind
     if kind not in "fiub" and values.dtype != jnp.bfloat16:
@@ -104,7 +104,7 @@ def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array 
 
 
 def responsibilities(resp: Any, x: Array, weights: Array | None = None) -> Array:
-    """One non-negative number a row of positive weight and component, (N, K)."""
+    """(N, K) non-negative numbers, checked in rows of positive weight."""
     if np.ndim(resp) != 2 or np.shape(resp)[0] != x.shape[0] or np.shape(resp)[1] == 0:
         raise ValueError(
             f"resp must have shape (rows, components) = ({x.shape[0]}, K), got {np.shape(resp)}"
@@ -149,7 +149,7 @@ def count(value: Any, name: str) -> int:
 
 
 def family(value: Any) -> type[Family]:
-    """A subclass of `Family` (the class, not a member of it)."""
+    """A subclass of `Family` (the class, not an instance)."""
     if not (isinstance(value, type) and issubclass(value, Family)):
         raise TypeError(
             f"family must be a class such as mixjax.Gaussian or mixjax.Laplace, got {value!r}"
@@ -164,17 +164,17 @@ def key(value: Any) -> Array:
         raise TypeError(
             "key must be a typed random key, jax.random.key(0); got "
             f"{type(value).__name__}{'' if dtype is None else f' of {dtype}'}. "
-            "An old-style key is turned into one by jax.random.wrap_key_data"
+            "Convert an old-style key with jax.random.wrap_key_data"
         )
     if value.ndim != 0:
         raise ValueError(
-            f"key must be a single key, got shape {value.shape}: use jax.vmap for several at once"
+            f"key must be a single key, got shape {value.shape}: use jax.vmap for several keys"
         )
     return value
 
 
 def reg_covar(value: Any, n_features: int) -> None:
-    """None, a number, or a number a feature; not negative."""
+    """None, a number, or a number for each feature; not negative."""
     if value is None:
         return
     if np.shape(value) not in ((), (n_features,)):
@@ -217,10 +217,11 @@ def columns(values: Any, n_features: int, n_wanted: int | None = None) -> np.nda
 
 
 def labels(values: Any, n_rows: int, name: str = "labels") -> Any:
-    """One entry a row: 1 or True for an anomaly, 0 or False for a normal row; may be traced."""
+    """One entry for each row: 1 or True for an anomaly, 0 or False if normal; may be traced."""
     values = values_of(values, name)
     if values.shape != (n_rows,):
-        raise ValueError(f"{name} must have shape ({n_rows},), one entry a row; got {values.shape}")
+        shape = f"({n_rows},), one for each row"
+        raise ValueError(f"{name} must have shape {shape}; got {values.shape}")
     if is_concrete(values):
         found = np.unique(np.asarray(values))
         if not np.isin(found, (0, 1)).all():

@@ -1,4 +1,4 @@
-"""Triangular matrices, batched: small ones are unrolled, singular ones are mended."""
+"""Batched triangular matrices: small ones are unrolled, singular ones are regularized."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Up to UNROLLED columns every entry has its own expression, up to LEAF a loop clears a
-# column at a time, up to BLOCKED halves meet in matrix products. LAPACK comes last: on
-# a CPU it is one call a matrix, and the threads of OpenBLAS, once woken, keep a core
-# busy for some 30 ms, in which the next pass over the rows takes twice as long.
+# Up to UNROLLED columns every entry has its own expression. Up to LEAF a loop clears one
+# column at a time. Up to BLOCKED the halves are combined by matrix products. LAPACK comes
+# last: on a CPU it is called once for each matrix, and OpenBLAS threads then keep a core busy
+# for about 30 ms, during which the next pass over the rows takes twice as long.
 UNROLLED = 4
 LEAF = 32
 BLOCKED = 256
@@ -87,14 +87,14 @@ def _whitener_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 @jax.custom_jvp
 def reciprocal(a: Array) -> Array:
-    """``1 / a``, of which the derivative forms no square of a: that of 1e-30 is no float32."""
+    """``1 / a`` with a derivative that does not square a: 1e-60 is not a float32."""
     return 1 / a
 
 
 @reciprocal.defjvp
 def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     inverse = reciprocal(primals[0])
-    # Backwards the products are taken from the right: with what is small first.
+    # In reverse mode the products run from the right: the small factors come first.
     return inverse, -(tangents[0] * inverse) * inverse
 
 
@@ -104,14 +104,14 @@ def symmetric(a: Array) -> Array:
 
 
 def mirrored(a: Array) -> Array:
-    """The symmetric matrices with the lower triangles of ``a`` (..., D, D)."""
+    """Symmetric matrices whose lower triangles are those of ``a`` (..., D, D)."""
     return jnp.tril(a) + jnp.tril(a, -1).mT
 
 
 def unit_columns(a: Array) -> tuple[Array, Array]:
-    """The columns of (..., R, C) divided by their lengths, and these: (..., R, C), (..., C).
+    """The columns of (..., R, C) divided by their lengths, and the lengths (..., C).
 
-    The largest entry is divided out before the squares, which might be no floats.
+    The largest entry is divided out first, because its square may overflow or underflow.
     """
     largest = lax.stop_gradient(jnp.max(jnp.abs(a), axis=-2))
     largest = jnp.where(largest == 0, 1, largest)
@@ -183,7 +183,7 @@ def _stacked(top: Array, side: Array, low: Array) -> Array:
 
 
 def _eliminate(a: Array) -> tuple[Array, Array]:
-    """Gaussian elimination below the diagonal: what it makes of the identity, and the pivots."""
+    """Gaussian elimination below the diagonal: the transformed identity, and the pivots."""
     d = a.shape[-1]
     below = jnp.arange(d)[:, None]
 
@@ -198,7 +198,7 @@ def _eliminate(a: Array) -> tuple[Array, Array]:
 
 
 def _root(pivot: Array) -> Array:
-    """The root of a pivot; -1, which no factor has on its diagonal, where it is not positive."""
+    """The root of a pivot; -1, which marks a failure, where the pivot is not positive."""
     return jnp.where(pivot > 0, jnp.sqrt(jnp.where(pivot > 0, pivot, 1)), -1)
 
 

@@ -1,4 +1,4 @@
-"""A mixture as a distribution of NumPyro, to be a part of larger models."""
+"""A mixture as a NumPyro distribution, for use in larger models."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def to_distribution(mixture: Mixture) -> Any:
       A ``numpyro.distributions.MixtureSameFamily`` with events of shape (D,).
 
     Raises:
-      TypeError: no mixture, or one of a family of your own.
+      TypeError: mixture is not a `Mixture`, or its family is not built in.
       ValueError: several mixtures at once.
 
     Example:
@@ -48,7 +48,7 @@ def to_distribution(mixture: Mixture) -> Any:
     Source: NumPyro, ``numpyro.distributions.MixtureSameFamily``.
     """
     require_one(mixture)
-    # A weight of zero: NumPyro wants finite logits.
+    # NumPyro needs finite logits, also for a weight of zero.
     least = float(jnp.finfo(mixture.log_weights.dtype).min)
     logits = jnp.maximum(jax.nn.log_softmax(mixture.log_weights), least)
     return dist.MixtureSameFamily(dist.Categorical(logits=logits), _components(mixture.components))

@@ -1,8 +1,8 @@
-"""Compiled programs of the package: those used of late are kept, and older ones let go.
+"""Compiled programs of the package: the recently used ones are kept.
 
 JAX compiles a program for every shape and keeps it until the process dies. Each holds a few
-megabytes and hundreds of memory maps, of which Linux allows a process 65,530: a service that
-fits tables of ever new shapes would end after some 150 of them.
+megabytes and hundreds of memory maps. Linux allows 65,530 maps for each process, so a service that
+fits tables of ever new shapes would crash after about 150 shapes.
 """
 
 import ctypes
@@ -27,16 +27,16 @@ R = TypeVar("R")
 MOST = 48
 # With more memory maps than this in the process, fewer are kept; not on systems without limit.
 MOST_MAPS, MAPS = 30_000, Path("/proc/self/maps")
-# So many stay however many maps there are: the maps may be somebody else's.
+# At least this many are kept whatever the number of maps: other code may hold the maps.
 FEWEST = 16
-# Maps are counted, and memory is given back, once in so many new programs: it takes a while.
+# Maps are counted and memory is returned once for this many new programs: it is slow.
 STRIDE = 8
-# Fewer numbers than these are taken in by a program, which saves 30 µs of some 45.
+# A program copies arrays of fewer numbers than this: 15 µs instead of about 45.
 FEW = 2**16
 
 
 class Shelf:
-    """The programs that are kept, the one used last at the end."""
+    """The programs that are kept, in order of last use."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
@@ -45,7 +45,7 @@ class Shelf:
         self.n_made = 0
 
     def of(self, signature: Any, make: Callable[[], Any]) -> Any:
-        """The program of a signature; made if there is none."""
+        """The program of a signature; it is made on first use."""
         with self.lock:
             program = self.programs.get(signature)
             if program is not None:
@@ -55,14 +55,14 @@ class Shelf:
             self.n_made += 1
             gone, due = self.shortened(), self.n_made % STRIDE == 0
         if gone:
-            # Freed outside the lock: to unmap a program takes a while.
+            # Freed outside the lock: unmapping a program is slow.
             del gone
             if due:
                 give_back()
         return program
 
     def shortened(self) -> list[Any]:
-        """Take out the oldest until there are few enough of them; those taken out."""
+        """Remove the oldest programs until few enough are left; returns the removed ones."""
         most = self.most
         if self.n_made % STRIDE == 0 and n_maps() > MOST_MAPS:
             most = min(most, max(FEWEST, len(self.programs) * 3 // 4))
@@ -71,7 +71,7 @@ class Shelf:
 
 
 def n_maps() -> int:
-    """The memory maps of this process, where the system counts them."""
+    """The number of memory maps of this process, or 0 where the system does not say."""
     return MAPS.read_bytes().count(b"\n") if MAPS.exists() else 0
 
 
@@ -94,12 +94,12 @@ _shelf = Shelf()
 
 
 def keep(most: int) -> None:
-    """How many compiled programs the package keeps: 48 unless this is called.
+    """Set how many compiled programs the package keeps; the default is 48.
 
     There is one program for each function and the shapes, dtypes and options that it is called
     with. When there are more than ``most``, or when the process holds 30,000 memory maps (nearly
-    half of what Linux allows), those that have not been used for longest go, and are compiled
-    again when they are asked for. Functions that you jit yourself are JAX's, and stay.
+    half of what Linux allows), the least recently used programs are dropped. They are compiled
+    again when they are needed. Functions that you jit yourself are not affected.
 
     Args:
       most: at least 1.
@@ -126,7 +126,7 @@ def n_kept() -> int:
     """How many programs the package holds.
 
     Returns:
-      Their number, at most that of `keep`; those that only stand in other programs count too.
+      Their number, at most that of `keep`; those inlined in other programs count too.
 
     Example:
       >>> import mixjax
@@ -139,7 +139,7 @@ def n_kept() -> int:
 
 
 class Jitted(Generic[R]):
-    """A function as `jit` gives it: a program for each kind of arguments, from the shelf."""
+    """What `jit` returns: one program for each kind of arguments, kept on the shelf."""
 
     def __init__(self, f: Callable[..., R], options: dict[str, Any]) -> None:
         functools.update_wrapper(self, f)
@@ -150,7 +150,7 @@ class Jitted(Generic[R]):
         return self.program(args, kwargs)(*args, **kwargs)
 
     def program(self, args: Any, kwargs: Any) -> Any:
-        """The jitted function for arguments like these, with no other kind in its cache."""
+        """The jitted function for arguments of this kind; its cache holds no other kind."""
         fixed: tuple[Any, ...] = ()
         if self.places or kwargs:
             fixed, args = self._parted(args, kwargs)
@@ -159,7 +159,7 @@ class Jitted(Generic[R]):
         return _shelf.of((self, structure, fixed, *kinds), self.fresh)
 
     def _parted(self, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], Any]:
-        """The arguments that are static, and the others."""
+        """The static arguments, and the others."""
         fixed = [args[place] for place in self.places if place < len(args)]
         fixed += [(name, kwargs[name]) for name in self.names if name in kwargs]
         free = [arg for place, arg in enumerate(args) if place not in self.places]
@@ -167,7 +167,7 @@ class Jitted(Generic[R]):
         return tuple(fixed), (free, named)
 
     def fresh(self) -> Any:
-        """A jitted function of its own: JAX frees all that it compiled when it is dropped."""
+        """A new jitted function: JAX frees what it compiled when it is dropped."""
         f = self.f
 
         @functools.wraps(f)
@@ -177,11 +177,11 @@ class Jitted(Generic[R]):
         return jax.jit(own, **self.options)
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
-        """As that of `jax.jit`."""
+        """As for `jax.jit`."""
         return self.program(args, kwargs).lower(*args, **kwargs)
 
     def clear_cache(self) -> None:
-        """As that of `jax.jit`."""
+        """As for `jax.jit`."""
         with _shelf.lock:
             gone = [_shelf.programs.pop(key) for key in list(_shelf.programs) if key[0] is self]
         del gone
@@ -194,28 +194,28 @@ class Jitted(Generic[R]):
 
 
 def jit(f: Callable[..., R], **options: Any) -> Jitted[R]:
-    """`jax.jit` for the functions of this package: of all programs, a bounded number is kept."""
+    """`jax.jit` for the functions of this package: a bounded number of programs is kept."""
     return Jitted(f, options)
 
 
 def on_device(values: Any, dtype: Any = None) -> Array:
-    """`jnp.asarray` without a program, which it compiles for each shape of NumPy's arrays."""
+    """`jnp.asarray` of NumPy arrays without compiling a program for each shape."""
     if not isinstance(values, np.ndarray):
         return jnp.asarray(values, dtype)
-    # A copy of our own, as JAX may use the memory as it is.
+    # A copy, because JAX may share the memory of the array.
     with np.errstate(over="ignore"):
         return jax.device_put(np.array(values, dtype))
 
 
 def taken(x: Any) -> Array:
-    """`on_device`, for rows of which there may be few, again and again."""
-    # A program of the shape takes them in sooner, and is let go like the others.
+    """`on_device` for small tables that come again and again."""
+    # A program for the shape copies them faster; it is dropped like the others.
     few = isinstance(x, np.ndarray) and x.size <= FEW
     return _copied(np.array(x)) if few else on_device(x)
 
 
 def _static(f: Callable[..., Any], options: dict[str, Any]) -> tuple[tuple[int, ...], set[str]]:
-    """The places and the names of the arguments that are static."""
+    """The positions and the names of the static arguments."""
     places, names = options.get("static_argnums", ()), options.get("static_argnames", ())
     places = {places} if isinstance(places, int) else set(places)
     names = {names} if isinstance(names, str) else set(names)
@@ -225,7 +225,7 @@ def _static(f: Callable[..., Any], options: dict[str, Any]) -> tuple[tuple[int, 
 
 
 def _kind(value: Any) -> Any:
-    """What JAX compiles for, of a value that is no array of JAX."""
+    """What JAX compiles for, of a value that is not a JAX array."""
     return (value.shape, value.dtype) if hasattr(value, "dtype") else type(value)
 
 

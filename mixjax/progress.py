@@ -1,4 +1,4 @@
-"""A progress bar for long work on the host, on a console that may lose its reader."""
+"""A progress bar for long work on the host; it survives a closed pipe."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from typing import Any
 def progress_bar(
     what: str, unit: str, total: int | None, done: int, shown: bool, note: str = ""
 ) -> Iterator[Callable[[int, str], None]]:
-    """A bar that is told how many units are done, and a word about the last."""
+    """A bar, and a function that sets how many units are done and a note on the last one."""
     if not shown:
         yield lambda done, note: None
         return
@@ -32,9 +32,9 @@ def progress_bar(
 
 
 def lasting_console(**options: Any) -> Any:
-    """A console of rich that falls silent when nobody reads it any more.
+    """A rich console that goes silent when its pipe is closed.
 
-    Rich ends the process where a pipe is broken, and with it the work.
+    Rich itself would end the process, and with it the work.
     """
     from rich.console import Console
 
@@ -42,7 +42,7 @@ def lasting_console(**options: Any) -> Any:
         def on_broken_pipe(self) -> None:
             self.quiet = True
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.file.fileno())  # what is still in a buffer goes there at exit
+            os.dup2(nowhere, self.file.fileno())  # buffered text goes there at exit
             os.close(nowhere)
 
     return Lasting(**options)

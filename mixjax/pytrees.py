@@ -1,4 +1,4 @@
-"""Frozen dataclasses that JAX can trace through: every parameter here is one."""
+"""Frozen dataclasses that JAX can trace through."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -55,8 +55,7 @@ def pytree(cls: type[T]) -> type[T]:
         names = zip(leaves + fixed, (*children, *aux), strict=True)
         return frozen(**dict(names))
 
-    # Not `register_dataclass`: JAX 0.10 takes the structures of two different dataclasses
-    # with equally many fields for equal, and now and then runs one with the program
-    # that was compiled for the other.
+    # Not `register_dataclass`: JAX 0.10 confuses two different dataclasses with the same number
+    # of fields, and sometimes runs one with the program that was compiled for the other.
     jax.tree_util.register_pytree_with_keys(frozen, flatten_with_keys, unflatten, flatten)
     return frozen

@@ -1,4 +1,4 @@
-"""Old names, which work with a warning for one version."""
+"""Old names, which still work and warn until the next version."""
 
 import sys
 import warnings
@@ -13,7 +13,7 @@ def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
 
 
 def renamed(module: str, new_names: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's ``__getattr__``: old names give what the new ones name, with a warning."""
+    """A module's ``__getattr__``: an old name gives the object of the new name and warns."""
 
     def module_getattr(name: str) -> Any:
         if name not in new_names:

@@ -1,4 +1,4 @@
-"""How many threads there is work for, and under whose settings they do it."""
+"""How many threads to use, and the JAX settings they work under."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import jax
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Contexts of JAX that hold on the thread that entered them alone.
+# JAX contexts that hold only on the thread that entered them.
 SETTINGS: dict[str, Callable[[Any], Any]] = {
     "jax_enable_x64": jax.enable_x64,
     "jax_default_device": jax.default_device,
@@ -24,14 +24,14 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
 
 
 def n_cores() -> int:
-    """The cores that this process may use, where the system tells."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def as_here(work: Callable[P, R]) -> Callable[P, R]:
-    """The same work, on any thread under the settings of JAX that hold here and now."""
+    """The same work, on any thread under the JAX settings of the caller."""
     wanted = {name: getattr(jax.config, name) for name in SETTINGS}
 
     def carried(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -177,7 +177,7 @@ def test_one_of_many():
     assert [fit.energy.shape for fit in fits] == [()] * 3
     with pytest.raises(IndexError, match="3 fits"):
         fits[3]
-    with pytest.raises(TypeError, match="one fit"):
+    with pytest.raises(TypeError, match="single fit"):
         len(fits[0])
     assert fits[0]
 

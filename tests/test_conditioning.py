@@ -147,7 +147,7 @@ def test_bad_input_is_named(rng):
     ):
         with pytest.raises(ValueError, match=word):
             mixjax.marginal(mixture, bad)
-    with pytest.raises(ValueError, match="leave one"):
+    with pytest.raises(ValueError, match="leave at least one"):
         mixjax.conditional(mixture, range(4), x[0])
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
         mixjax.conditional(mixture, [0, 1], x[0])

@@ -128,9 +128,9 @@ REFUSED = {
     "sparse array": (lambda: scipy.sparse.csr_array(np.eye(2)), TypeError, r"x.toarray\(\)"),
     "masked": (lambda: MASKED, ValueError, "1 masked cell.*filled"),
     "masked rows": (lambda: list(MASKED), ValueError, "1 masked cell"),
-    "ragged": (lambda: [[1, 2], [3]], ValueError, "rows of one length"),
+    "ragged": (lambda: [[1, 2], [3]], ValueError, "rows of equal length"),
     "ragged columns": (lambda: {"a": [1], "b": [1, 2]}, ValueError, "columns of 1 and 2 rows"),
-    "one name twice": (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "several columns of one name"),
+    "one name twice": (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "several columns with the same name"),
     "huge": (lambda: [[10**400]], ValueError, "too large"),
     "nothing": (lambda: None, ValueError, r"shape \(rows, columns\)"),
 }  # fmt: skip

@@ -53,7 +53,7 @@ def fit_batch(
       n_init: starts a table; the fit of the lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       batch_size: fits held at a time by a worker; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
 
@@ -112,7 +112,7 @@ def fit_groups(
       n_init: starts a group; the fit of the lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       batch_size: fits held at a time by a worker; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
 

@@ -83,7 +83,7 @@ def fit(
       n_folds: into how many parts the rows are dealt.
       max_rows: of a longer table so many rows are drawn.
       tol: the change of the mean energy, in nats, below which a fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
 
     Returns:

@@ -1,1 +1,1 @@
-"""From rows to a mixture: starts, solvers, the loop that drives them, and how it ended."""
+"""From rows to a mixture: starts, solvers, the loop that drives them, and outcomes."""

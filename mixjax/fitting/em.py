@@ -57,7 +57,7 @@ class EM:
         return EMState(mixture, energy / rows.total, stats)
 
     def maximise(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
-        """The M-step: the mixture of highest likelihood for the statistics of the last one."""
+        """The M-step: the mixture of highest likelihood for the statistics of the last E-step."""
         return maximised(state, rows, ridge(self.reg_covar, scale))
 
 
@@ -86,7 +86,7 @@ def e_step_counts(mixture: Mixture, rows: Rows) -> tuple[Array, Array]:
 def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tuple[Array, Array]:
     """The sum of the energies, and responsibilities times weights (K, n), of a block."""
     joint = log_prob.T + mixture.log_weights[:, None]
-    # A row infinitely far from every component has an infinite energy and no component.
+    # A row infinitely far from every component has infinite energy and no responsibility.
     top = jnp.maximum(jnp.max(joint, axis=0), float(jnp.finfo(joint.dtype).min))
     unnormalized = jnp.exp(joint - top[None])
     total = jnp.sum(unnormalized, axis=0)
@@ -109,10 +109,10 @@ def m_step_of(components: Family, stats: Any, reg: Array) -> Mixture:
 
 
 def _in_one_pass(components: Family, rows: Rows) -> bool:
-    """Whether the M-step is its sums, which the E-step can take along the way.
+    """Whether the M-step needs only sums, which the E-step can compute in the same pass.
 
-    Rows that are spread over devices know of each other through sums alone, and so do
-    those that were not sorted for a family that wants it.
+    Rows spread over devices share only sums. So do rows that were not sorted, for a family
+    that would use the order.
     """
     unsorted = components.order_statistics and rows.order is None
     return type(components).maximise is Family.maximise or bool(rows.axes) or unsorted

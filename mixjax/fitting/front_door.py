@@ -1,4 +1,4 @@
-"""The front door: start, solve, restart, keep the best."""
+"""`fit` and its kin: start, solve, restart, keep the best."""
 
 import dataclasses
 import functools
@@ -40,35 +40,36 @@ def fit(
 ) -> Fit:
     r"""Fit a mixture: minimize the mean energy $-\tfrac1W\sum_n w_n\log p(x_n)$.
 
-    Columns are centered and scaled inside, and the parameters mapped back, so that a fit
-    of ``a * x + b`` is the fit of ``x``, moved. Works under ``jit`` and ``vmap``; other
-    values of ``tol``, ``max_iter`` and ``reg_covar`` do not compile again.
+    Columns are centered and scaled inside, and the parameters are mapped back: the fit of
+    ``a * x + b`` is the mapped fit of ``x``. Works under ``jit`` and ``vmap``. New values of
+    ``tol``, ``max_iter`` and ``reg_covar`` do not compile again.
 
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64, in any units. NumPy's float64 becomes JAX's
         default float: float32 unless ``jax_enable_x64`` is set. Rows may be spread over
-        the devices of a mesh (`NamedSharding`), also those of other processes: each
-        works on its own, and an iteration adds up the statistics, once.
+        the devices of a mesh (`NamedSharding`), also over several processes: each device
+        works on its own rows, and an iteration adds up the statistics once.
       n_components: K, a Python int.
       family: the class of the components.
-      weights: (N,) weight of each row; weight 0 is as if the row were absent.
+      weights: (N,) weight of each row; a row of weight 0 counts as absent.
       start: `KMeans`, `KMeansPlusPlus`, `RandomResponsibilities`, or a function of yours:
         (key, x, K, weights) -> responsibilities (N, K).
-      n_init: starts, fitted as one batched program; the lowest energy is kept.
+      n_init: number of starts, fitted in one batched program; the fit of lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
 
     Returns:
-      The fit. Nothing is raised for its outcome: look at ``status``, or call `check`.
-      Rows that are not finite give `Status.NONFINITE` and the start's mixture of the
-      other rows.
+      The fit. A bad outcome does not raise: look at ``status``, or call `check`. If some
+      rows are not finite, the status is `Status.NONFINITE` and the mixture is that of the
+      start on the other rows.
 
     Raises:
-      TypeError: a table or weights that are not real floating numbers, an old-style
-        key, a family that is none.
-      ValueError: wrong shapes, fewer rows than components, negative weights or options.
+      TypeError: the table or weights are not real floating numbers, the key is an old-style
+        key, or family is not a `Family`.
+      ValueError: shapes are wrong, there are fewer rows than components, or weights or
+        options are negative.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -105,21 +106,21 @@ def fit_from(
     tol: float = 1e-3,
     max_iter: int = 100,
 ) -> Fit:
-    """Fit a mixture from one that is already there: a warm start, or one of your own.
+    """Fit a mixture starting from a given mixture: a warm start, or your own.
 
     Args:
-      mixture: where to begin, in the units of x.
+      mixture: the mixture to start from, in the units of x.
       x: (N, D) rows, float32 or float64.
-      weights: (N,) weight of each row; weight 0 is as if the row were absent.
+      weights: (N,) weight of each row; a row of weight 0 counts as absent.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
 
     Returns:
       The fit; see `fit`.
 
     Raises:
-      TypeError, ValueError: as `fit`; a mixture of another width or dtype than x.
+      TypeError, ValueError: as `fit`; or the mixture has another width or dtype than x.
 
     Example:
       >>> import jax, mixjax
@@ -143,19 +144,19 @@ def fit_history(
     tol: float = 1e-3,
     max_iter: int = 100,
 ) -> tuple[Fit, Array]:
-    """`fit_from`, with the mean energy after each iteration.
+    """As `fit_from`, also returning the mean energy after each iteration.
 
     Args:
-      mixture: where to begin, in the units of x.
+      mixture: the mixture to start from, in the units of x.
       x: (N, D) rows, float32 or float64.
       weights: (N,) weight of each row.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
-      max_iter: the most iterations, a Python int (it sets the length of the result).
+      max_iter: the largest number of iterations, a Python int (it sets the length of the result).
 
     Returns:
-      The fit, and (max_iter + 1,) energies: entry i is that after i iterations; once
-      the fit has stopped, the last one repeats.
+      The fit, and (max_iter + 1,) energies: entry i is the energy after i iterations. After
+      the fit has stopped, the last energy repeats.
 
     Raises:
       TypeError, ValueError: as `fit_from`.
@@ -183,7 +184,7 @@ def _continued(
 
 
 def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
-    """Raise unless there is a start, a solver and a rule to stop by."""
+    """Raise unless start, solver, tol and max_iter are valid."""
     if not callable(start) or isinstance(start, type):
         raise TypeError(f"start must be such as mixjax.KMeans(), or a function, got {start!r}")
     if isinstance(start, KMeans):
@@ -217,7 +218,7 @@ def _prepared(
 
 @pytree
 class _Seeing:
-    """A start that is shown the rows where they are, not relative to an origin."""
+    """A start that gets the original rows, not the rows relative to an origin."""
 
     start: OwnStart
     origin: Origin

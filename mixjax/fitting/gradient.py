@@ -19,7 +19,7 @@ Leaves = tuple[Array, Any]
 
 @pytree
 class GradientState:
-    """The mixture, its mean energy over all rows, and the optimizer's own state."""
+    """The mixture, its mean energy over all rows, and the state of the optimizer."""
 
     mixture: Mixture
     energy: Array
@@ -29,18 +29,18 @@ class GradientState:
 
 @pytree
 class Gradient:
-    """Descend the mean energy with an optax optimizer; an iteration is one pass.
+    """Minimize the mean energy with an optax optimizer; an iteration is one pass over the rows.
 
-    The weights are the softmax of their leaf, the components what their family makes of
-    unconstrained leaves. With ``batch_size`` a pass takes one step a minibatch. Every row
-    that has weight is in one of them; successive rows are in different ones, in an order
-    without a pattern which is the same in every pass, so neither a sorted table nor one in
-    which sensors take turns does harm. After each pass the energy of all rows is taken.
+    The weights are the softmax of unconstrained numbers; the family maps unconstrained leaves
+    to components. With ``batch_size`` a pass takes one step for each minibatch. Every row of
+    positive weight is in one minibatch, and successive rows are in different ones, so a sorted
+    table or sensors that take turns do no harm. The minibatches are the same in every pass.
+    After each pass the energy of all rows is computed.
 
     Attributes:
       optimizer: an `optax.GradientTransformation`; `optax.lbfgs` works as well. Build
-        it once: another object is another compilation.
-      batch_size: rows in a minibatch; None for all of them.
+        it once: a new object compiles again.
+      batch_size: rows in a minibatch; None for all rows.
 
     Example:
       >>> import optax, mixjax
@@ -66,7 +66,7 @@ class Gradient:
         return GradientState(mixture, _mean_energy(mixture, rows), leaves, optimizer_state)
 
     def step(self, state: GradientState, rows: Rows, scale: Scale) -> GradientState:
-        """One pass over the rows, then the energy of the mixture it ended with."""
+        """One pass over the rows, then the energy of the resulting mixture."""
         family = type(state.mixture.components)
         optimizer = optax.with_extra_args_support(self.optimizer)
 
@@ -80,7 +80,7 @@ class Gradient:
                 return _mean_energy(mixture_of(leaves), batch)
 
             value, gradient = jax.value_and_grad(loss)(leaves)
-            # Adam's bias correction raises a float to an int32, which strict promotion bars.
+            # Adam's bias correction raises a float to an int32, which strict promotion forbids.
             with jax.numpy_dtype_promotion("standard"):
                 step, optimizer_state = optimizer.update(
                     gradient, optimizer_state, leaves,
@@ -111,17 +111,17 @@ def _mean_energy(mixture: Mixture, rows: Rows) -> Array:
 
 
 class Minibatches(NamedTuple):
-    """The rows that have weight, dealt to minibatches: each once, the others to none.
+    """Minibatches of the rows of positive weight; each row is in one of them.
 
-    Successive rows go to different minibatches, a row of as many as there are minibatches to
-    each, in an order that is another one every time: neither a sorted table nor one in which
-    sensors take turns makes them differ. The order comes from a hash, and is always the same.
+    Of B successive rows each of the B minibatches gets one, in an order that changes from one
+    run of B rows to the next. So the minibatches are alike also for a sorted table and for
+    sensors that take turns. The order comes from a hash and is always the same.
 
     Attributes:
       rows: the table.
-      size: the most rows of a minibatch.
-      place: the places (N,) of the rows that have weight, in their order; then zeros.
-      n_present: () how many these are.
+      size: the largest number of rows in a minibatch.
+      place: (N,) positions of the rows of positive weight, in order; then zeros.
+      n_present: () the number of these rows.
     """
 
     rows: Rows
@@ -131,7 +131,7 @@ class Minibatches(NamedTuple):
 
     @classmethod
     def of(cls, rows: Rows, size: int) -> Self:
-        """The minibatches of a table, without those that would be empty."""
+        """The minibatches of a table; none is empty."""
         present = rows.weights.reshape(-1) > 0
         steps = jnp.arange(present.size, dtype=jnp.int32)
         rank = jnp.where(present, jnp.cumsum(present.astype(jnp.int32)) - 1, present.size)
@@ -140,14 +140,14 @@ class Minibatches(NamedTuple):
 
     @property
     def n_batches(self) -> Array:
-        """() how many minibatches there are."""
+        """() the number of minibatches."""
         return (self.n_present + self.size - 1) // self.size
 
     def batch(self, i: Array) -> Rows:
-        """The i-th one, as one block; what is short of ``size`` rows has no weight."""
+        """The i-th minibatch as one block; missing rows have weight zero."""
         n_batches = jnp.maximum(self.n_batches, 1)
         stratum = jnp.arange(self.size, dtype=jnp.int32)
-        # The i-th row of each stratum, counted from a place of its own.
+        # The i-th row of each stratum, counted from a random offset.
         turn = (scrambled(stratum.astype(jnp.uint32)) % n_batches.astype(jnp.uint32)).astype(
             jnp.int32
         )

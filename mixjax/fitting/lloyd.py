@@ -14,14 +14,14 @@ from ..rows.blocks import Rows, Table
 from ..rows.scaling import Scaling, standardized
 from ..rows.subsample import places_by_mass, seed_of
 
-# Rows that candidates of k-means++ are judged on, and rows that k-means looks at.
+# Rows that rank the candidates of k-means++, and rows that k-means uses.
 JURY = 2**13
 SAMPLE = 2**14
 
 
 @functools.partial(jit, static_argnums=3)
 def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
-    """k-means++ seeds (most, D), of which the first k are those of k components."""
+    """k-means++ seeds (most, D); the first k of them are seeds for k components."""
     table = Table.of(x, weights, most)
     rows, scale = standardized(table, Scaling.COLUMNS)
     return seeds(key, rows, most) * scale.scale[None] + scale.shift[None]
@@ -34,8 +34,8 @@ def _squared_distances(x: Array, centers: Array) -> Array:
 
 def _nearest(x: Array, centers: Array) -> Array:
     """The number of the nearest center, for each row of a block x (D, C): (C,)."""
-    # |x|² is the same for all of them, so only rows as near to one as to another could
-    # be told otherwise by the digits that this product loses.
+    # |x|² is the same for all centers, so the digits that this product loses matter only for
+    # rows that are equally near to two centers.
     norms = jnp.sum(centers**2, axis=1)[:, None]
     return jnp.argmin(norms - 2 * matmul(centers, x), axis=0)
 
@@ -43,7 +43,7 @@ def _nearest(x: Array, centers: Array) -> Array:
 def seeds(key: Array, rows: Rows, k: int) -> Array:
     """k-means++ centers (K, D)."""
     n_candidates = 2 * (2 + int(math.log(k)))
-    # Drawn at once: the generator is a large part of the program to compile.
+    # Drawn in one call: the generator is a large part of the program to compile.
     uniform = jax.random.uniform(key, (k, n_candidates + 1), rows.x.dtype)
 
     def nearer(distance: Array, center: Array) -> Array:
@@ -55,7 +55,7 @@ def seeds(key: Array, rows: Rows, k: int) -> Array:
 
     def add(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centers, distance = carry
-        # Nothing has a distance yet when the first one is drawn.
+        # There are no distances yet when the first center is drawn.
         so_far = jnp.where(i == 0, 1, distance)
         mass = rows.weights * so_far
         candidates = rows.columns_at(drawn_rows(uniform[i, 1:], mass, rows)).T
@@ -73,11 +73,11 @@ def seeds(key: Array, rows: Rows, k: int) -> Array:
 
 
 def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
-    """The places that candidates are judged on, and the votes of each, from ``mass`` (B, C).
+    """The positions of rows that rank the candidates, and their weights, from ``mass`` (B, C).
 
-    The sum of mass × f over all rows is about the sum of votes × f over the jury. Short
-    tables vote in full. Of long ones, `JURY` rows are taken, one in each of as many strata
-    of equal mass, so that the few far rows which make up most of it are all there.
+    The sum of mass × f over all rows is about the sum of weight × f over these rows. A short
+    table uses all rows. A long table uses `JURY` rows, one from each stratum of equal mass, so
+    that the few far rows that make up most of the mass are all included.
     """
     if mass.size <= JURY:
         return jnp.arange(mass.size), mass.reshape(-1)
@@ -86,7 +86,7 @@ def _jury(uniform: Array, mass: Array) -> tuple[Array, Array]:
 
 
 def part_of(key: Array, rows: Rows, n: int) -> Rows:
-    """The rows, or of a long table about n of them, in strata of equal weight."""
+    """All rows of a short table, or about n rows of a long one, from strata of equal weight."""
     n_blocks, length = -(-n // rows.weights.shape[1]), rows.weights.shape[1]
     if rows.weights.size <= 2 * n_blocks * length:
         return rows
@@ -98,7 +98,7 @@ def part_of(key: Array, rows: Rows, n: int) -> Rows:
 
 
 def _row_of(place: Array, rows: Rows) -> Array:
-    """The rows at these places of the blocks laid end to end."""
+    """The rows at these positions in the concatenated blocks."""
     length = rows.weights.shape[1]
     return rows.start[place // length] + place % length
 
@@ -106,8 +106,8 @@ def _row_of(place: Array, rows: Rows) -> Array:
 def drawn_rows(uniform: Array, mass: Array, rows: Rows) -> Array:
     """A row for each uniform number (n,), with probability proportional to ``mass`` (B, C).
 
-    Drawn by inverting the cumulated mass, so rows without any are as if not there. If
-    nothing has mass (only copies of the centers are left), rows are drawn by weight.
+    Drawn by inverting the cumulative mass, so rows without mass are never drawn. If no row has
+    mass (only copies of the centers are left), rows are drawn by weight.
     """
     anything = jnp.any(mass > 0)
     mass = jnp.where(anything, mass, rows.weights)
@@ -121,10 +121,10 @@ def drawn_rows(uniform: Array, mass: Array, rows: Rows) -> Array:
 
 
 def _first_above(mass: Array, target: Array) -> Array:
-    """Where the cumulated mass (n, M) first exceeds each target (n,): always at some mass.
+    """Where the cumulative mass (n, M) first exceeds each target (n,): always at positive mass.
 
-    Rounding may put a target at or past the end (then it is the last entry with mass),
-    and makes cumulated sums step a little where there is none.
+    Rounding may put a target at or past the end (then the last entry with mass is taken), and
+    may let cumulative sums grow a little where there is no mass.
     """
     has_mass = mass > 0
     above = (jnp.cumsum(mass, axis=1) > target[:, None]) & has_mass
@@ -133,7 +133,7 @@ def _first_above(mass: Array, target: Array) -> Array:
 
 
 def lloyd_centers(key: Array, rows: Rows, k: int, tol: Any, max_iter: Any) -> Array:
-    """Centers (K, D) of Lloyd's algorithm from k-means++ seeds, on a part of a long table."""
+    """Centers (K, D) of Lloyd's algorithm from k-means++ seeds; a long table is subsampled."""
     rows = part_of(key, rows, max(SAMPLE, 128 * k))
     centers = seeds(key, rows, k)
     tol, max_iter = jnp.asarray(tol, rows.x.dtype), jnp.asarray(max_iter, jnp.int32)

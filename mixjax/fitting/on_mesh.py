@@ -1,4 +1,4 @@
-"""A fit of rows that are spread over devices: each works on its own rows."""
+"""A fit of rows that are spread over devices; each device works on its own rows."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .em import EM
 from .outcome import Fit
 from .problem import Model, Problem, fit_all
 
-# Rows that a start looks at.
+# Rows that a start uses.
 SAMPLE = 2**16
 
 
@@ -46,7 +46,7 @@ def fit_on_mesh_from(
     n_recorded: int,
     where: Any,
 ) -> tuple[Fit, Array]:
-    """`fit_from` for rows that lie on the devices of a mesh, and the energies on the way."""
+    """`fit_history` for rows that lie on the devices of a mesh."""
     _check_sums(solver)
     same = (mixture, solver, tol, max_iter)
     return on_shards(_fit_shards_from, n_recorded, where, same, x, weights)
@@ -55,13 +55,13 @@ def fit_on_mesh_from(
 def _check_sums(solver: Any) -> None:
     if not isinstance(solver, EM):
         raise TypeError(
-            f"rows that are spread over devices are fitted by mixjax.EM, got {solver!r}: bring "
-            "them to one device for another solver"
+            f"only mixjax.EM can fit rows that are spread over devices, got {solver!r}: gather x "
+            "to one device to use it"
         )
 
 
 def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
-    """The fit on one device's rows; the start looks at a part of all of them."""
+    """The fit on the rows of one device; the start uses a subsample of the rows of all devices."""
     kind, (k, family), n_init = static
     key_data, start, solver, tol, max_iter = same
     problem = Problem.of(Table.of(x, weights, k, axes), k, family)
@@ -76,7 +76,7 @@ def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | N
 def _fit_shards_from(
     n_recorded: int, axes: Axes, same: Any, x: Array, weights: Array | None
 ) -> tuple[Fit, Array]:
-    """The fit from a mixture on one device's rows."""
+    """The fit from a mixture on the rows of one device."""
     mixture, solver, tol, max_iter = same
     k, family = mixture.n_components, type(mixture.components)
     problem = Problem.of(Table.of(x, weights, k, axes), k, family)

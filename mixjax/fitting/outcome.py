@@ -1,4 +1,4 @@
-"""What a fit returns, and whether it went well."""
+"""What a fit returns, and checks of how it ended."""
 
 import warnings
 from typing import Any, Self
@@ -16,19 +16,19 @@ from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from .solver import Status
 
-# Widths of a component by which rounding may move its center: an energy changes by as much
-# per width that a row is away.
+# Rounding may move a center by this many widths of its component. The energy of a row changes by
+# as much for each width of distance.
 MOVED = 0.05
 
 
 @pytree
 class Fit(Described):
-    """A fitted mixture and how the fit went; every leaf gains an axis under ``vmap``.
+    """A fitted mixture and how the fit ended; every leaf gains an axis under ``vmap``.
 
     Attributes:
       mixture: the mixture, in the units of x.
       energy: () weighted mean energy of the rows under that mixture, in nats.
-      n_iter: () iterations done.
+      n_iter: () the number of iterations.
       status: () one of the numbers of `Status`.
 
     Example:
@@ -46,24 +46,24 @@ class Fit(Described):
 
     @property
     def failed(self) -> Array:
-        """() whether it has nothing to say: NONFINITE, or an energy that is not finite."""
+        """() whether the fit is useless: status NONFINITE, or an energy that is not finite."""
         return (self.status == Status.NONFINITE) | ~jnp.isfinite(self.energy)
 
     def __len__(self) -> int:
-        """How many fits there are along the leading axis."""
+        """The number of fits along the leading axis."""
         if jnp.ndim(self.energy) == 0:
-            raise TypeError("this is one fit, without a leading axis")
+            raise TypeError("a single fit has no len(): it has no leading axis")
         return self.energy.shape[0]
 
     def __getitem__(self, index: Any) -> Self:
-        """One of several fits, or some: ``fits[3].mixture``, ``fits[10:20]``."""
+        """One or some of several fits: ``fits[3].mixture``, ``fits[10:20]``."""
         n = len(self)
         if isinstance(index, int | np.integer) and not -n <= index < n:
-            raise IndexError(f"there are {n} fits, no number {index}")
+            raise IndexError(f"index {index} is out of range: there are {n} fits")
         return jax.tree.map(lambda leaf: leaf[index], self)
 
     def __bool__(self) -> bool:
-        """True: a fit is there, however it went (look at ``status``)."""
+        """True, however the fit ended (look at ``status``)."""
         return True
 
     def _summary(self) -> Summary:
@@ -81,7 +81,7 @@ class Fit(Described):
 
 
 class FitError(RuntimeError):
-    """A fit went wrong; the text says where and what to do.
+    """A fit failed; the message says where and what to do.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -95,13 +95,13 @@ class FitError(RuntimeError):
 
 
 def best(fits: Fit) -> Fit:
-    """The fit of lowest energy along the leading axis, leaving out those that failed.
+    """The fit of lowest energy along the leading axis; failed fits are left out.
 
     Args:
-      fits: fits with one leading axis, such as ``vmap`` over keys gives.
+      fits: fits with one leading axis, for example from ``vmap`` over keys.
 
     Returns:
-      One of them, without that axis.
+      One fit, without the axis.
 
     Raises:
       ValueError: the fits have no leading axis.
@@ -116,31 +116,31 @@ def best(fits: Fit) -> Fit:
     """
     if fits.energy.ndim != 1:
         raise ValueError(
-            f"best wants fits with one leading axis, got energies of shape {fits.energy.shape}: "
-            "call it under jax.vmap for more"
+            f"fits must have one leading axis, got energies of shape {fits.energy.shape}: "
+            "use jax.vmap(best) for more axes"
         )
     chosen = jnp.argmin(jnp.where(fits.failed, jnp.inf, fits.energy))
     return jax.tree.map(lambda leaf: leaf[chosen], fits)
 
 
 def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
-    """Raise on the host if a fit went wrong; warn if it did not converge.
+    """Raise on the host if a fit failed; warn if it did not converge.
 
     Args:
       fits: one fit, or fits with leading axes.
-      x: the table of one fit (N, D), or of all of them (..., N, D), to name the rows
-        that are not finite.
+      x: the table of one fit (N, D), or the tables of all fits (..., N, D); with it, rows
+        that are not finite are named.
 
     Returns:
       The same fits.
 
     Raises:
-      FitError: a fit met numbers that are not finite, or had fewer rows than components;
-        the lanes, or with x the rows, are named.
+      FitError: a fit met numbers that are not finite, or had fewer rows than components. The
+        message names the lanes, or with x the rows.
 
     Warns:
-      UserWarning: a fit stopped at ``max_iter``, a component was left without rows, or a
-        column is so far from zero that the dtype cannot hold the centers.
+      UserWarning: a fit stopped at ``max_iter``, a component has no rows, or a column is so
+        far from zero that the dtype cannot hold the centers.
 
     Example:
       >>> import jax, mixjax
@@ -149,11 +149,11 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
     """
     status = np.asarray(fits.status)
     if (status == Status.NONFINITE).any():
-        remedy = "drop or fill them, or give them weight 0; the mixture returned is the last good"
+        remedy = "drop or fill them, or give them weight 0; the fit holds the last good mixture"
         if x is None:
             raise FitError(
                 f"NONFINITE: {_lanes(status, Status.NONFINITE)} met NaN or infinity in the "
-                f"rows or in the likelihood ({remedy}); give check the table, check(fit, x), "
+                f"rows or in the likelihood ({remedy}); call check(fit, x) with the table "
                 "to name the rows"
             )
         bad = ~np.isfinite(np.asarray(x)).all(axis=-1)
@@ -161,7 +161,7 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
         if bad.any():
             raise FitError(f"NONFINITE: the rows {where} of x hold NaN or infinity: {remedy}")
         raise FitError(
-            f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of numbers although "
+            f"NONFINITE: {_lanes(status, Status.NONFINITE)} left the range of floats although "
             "every row is finite: raise reg_covar, lower the learning rate, or look for "
             "values near the largest float"
         )
@@ -187,7 +187,7 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
 
 
 def _warn_of_rounding(fits: Fit) -> None:
-    """Where columns are so far from zero that their centers are no floats."""
+    """Warn of columns so far from zero that their dtype cannot hold the centers."""
     components = fits.mixture.components
     if type(components).sharpness is Family.sharpness:
         return
@@ -196,10 +196,10 @@ def _warn_of_rounding(fits: Fit) -> None:
     if imprecise.any():
         columns = np.flatnonzero((moved[imprecise] > 0.1 * MOVED).any(axis=(0, 1)))
         warnings.warn(
-            f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold centers of "
-            f"the columns {listed(columns.tolist())} to the width of a component, so far are they "
+            f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold the centers "
+            f"of the columns {_listed(columns)} to the width of a component, because they are far "
             "from zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
-            "widths and energy are those before the centers were rounded",
+            "widths and energy are those from before rounding",
             stacklevel=3,
         )
 
@@ -209,13 +209,13 @@ def _displacement(components: Any) -> np.ndarray:
     parts = components.centers, components.sharpness, components.standard_deviations
     centers, sharpness, widths = (np.asarray(part, np.float64) for part in parts)
     moved = 0.5 * float(jnp.finfo(components.dtype).eps) * np.abs(centers) * sharpness
-    # A constant column has the width of the ridge, and its value is its center, not rounded.
+    # A constant column has the width of the ridge, and its center is exact.
     same = (centers == centers[..., :1, :]) & np.isclose(widths, 1e-3, rtol=1e-3)
     return np.where(same.all(axis=-2, keepdims=True), 0, moved)
 
 
 def _lanes(status: np.ndarray, which: Any) -> str:
-    """The fits of this status, or those where a mask of them says so."""
+    """The fits of this status, or those that a mask selects."""
     if status.ndim == 0:
         return "the fit"
     hits = np.argwhere(status == which)

@@ -1,4 +1,4 @@
-"""What is to be fitted: rows in scaled blocks, and the way back to their units."""
+"""What is to be fitted: rows in scaled blocks, and the map back to their units."""
 
 import math
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,7 @@ from .starts import assignment_of
 
 
 class Model(NamedTuple):
-    """What is fitted, apart from the numbers: a program is compiled for each.
+    """The static part of a fit: one program is compiled for each value.
 
     Attributes:
       n_components: K.
@@ -32,7 +32,7 @@ class Model(NamedTuple):
 
 @pytree
 class Problem:
-    """Rows that K components of a family are to explain, in scaled units.
+    """Scaled rows, and the K components of a family to fit to them.
 
     Attributes:
       rows: the table in scaled blocks.
@@ -48,9 +48,9 @@ class Problem:
 
     @classmethod
     def of(cls, table: Table, n_components: int, family: type[Family], sort: bool = True) -> Self:
-        """The problem of a table, whose columns are scaled as the family allows.
+        """The problem of a table whose columns are scaled as the family allows.
 
-        Rows that are not sorted have the M-step from sums, also where a family has another.
+        Without sorting, the M-step uses sums, also where the family would use the order.
         """
         sort = sort and family.order_statistics and not table.axes
         rows, scale = standardized(table, family.scaling, sort)
@@ -58,7 +58,7 @@ class Problem:
 
     @classmethod
     def in_scale(cls, table: Table, scale: Scale, n_components: int, family: type[Family]) -> Self:
-        """The problem of a part of the rows, in the scale of all of them."""
+        """The problem of a part of the rows, in the scale of all rows."""
         rows = table.standardized(scale.shift, scale.scale)
         rows = rows.sorted(table.x) if family.order_statistics else rows
         return cls(rows, scale, n_components, family)
@@ -66,20 +66,20 @@ class Problem:
     def begin(
         self, key: Array, x: Array, weights: Array | None, start: Any, solver: Any
     ) -> Mixture:
-        """The mixture that a start makes of the table x (N, D) of these rows."""
+        """The mixture that a start makes from the table x (N, D) of these rows."""
         reg = ridge(ridge_of(solver), self.scale)
         k, scaling = self.n_components, self.family.scaling
         assignment = assignment_of(start, key, x, k, weights, self.rows, scaling)
         return first_m_step(self.family, self.rows, assignment, k, reg)
 
     def scaled(self, mixture: Mixture) -> Mixture:
-        """A mixture in the units of x, as one of the scaled columns."""
+        """A mixture in the units of x, mapped to the scaled columns."""
         return unscaled(mixture, self.scale, self.family.scaling)
 
     def solve(
         self, solver: Any, mixture: Mixture, tol: Any, max_iter: Any, n_recorded: int = 0
     ) -> tuple[Fit, Array]:
-        """The fit from a mixture of the scaled columns, and the energies on the way.
+        """The fit from a mixture of the scaled columns, and the energy after each iteration.
 
         Both are in the units of x; see `solver.solve`.
         """
@@ -89,7 +89,7 @@ class Problem:
         return self.in_units(solution), energies + log_volume(self.scale)
 
     def in_units(self, solution: Solution) -> Fit:
-        """What was fitted to the scaled columns, as a fit of the columns themselves."""
+        """A solution for the scaled columns, mapped to a fit in the units of x."""
         return in_units(solution, self.scale, self.family)
 
 
@@ -105,7 +105,7 @@ def fit_all(
     tol: Any,
     max_iter: Any,
 ) -> Fit:
-    """The best fit of ``n_init`` starts, each made of some of the rows: x (N, D) and weights."""
+    """The best fit from ``n_init`` starts, each made from the rows x (N, D) and their weights."""
 
     def once(key: Array) -> Fit:
         mixture = some.begin(key, x, weights, start, solver)
@@ -117,15 +117,15 @@ def fit_all(
 
 
 def log_volume(scale: Scale) -> Array:
-    """By how much energies in the units of x exceed those of the scaled columns, in nats."""
+    """Energy in the units of x minus energy of the scaled columns, in nats."""
     return jnp.sum(jnp.log(scale.scale))
 
 
 def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
-    """What was fitted to scaled columns, as a fit of the columns themselves.
+    """A solution for scaled columns, mapped to a fit in the units of x.
 
-    A parameter that is not a number becomes that of a standard component of the table. One that
-    is not a float in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
+    A parameter that is NaN is replaced by that of a standard component of the table. A parameter
+    that underflows in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
     """
     own = solution.mixture
     standard = family.reference(own.n_components, own.n_features, own.components.dtype)

@@ -1,4 +1,4 @@
-"""One loop drives every solver, and says how it ended."""
+"""The loop that drives every solver, and how it ended."""
 
 import enum
 from collections.abc import Callable
@@ -42,14 +42,14 @@ class State(Protocol):
 
 
 class Solver(Protocol):
-    """What `fit` asks of a solver: two pure functions of a pytree of options.
+    """The protocol of a solver: a pytree of options with two pure methods.
 
-    ``init(mixture, rows, scale)`` gives a state with the attributes ``mixture`` and
-    ``energy``, the mean energy of that mixture; ``step(state, rows, scale)`` gives the
-    next one. ``rows`` is the standardized table in blocks, ``scale`` how it was scaled.
-    A solver may have ``reg_covar``, the ridge of the first M-step and of its own; one
-    without it has that of the first solver among its attributes (or in a list or tuple
-    there), such as ``em`` below. None, the default, is 1e-6 of each feature's variance.
+    ``init(mixture, rows, scale)`` returns a state with the attributes ``mixture`` and
+    ``energy``, the mean energy of the mixture. ``step(state, rows, scale)`` returns the next
+    state. ``rows`` is the standardized table in blocks, ``scale`` says how it was scaled.
+    A solver may have ``reg_covar``, the ridge of the first M-step and of its own steps. Without
+    it, the ridge is that of the first solver among its attributes (or in a list or tuple there),
+    such as ``em`` below. None, the default, is 1e-6 of each feature's variance.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -72,7 +72,7 @@ class Solver(Protocol):
 
 
 def ridges_of(solver: Any) -> list[Any]:
-    """The ``reg_covar`` of a solver, or those of the solvers that it wraps, first to last."""
+    """The ``reg_covar`` of a solver, or of the solvers that it wraps, in order."""
     if hasattr(solver, "reg_covar"):
         return [solver.reg_covar]
     found = []
@@ -84,12 +84,12 @@ def ridges_of(solver: Any) -> list[Any]:
 
 
 def ridge_of(solver: Any) -> Any:
-    """The ``reg_covar`` of the first M-step; None where a solver names none."""
+    """The ``reg_covar`` of the first M-step, or None."""
     return next(iter(ridges_of(solver)), None)
 
 
 def is_solver(value: Any) -> bool:
-    """Whether it has the methods of one (the class itself is not one)."""
+    """Whether it is an object with the methods of a solver (a class does not count)."""
     return hasattr(value, "init") and hasattr(value, "step") and not isinstance(value, type)
 
 
@@ -101,7 +101,7 @@ RUNNING = -1  # the status of a fit that has not ended
 
 @pytree
 class Solution:
-    """A mixture of the scaled columns, its mean energy, the iterations and the status."""
+    """A mixture of the scaled columns, its mean energy, the number of iterations, the status."""
 
     mixture: Mixture
     energy: Array
@@ -111,20 +111,20 @@ class Solution:
 
 @pytree
 class Progress:
-    """What a solver carries, the iterations done and the status so far."""
+    """The state of a solver, the number of iterations and the status so far."""
 
     state: Any
     n_iter: Array
     status: Array
 
     def unfinished(self, limit: Array) -> Array:
-        """Whether there is an iteration to do before ``limit``."""
+        """Whether the fit goes on: it has not ended and ``limit`` is not reached."""
         return (self.status == RUNNING) & (self.n_iter < limit)
 
     def solution(self, active: Array | bool = True) -> Solution:
-        """What to return of a fit that stopped here: without convergence it is MAX_ITER.
+        """The result of a fit that stops here; without convergence the status is MAX_ITER.
 
-        Components that are not active (K,) are held at weight zero, and no fault.
+        Inactive components (K,) are held at weight zero; they do not make a fit DEGENERATE.
         """
         state = self.state
         status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
@@ -132,25 +132,25 @@ class Progress:
         empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
-        # Where the first E-step is a part of the loop, its own is not an iteration.
+        # If the first E-step is part of the loop, it does not count as an iteration.
         return Solution(state.mixture, state.energy, jnp.maximum(self.n_iter, 0), status)
 
 
 def begin(
     solver: Solver, mixture: Mixture, rows: Rows, scale: Scale, active: Array | bool = True
 ) -> Progress:
-    """Before the first iteration."""
+    """The progress before the first iteration."""
     state = solver.init(mixture, rows, scale)
     status = first_status(rows, mixture.n_components if active is True else jnp.sum(active))
     if getattr(solver, "lazy", False):
-        # The first look at the rows is a part of the loop, and no iteration.
+        # The first E-step is part of the loop, but not an iteration.
         return Progress(state, jnp.int32(-1), status)
     nonfinite = (status == RUNNING) & ~_is_finite(state)
     return Progress(state, jnp.int32(0), jnp.where(nonfinite, Status.NONFINITE, status))
 
 
 def first_status(rows: Rows, n_components: int | Array) -> Array:
-    """The status before the first E-step: of rows that cannot be fitted, or RUNNING."""
+    """The status before the first E-step: why the rows cannot be fitted, or RUNNING."""
     status = jnp.where(rows.n_present < n_components, Status.TOO_FEW_ROWS, RUNNING)
     return jnp.where(rows.nonfinite, Status.NONFINITE, status).astype(jnp.int32)
 
@@ -176,8 +176,8 @@ def loop(once: Callable[[C], C], carry: C, limit: Any, while_loop: WhileLoop = l
     Args:
       once: one iteration.
       carry: a tuple that begins with a `Progress`.
-      limit: the most iterations.
-      while_loop: JAX's, or `on_host` where an iteration is work of the host.
+      limit: the largest number of iterations.
+      while_loop: `lax.while_loop`, or `on_host` if iterations run on the host.
 
     Returns:
       The last carry.
@@ -216,9 +216,9 @@ def solve(
     """Iterate until the mean energy changes by less than ``tol``.
 
     NaN never reads as convergence: an iteration whose result is not finite is undone,
-    and ends the fit with `Status.NONFINITE`. Beside the solution comes the energy after
-    0, 1, ... ``n_recorded - 1`` iterations; the last one fills what was not reached.
-    Components that are not active (K,) are held at weight zero by the solver.
+    and ends the fit with `Status.NONFINITE`. Also returns the energies after
+    0, 1, ... ``n_recorded - 1`` iterations, padded with the last one. The solver holds inactive
+    components (K,) at weight zero.
     """
     progress = begin(solver, mixture, rows, scale, active)
     energies = jnp.full((n_recorded,), progress.state.energy)
@@ -237,7 +237,7 @@ def solve(
 
 
 def _is_finite(state: State) -> Array:
-    """() whether all are numbers; a log-weight of -inf leaves a component out."""
+    """() whether all parameters are finite; a log-weight may be -inf."""
     leaves = jax.tree.leaves((state.mixture.components, state.energy))
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
     return jnp.all(jnp.stack([*finite, jnp.all(state.mixture.log_weights < jnp.inf)]))

@@ -1,4 +1,4 @@
-"""Where a fit begins: every start gives responsibilities, and no more."""
+"""Starts: functions that give every row its first responsibilities."""
 
 import functools
 from collections.abc import Callable
@@ -23,11 +23,11 @@ F = TypeVar("F", bound=Callable[..., Array])
 
 
 class Start(Protocol):
-    """What `fit` asks of a start: a function that gives every row its responsibilities.
+    """The protocol of a start: a function that gives every row its responsibilities.
 
-    ``start(key, x (N, D), n_components, weights (N,) or None)`` gives (N, K), each row of
-    sum 1; rows of weight 0 must not matter. Under ``jit``, as in `fit`, nobody looks whether
-    one is negative. A start with options is a value, such as ``KMeans(max_iter=20)``: other
+    ``start(key, x (N, D), n_components, weights (N,) or None)`` returns (N, K) numbers
+    that are not negative; each row sums to 1. Rows of weight 0 must not matter. Values are not
+    checked under ``jit``, and so not in `fit`. A start with options is a value, such as ``KMeans(max_iter=20)``: other
     values of its numbers do not compile again.
 
     Example:
@@ -160,21 +160,21 @@ def short_for(value: Start) -> Callable[[F], F]:
 def kmeans_plus_plus(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
-    r"""Hard assignment to k-means++ seeds, the best of several candidates a step.
+    r"""Hard assignment to k-means++ seeds, each the best of several candidates.
 
     The next center is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
-    standardized columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one that leaves
-    the smallest sum stays. Any row may be drawn; beyond 8,192 rows the sums that rank the
-    candidates are estimates, from as many rows drawn with the same probabilities.
+    standardized columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one with the
+    smallest remaining sum is kept. Any row may be drawn. Beyond 8,192 rows, the sums that rank
+    the candidates are estimated from 8,192 rows drawn with the same probabilities.
 
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
       n_components: K.
-      weights: (N,) weight of each row; one of weight 0 is never a center.
+      weights: (N,) weight of each row; a row of weight 0 is never a center.
 
     Returns:
-      (N, K) responsibilities, boolean: an eighth of the memory, and nothing is lost.
+      (N, K) boolean responsibilities.
 
     Raises:
       TypeError, ValueError: as `mixjax.fit`.
@@ -205,20 +205,21 @@ def kmeans(
     r"""Hard assignment to the centers of Lloyd's algorithm, from k-means++ seeds.
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
-    columns z, until the centers move by less than ``tol`` in mean square. Of a table
-    several times as long, the centers are those of 16,384 rows (or 128 K), drawn one in
-    each of as many strata of equal weight; every row is then assigned.
+    columns z, until the centers move by less than ``tol`` in mean square. The
+    centers of a table several times longer than 16,384 rows (or 128 K) are those of so many
+    rows, one from each stratum of equal weight; then every row is assigned.
 
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
       n_components: K.
-      weights: (N,) weight of each row; one of weight 0 counts for nothing.
-      tol: sum of the squared moves of the centers, in standard deviations, to stop at.
-      max_iter: the most iterations.
+      weights: (N,) weight of each row; a row of weight 0 counts as absent.
+      tol: stop when the sum of the squared moves of the centers is below this, in squared
+        standard deviations.
+      max_iter: the largest number of iterations.
 
     Returns:
-      (N, K) responsibilities, boolean.
+      (N, K) boolean responsibilities.
 
     Raises:
       TypeError, ValueError: as `mixjax.fit`.
@@ -238,13 +239,13 @@ def kmeans(
 def random_responsibilities(
     key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None = None
 ) -> Array:
-    """Responsibilities drawn evenly at random, each row of sum 1.
+    """Responsibilities drawn uniformly at random; each row sums to 1.
 
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
       n_components: K.
-      weights: (N,) weight of each row; one of weight 0 takes no random numbers.
+      weights: (N,) weight of each row; a row of weight 0 uses no random numbers.
 
     Returns:
       (N, K), each row uniform on the simplex.
@@ -268,7 +269,7 @@ def random_responsibilities(
 def _drawn(key: Array, x: Array, weights: Array | None, k: int) -> Array:
     drawn = jax.random.exponential(key, (x.shape[0], k), x.dtype)
     if weights is not None:
-        # The n-th row that counts takes the n-th draw, whatever stands between.
+        # The n-th row of positive weight takes the n-th draw.
         drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
     return drawn / jnp.sum(drawn, axis=1, keepdims=True)
 

@@ -1,1 +1,1 @@
-"""What a mixture is, and what can be asked of it."""
+"""Mixtures, their densities, conditionals and explanations, and the M-step."""

@@ -22,7 +22,7 @@ class Average(Described):
 
     Attributes:
       log_weights: (M,) logarithms of the weights.
-      mixtures: the M mixtures, which may be of different families and sizes.
+      mixtures: the M mixtures; families and numbers of components may differ.
 
     Example:
       >>> import jax.numpy as jnp, mixjax

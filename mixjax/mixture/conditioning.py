@@ -1,4 +1,4 @@
-"""Parts of a mixture: some of its columns alone, or given the others."""
+"""Marginals and conditionals of a mixture."""
 
 import functools
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from .mixture import Mixture, joint_log_prob, require
 
 @pytree
 class Prediction(Described):
-    """What some columns are expected to be, given the others.
+    """Mean and covariance of some columns given the others.
 
     Attributes:
       mean: (N, R) in the units of the columns.
@@ -46,14 +46,14 @@ def marginal(mixture: Mixture, columns: Sequence[int]) -> Mixture:
 
     Args:
       mixture: K components in D dimensions.
-      columns: the C columns to keep, in the order wanted; Python ints.
+      columns: the C columns to keep, in their new order; Python ints.
 
     Returns:
       K components in C dimensions.
 
     Raises:
-      TypeError: the mixture is none, or its family has no marginals.
-      ValueError: no columns, one twice, or one that is not there.
+      TypeError: mixture is not a `Mixture`, or its family has no marginals.
+      ValueError: there is no column, or a column is repeated or out of range.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -69,7 +69,7 @@ def marginal(mixture: Mixture, columns: Sequence[int]) -> Mixture:
 
 
 def conditional(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Mixture:
-    r"""The mixture of the other columns where these have known values.
+    r"""The mixture of the other columns given values of these columns.
 
     $p(x_R\mid x_C) = \sum_k w_k(x_C)\,p_k(x_R\mid x_C)$, with
     $w_k(x_C) \propto w_k\,p_k(x_C)$.
@@ -80,12 +80,12 @@ def conditional(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> 
       values: (C,) their values.
 
     Returns:
-      K components of the other D - C columns, in the order of the table.
+      K components of the other D - C columns, in table order.
 
     Raises:
-      TypeError: the mixture is none, or its family has no conditionals.
-      ValueError: no columns or all of them, one twice or not there, or values of another
-        shape.
+      TypeError: mixture is not a `Mixture`, or its family has no conditionals.
+      ValueError: columns are none or all of the columns, a column is repeated or out of range,
+        or values have the wrong shape.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -114,16 +114,15 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
     Args:
       mixture: K components in D dimensions.
       columns: the C known columns; Python ints.
-      values: (N, C) their values, a row for each prediction.
+      values: (N, C) their values, one row for each prediction.
 
     Returns:
-      Means (N, D - C) and covariances (N, D - C, D - C), the columns in the order of the
-      table.
+      Means (N, D - C) and covariances (N, D - C, D - C) of the other columns, in table order.
 
     Raises:
-      TypeError: the mixture is none, or its family has no conditionals.
-      ValueError: no columns or all of them, one twice or not there, or values of another
-        shape.
+      TypeError: mixture is not a `Mixture`, or its family has no conditionals.
+      ValueError: columns are none or all of the columns, a column is repeated or out of range,
+        or values have the wrong shape.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -155,7 +154,7 @@ def _predict(
     def one(row: Array) -> Prediction:
         given = _conditional(mixture, rest, known, row)
         means, weights = _means(given.components), given.weights
-        # A component without weight may be infinitely far from the others.
+        # A component of weight zero may be infinitely far away.
         has_part = weights[:, None] > 0
         mean = jnp.sum(weights[:, None] * jnp.where(has_part, means, 0), axis=0)
         away = jnp.where(has_part, means - mean[None], 0)
@@ -180,5 +179,5 @@ def _means(components: Any) -> Array:
 def _others(mixture: Mixture, known: np.ndarray) -> np.ndarray:
     rest = np.setdiff1d(np.arange(mixture.n_features), known)
     if len(rest) == 0:
-        raise ValueError("columns are all that there are: leave one to be found")
+        raise ValueError("columns are all columns of the mixture: leave at least one out")
     return rest.astype(np.int32)

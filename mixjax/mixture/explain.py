@@ -1,4 +1,4 @@
-"""Why a row is strange: the surprise in each of its columns, in closed form."""
+"""Why a row is strange: the surprise of each of its columns, in closed form."""
 
 import jax
 import jax.numpy as jnp
@@ -14,33 +14,32 @@ from .far import log_parts, log_sum, within_reach
 from .mixture import Mixture, joint_log_prob, require
 from .questions import checked, log_prob
 
-# The share of the rows, those of highest energy, that count as strange without labels.
+# Without labels, this share of the rows, those of highest energy, counts as strange.
 STRANGE = 0.05
 
 
 def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
-    r"""How strange each coordinate is, given all the others of its row.
+    r"""How strange each value is, given the other values of its row.
 
     $s_{nd} = -\log p(x_{nd}\mid x_{n,-d}) = -\log\sum_k r_{nk}^{(-d)}\,p_k(x_{nd}\mid x_{n,-d})$,
-    where the responsibilities are those of the row without the coordinate. It equals
-    $\log p(x_{n,-d}) - \log p(x_n)$: by how much the energy would fall if the column were
-    not looked at.
+    with the responsibilities of the row without the value. It equals
+    $\log p(x_{n,-d}) - \log p(x_n)$: the drop of the energy if the column were left out.
 
-    A row so far away that squares of its distance are no floats (in float32 from some 1e16
-    standard deviations on) is pulled nearer on a straight line: the surprises of its columns
-    keep their order.
+    A row so far away that the square of its distance overflows (in float32 beyond about 1e16
+    standard deviations) is moved nearer on a straight line. The surprises of its columns keep
+    their order.
 
     Args:
       mixture: K components in D dimensions.
       x: (N, D) rows, float32 or float64.
 
     Returns:
-      (N, D) in nats. Densities have units: compare rows within a column, or scale the
-      columns alike.
+      (N, D) in nats. Densities have units: compare rows within a column, or scale all
+      columns to equal spread.
 
     Raises:
-      TypeError: x is not floating, or the mixture is none.
-      ValueError: x has another rank or width than the mixture.
+      TypeError: x is not floating, or mixture is not a `Mixture`.
+      ValueError: x does not have two axes, or not as many columns as the mixture.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -61,11 +60,11 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
 def _surprisal(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         rows = within_reach(mixture.components, rows)
-        # The responsibilities first: energies of far rows are large, and would cancel.
+        # Responsibilities first: the energies of far rows are large and would cancel.
         log_resp = log_parts(joint_log_prob(mixture, rows), mixture.log_weights)
         given = jnp.moveaxis(mixture.components.coordinate_log_prob(rows), 1, 0)
         log_resp = log_resp[:, :, None]
-        # A component that has no part in a row may be infinitely surprised by it.
+        # A component without responsibility for a row may be infinitely surprised by it.
         absent = log_resp == -jnp.inf
         return log_sum(jnp.where(absent, -jnp.inf, log_resp - jnp.where(absent, 0, given)))
 
@@ -73,11 +72,11 @@ def _surprisal(mixture: Mixture, x: Array) -> Array:
 
 
 def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None = None) -> Array:
-    r"""How much each column has to do with the strangeness of rows.
+    r"""How much each column contributes to the strangeness of rows.
 
-    With labels: how well the surprise in a column alone tells anomalies from normal rows,
-    $|2\,\mathrm{AUC}_d - 1|$. Without: the share of the column in what the 5 % of highest
-    energy are more surprising than the others by, $\max(0, \bar s_{d}^{\,high} - \bar
+    With labels: how well the surprise of the column alone separates anomalies from normal rows,
+    $|2\,\mathrm{AUC}_d - 1|$. Without labels: the column's share of the extra surprise of the
+    5 % of rows with the highest energy, $\max(0, \bar s_{d}^{\,high} - \bar
     s_{d}^{\,rest})$ over its sum.
 
     Args:
@@ -86,11 +85,11 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
       labels: (N,) 1 or True for anomalies, 0 for normal rows; None if there are none.
 
     Returns:
-      (D,) from 0 to 1; without labels of sum 1, unless all are 0.
+      (D,) from 0 to 1; without labels they sum to 1, unless all are 0.
 
     Raises:
-      TypeError, ValueError: as `surprisal`; labels of another length, others than 0 and 1,
-        or without an anomaly.
+      TypeError, ValueError: as `surprisal`; or labels have the wrong length, hold other values
+        than 0 and 1, or hold no anomaly.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -110,7 +109,7 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
 
 @jit
 def _shares(s: Array, log_prob: Array) -> Array:
-    # The sum over rows that are very far away would be no float.
+    # The sum over very far rows would overflow.
     s = jnp.minimum(s, jnp.finfo(s.dtype).max)
     s = s / jnp.maximum(jnp.max(jnp.abs(s)), 1)
     n_high = max(1, int(STRANGE * s.shape[0]))
@@ -126,19 +125,19 @@ def _shares(s: Array, log_prob: Array) -> Array:
 def suggest_columns(
     mixture: Mixture, x: ArrayLike, n: int, labels: ArrayLike | None = None
 ) -> list[int]:
-    """The n columns to keep: those of the highest `feature_importance`.
+    """The n columns of highest `feature_importance`.
 
     Args:
       mixture: K components in D dimensions.
       x: (N, D) rows.
-      n: how many; a Python int.
+      n: how many columns; a Python int.
       labels: (N,) 1 or True for anomalies, 0 for normal rows; None if there are none.
 
     Returns:
-      Their numbers, the most important first.
+      The column numbers, the most important first.
 
     Raises:
-      TypeError, ValueError: as `feature_importance`; an n that is not from 1 to D.
+      TypeError, ValueError: as `feature_importance`; or n is not from 1 to D.
 
     Example:
       >>> import jax, mixjax

@@ -30,12 +30,12 @@ def ridge(reg_covar: Any, scale: Scale) -> Array:
     """The (D,) variance to add to the scaled columns."""
     if reg_covar is None:
         return 1e-6 * scale.variance
-    # Not reg / scale / scale: compiled, that is reg / scale², which leaves the range of floats.
+    # Not reg / scale / scale: XLA computes reg / scale², which leaves the range of floats.
     return (jnp.sqrt(jnp.asarray(reg_covar, scale.scale.dtype)) / scale.scale) ** 2
 
 
 def rescaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
-    """A mixture of scaled columns as one of the columns themselves."""
+    """A mixture of scaled columns, mapped to the units of x."""
     if scaling is Scaling.NONE:
         return mixture
     components = mixture.components.affine(scale.scale, scale.shift)
@@ -47,7 +47,7 @@ def unscaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
     log_weights = jax.nn.log_softmax(mixture.log_weights)
     if scaling is Scaling.NONE:
         return Mixture(log_weights, mixture.components)
-    # The difference first: far from zero, -shift / scale has lost the digits that count.
+    # The difference first: far from zero, -shift / scale loses the digits that matter.
     moved = mixture.components.affine(jnp.ones_like(scale.scale), -scale.shift)
     components = moved.affine(1 / scale.scale, jnp.zeros_like(scale.shift))
     return Mixture(log_weights, components)
@@ -56,12 +56,12 @@ def unscaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
 def first_m_step(
     family: type[Family], rows: Rows, assignment: Responsibilities, k: int, reg: Array
 ) -> Mixture:
-    """The M-step where there are no components yet.
+    """The M-step before there are components.
 
-    It is taken twice: over a part of the rows relative to standard components at the
-    origin, and over all of them relative to the result, which gives back the digits
-    that the distance to the origin cost. Only the second has a gradient; the result
-    does not depend on what it is relative to.
+    It runs twice: over a part of the rows relative to standard components at the origin, and
+    over all rows relative to the result. The second run restores the digits that the distance
+    to the origin cost. Only the second run has a gradient; the result does not depend on the
+    components that it is relative to.
     """
 
     def block(x: Array, weights: Array, index: Array) -> Array:
@@ -87,14 +87,14 @@ def m_step(
     $\mu_k = \tfrac1{N_k}\sum_n r_{nk}x_n$,
     $\Sigma_k = \tfrac1{N_k}\sum_n r_{nk}(x_n-\mu_k)(x_n-\mu_k)^\top$.
 
-    Differentiable in x and in resp: EM's responsibilities, a hard assignment and the
-    output of a network all go through here. A component without rows becomes the
-    spread of the whole table, and value and gradient stay finite.
+    Differentiable in x and in resp. The responsibilities may come from EM, a hard assignment
+    or a network. A component without rows gets the spread of the whole table; value and
+    gradient stay finite.
 
     Args:
       family: the class of the components.
       x: (N, D) rows, float32 or float64.
-      resp: (N, K) responsibilities, not negative; rows of sum 1 for a mixture.
+      resp: (N, K) responsibilities, not negative; each row sums to 1 for a mixture.
       weights: (N,) weight of each row; None for 1 each.
       reg_covar: None adds 1e-6 of each feature's variance to the diagonal, held
         constant in the gradient; a number or (D,) is added as it is.
@@ -104,8 +104,8 @@ def m_step(
 
     Raises:
       TypeError: x is not floating, or family is not a family.
-      ValueError: shapes that do not fit; negative weights; responsibilities that are negative,
-        NaN or infinite in a row of positive weight (under ``jit`` they are not looked at).
+      ValueError: shapes do not fit; weights are negative; responsibilities are negative, NaN
+        or infinite in a row of positive weight (values are not checked under ``jit``).
 
     Example:
       >>> import jax.numpy as jnp, mixjax

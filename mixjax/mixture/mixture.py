@@ -1,4 +1,4 @@
-"""A mixture, what can be asked of it, and the M-step that makes one."""
+"""A mixture, and what its densities and responsibilities are computed from."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ class Mixture(Described):
     r"""A weighted sum of components: $p(x) = \sum_k w_k\,p_k(x)$.
 
     Attributes:
-      log_weights: (K,) logarithms of the weights, up to a constant: what is asked of a mixture
-        normalizes them, so that any real numbers will do, and -inf leaves a component out.
+      log_weights: (K,) logarithms of the weights, up to a constant. Any real numbers will do,
+        because they are normalized where they are used; -inf leaves a component out.
       components: K components of one family, in one pytree.
 
     Example:
@@ -77,7 +77,7 @@ def log_density(mixture: Mixture, x: Array) -> Array:
 
 
 def assignment(mixture: Mixture, x: Array) -> Array:
-    """The responsibilities of a block of rows (N, D), far ones by what is nearest: (K, N)."""
+    """The responsibilities (K, N) of a block of rows (N, D); far rows go to what is nearest."""
     near = within_reach(mixture.components, x, nearest=True)
     return shares(joint_log_prob(mixture, near), mixture.log_weights)
 
@@ -92,7 +92,7 @@ def soft_assignment(mixture: Mixture) -> Responsibilities:
 
 
 def given_assignment(resp: Array, dtype: Any) -> Responsibilities:
-    """Responsibilities (N, K) that are already there, as a function of a block of rows."""
+    """Known responsibilities (N, K), as a function of a block of rows."""
 
     def responsibilities(x: Array, index: Array) -> Array:
         return resp[index].T.astype(dtype)
@@ -110,10 +110,10 @@ def require(mixture: Any) -> None:
 
 
 def require_one(mixture: Any) -> None:
-    """Raise unless it is a mixture, and not several at once."""
+    """Raise unless it is a single mixture."""
     require(mixture)
     if jnp.ndim(mixture.log_weights) != 1:
         raise ValueError(
-            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: give one of them, "
+            f"mixture has leading axes {jnp.shape(mixture.log_weights)[:-1]}: pass one of them, "
             "for example fits[0].mixture"
         )

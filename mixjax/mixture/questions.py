@@ -1,4 +1,4 @@
-"""What can be asked of a mixture: densities, energies, responsibilities, samples."""
+"""Densities, energies, responsibilities and samples of a mixture."""
 
 import functools
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from .mixture import Mixture, joint_log_prob, require
 
 
 def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
-    """A mixture, and a table of as many columns; both relative to the table's origin.
+    """A mixture and a table of matching width, both relative to the table's origin.
 
-    Where one is of single and one of double precision, both are double.
+    If one has single and the other double precision, both become double.
     """
     require(mixture)
     rows = checks.rows(x)
@@ -36,12 +36,12 @@ def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
 
 
 def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:
-    """``f(mixture, x)``, on each device for its own rows where they are spread over several."""
+    """``f(mixture, x)``; on a mesh each device works on its own rows."""
     known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
     if known and (where := row_mesh(x)):
         return by_shards(f, where, mixture, x)
     if known and has_explicit_axes(x):
-        # From the host it goes wherever the rows are.
+        # From the host it can go to the devices of the rows.
         mixture = jax.tree.map(np.asarray, mixture)
     return f(mixture, x)
 
@@ -79,8 +79,8 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
       (N,) in nats.
 
     Raises:
-      TypeError: x is not floating, or the mixture is none.
-      ValueError: x has another rank or width than the mixture.
+      TypeError: x is not floating, or mixture is not a `Mixture`.
+      ValueError: x does not have two axes, or not as many columns as the mixture.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -107,8 +107,8 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
       (N,) in nats; higher is stranger.
 
     Raises:
-      TypeError: x is not floating, or the mixture is none.
-      ValueError: x has another rank or width than the mixture.
+      TypeError: x is not floating, or mixture is not a `Mixture`.
+      ValueError: x does not have two axes, or not as many columns as the mixture.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -130,11 +130,11 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
       x: (N, D) rows, float32 or float64.
 
     Returns:
-      (N, K), each row of sum 1.
+      (N, K); each row sums to 1.
 
     Raises:
-      TypeError: x is not floating, or the mixture is none.
-      ValueError: x has another rank or width than the mixture.
+      TypeError: x is not floating, or mixture is not a `Mixture`.
+      ValueError: x does not have two axes, or not as many columns as the mixture.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -160,7 +160,7 @@ def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
       x (n, D) in the units of the mixture, and labels (n,) from 0 to K - 1.
 
     Raises:
-      TypeError: an old-style key, or an n that is not an int.
+      TypeError: the key is an old-style key, or n is not an int.
       ValueError: n is less than 1.
 
     Example:
@@ -187,8 +187,8 @@ def _sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:
 def covariance_penalty(mixture: Mixture) -> Array:
     r"""The DAGMM penalty on collapsing components: $\sum_k\sum_d 1/\Sigma_{kdd}$.
 
-    Finite in value and gradient: a standard deviation below 4e-12 in float32, or 5e-93 in
-    float64, counts as that.
+    Value and gradient are finite: a standard deviation below 4e-12 (float32) or 5e-93 (float64)
+    counts as that number.
 
     Args:
       mixture: a mixture whose family has variances; all built-in ones do.
@@ -197,7 +197,7 @@ def covariance_penalty(mixture: Mixture) -> Array:
       () in 1 / squared units of x.
 
     Raises:
-      TypeError: the mixture is none.
+      TypeError: mixture is not a `Mixture`.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -210,5 +210,5 @@ def covariance_penalty(mixture: Mixture) -> Array:
     require(mixture)
     scales = mixture.components.standard_deviations
     least = float(jnp.finfo(scales.dtype).tiny) ** 0.3
-    # Their roots first: a square, and with it the gradient, leaves the range of floats.
+    # Roots first: a square, and its gradient, would leave the range of floats.
     return jnp.sum((1 / jnp.maximum(scales, least)) ** 2)

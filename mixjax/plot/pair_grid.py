@@ -45,7 +45,7 @@ def pairs(
       (C, C) Axes.
 
     Raises:
-      TypeError: the mixture is none, or its family has no marginals.
+      TypeError: mixture is not a `Mixture`, or its family has no marginals.
       ValueError: several mixtures at once; x of another width or with NaN; columns that are
         not different ones, or None for more than eight; names of another number than D; axes
         of another shape.

@@ -1,4 +1,4 @@
-"""A table in blocks of rows, so that nothing of size rows × components is ever kept.
+"""A table in blocks of rows, so that no array of size rows × components is ever kept.
 
 Inside a block the rows lie along the last axis: a reduction over columns or over
 components then runs over a leading axis, which compilers vectorize well.
@@ -18,9 +18,9 @@ from .subsample import places
 
 
 def block_length(n_rows: int, width: int) -> int:
-    """Rows in a block, for ``width`` intermediate numbers a row.
+    """Rows in a block, given ``width`` intermediate numbers for each row.
 
-    On a CPU a block should stay in the cache; an accelerator wants long ones.
+    On a CPU a block should fit in the cache; an accelerator needs long blocks.
     """
     on_cpu = jax.default_backend() == "cpu"
     # Not only for speed: jaxlib 0.10.2 returns wrong sums of larger arrays on a CPU, where
@@ -31,7 +31,7 @@ def block_length(n_rows: int, width: int) -> int:
     return min(n_rows, 16 * -(-n_rows // (16 * n_blocks)))
 
 
-# The names of the axes of a mesh over which the rows of a table are spread; none: one device.
+# The names of the mesh axes over which rows are spread; empty for one device.
 Axes = tuple[str, ...]
 
 
@@ -48,17 +48,17 @@ def summed(tree: Any, axes: Axes) -> Any:
 
 @pytree
 class Rows:
-    """Blocks of C rows; the last block overlaps the one before, with weight zero there.
+    """Blocks of C rows. The last block overlaps the one before; repeated rows have weight zero.
 
     Attributes:
-      x: (B, D, C) the columns; finite, since a row that is not finite counts as absent.
+      x: (B, D, C) the columns; finite, because a row that is not finite counts as absent.
       weights: (B, C) weight of each row, at most 1.
       start: (B,) position of each block's first row in the table.
       total: () sum of the weights.
       nonfinite: () whether a row of positive weight was not finite.
-      order: (N, D) the rows that sort each column; None unless `sorted`.
-      rank: (N, D) the place of each row in that order.
-      axes: over which devices the rows are spread; `sum` is that over all of them.
+      order: (N, D) row numbers that sort each column; None unless `sorted` was called.
+      rank: (N, D) the position of each row in that order.
+      axes: the mesh axes over which the rows are spread; `sum` adds over all of them.
     """
 
     x: Array
@@ -87,17 +87,17 @@ class Rows:
 
         shapes = jax.eval_shape(f, self.x[0], self.weights[0], steps)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        # Recomputed in the backward pass: stored, the residuals would be rows × components.
+        # Recomputed in the backward pass: stored residuals would have size rows × components.
         blocks = (self.x, self.weights, self.start)
         return summed(lax.scan(jax.checkpoint(body), zeros, blocks)[0], self.axes)
 
     @property
     def n_present(self) -> Array:
-        """() how many rows have weight."""
+        """() the number of rows of positive weight."""
         return summed(jnp.sum((self.weights > 0).astype(jnp.int32)), self.axes)
 
     def collect(self, f: Callable[[Array], Array], n_rows: int) -> Array:
-        """One value a row, (N,), from ``f(x (D, C)) -> (C,)``."""
+        """One value for each row, (N,), from ``f(x (D, C)) -> (C,)``."""
         shape = jax.eval_shape(f, self.x[0])
 
         def body(out: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
@@ -108,7 +108,7 @@ class Rows:
         return lax.scan(body, out, (self.x, self.start))[0]
 
     def thinned(self, most: int = 8) -> Self:
-        """At most so many of the blocks, one from each stratum, without the columns' order."""
+        """At most ``most`` blocks, one from each stratum; the sort order is dropped."""
         n_blocks = self.start.shape[0]
         chosen: Any = slice(None)
         if n_blocks > most:
@@ -122,7 +122,7 @@ class Rows:
         return self.x[block, :, place].T
 
     def values_at(self, index: Array, column: Array) -> Array:
-        """The values of these columns in these rows, of the shape of both."""
+        """The values at these rows and columns, two arrays of the same shape."""
         block, place = self._locate(index)
         return self.x[block, column, place]
 
@@ -131,7 +131,7 @@ class Rows:
         return self.weights[self._locate(index)]
 
     def sorted(self, x: Array) -> Self:
-        """With the order of each column of the table x (N, D), for medians."""
+        """The same rows with the sort order of each column of the table x (N, D), for medians."""
         order = jnp.argsort(lax.stop_gradient(x), axis=0).astype(jnp.int32)
         places = jnp.broadcast_to(jnp.arange(x.shape[0], dtype=jnp.int32)[:, None], x.shape)
         columns = jnp.broadcast_to(jnp.arange(x.shape[1])[None], x.shape)
@@ -146,14 +146,14 @@ class Rows:
 
 @pytree
 class Table:
-    """A table as it came, read one block at a time, so that no copy of it is made.
+    """A table that is read block by block, without a copy.
 
     Attributes:
       x: (N, D) rows.
       weights: (N,) or None for 1 each.
       heaviest: () the largest weight.
       length: C, rows in a block.
-      axes: over which devices the rows are spread, each having (N, D) of them.
+      axes: the mesh axes over which the rows are spread; each device has (N, D) rows.
     """
 
     x: Array
@@ -164,7 +164,7 @@ class Table:
 
     @classmethod
     def of(cls, x: Array, weights: Array | None, n_components: int, axes: Axes = ()) -> Self:
-        """A table in blocks that suit a mixture of n_components."""
+        """A table in blocks of a good length for a mixture of n_components."""
         heaviest = jnp.ones((), x.dtype)
         if weights is not None:
             heaviest = jnp.max(jnp.where(jnp.isfinite(weights), weights, 0))
@@ -180,11 +180,11 @@ class Table:
         return jnp.minimum(jnp.arange(-(-n // self.length)) * self.length, n - self.length)
 
     def block(self, i: Array) -> tuple[Array, Array, Array]:
-        """The i-th block (C, D), its weights (C,), and whether a row was not finite.
+        """The i-th block (C, D), its weights (C,), and whether any row is not finite.
 
-        Weights are at most 1, so that neither tiny nor huge ones leave the range of
-        floats, and 0 for rows of an earlier block and rows that are not finite, which
-        read as zero.
+        Weights are scaled to at most 1, so that neither tiny nor huge ones leave the range
+        of floats. The weight is 0 for rows of an earlier block and for rows that are not
+        finite; the latter read as zero.
         """
         start = self.start[i]
         rows = lax.dynamic_slice_in_dim(self.x, start, self.length)
@@ -222,10 +222,10 @@ class Table:
 
 
 def map_rows(f: Callable[[Any], Any], x: Any, width: int) -> Any:
-    """``f(x)`` for a function of rows, (N, ...) -> (N, ...) in every leaf, computed in blocks."""
+    """``f(x)`` computed in blocks, for a function that maps (N, ...) to (N, ...) in every leaf."""
     n = jax.tree.leaves(x)[0].shape[0]
     if not isinstance(n, int):
-        return f(x)  # exported for any number of rows, which cannot be cut
+        return f(x)  # exported for any number of rows, so it cannot be cut
     length = block_length(max(n, 1), width)
     if n <= length:
         return f(x)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# The libraries whose tables are read through narwhals.
+# Tables of these libraries are read through narwhals.
 LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "dask", "duckdb", "ibis", "pyspark"}
 EPOCH = datetime.datetime(1970, 1, 1)
 DAY = datetime.timedelta(days=1)
@@ -19,9 +19,9 @@ PLAIN = {float, int, bool, type(None), np.float64, np.float32, np.int64, np.bool
 
 
 def rows_of(x: Any, name: str = "x") -> tuple[Any, tuple[str, ...] | None]:
-    """A table as an array of numbers, and the names of its columns if it has them.
+    """A table as an array of numbers, and its column names if it has any.
 
-    Arrays of floats stay as they are, traced ones as well. Whole numbers and booleans become
+    Arrays of floats are unchanged, also traced ones. Whole numbers and booleans become
     floats, dates the days since 1970 (UTC), durations days. In a frame a missing value is NaN.
 
     Args:
@@ -33,9 +33,10 @@ def rows_of(x: Any, name: str = "x") -> tuple[Any, tuple[str, ...] | None]:
       The array, of any shape, and the names as text or None.
 
     Raises:
-      TypeError: words, complex numbers, or a sparse matrix.
-      ValueError: a masked array with masked cells, columns of unlike length or of one name.
-      ImportError: a frame, and narwhals is not installed.
+      TypeError: text, complex numbers, or a sparse matrix.
+      ValueError: a masked array with masked cells, columns of different lengths, or a repeated
+        column name.
+      ImportError: x is a frame and narwhals is not installed.
 
     Example:
       >>> from mixjax.rows.frames import rows_of
@@ -59,7 +60,7 @@ def rows_of(x: Any, name: str = "x") -> tuple[Any, tuple[str, ...] | None]:
 
 
 def values_of(x: Any, name: str) -> Any:
-    """One number a row, such as weights or labels, as an array; whole numbers stay whole.
+    """One number for each row, such as weights or labels; whole numbers stay whole.
 
     Args:
       x: an array, a list, or a series of pandas, polars or pyarrow.
@@ -84,14 +85,14 @@ def values_of(x: Any, name: str) -> Any:
 
 
 def keys_of(x: Any, name: str) -> np.ndarray:
-    """One key a row, a number, a word or a date, as an array; unlike ones stay unlike.
+    """One key for each row: a number, a string or a date. Different keys stay different.
 
     Args:
       x: an array, a list, or a series of pandas, polars or pyarrow.
       name: what to call it in messages.
 
     Returns:
-      The array; of objects if the keys are of several types.
+      The array; its dtype is object if the keys have several types.
 
     Raises:
       TypeError, ValueError, ImportError: as `rows_of`.
@@ -107,17 +108,17 @@ def keys_of(x: Any, name: str) -> np.ndarray:
 
 
 def is_frame(x: Any) -> bool:
-    """Whether this is a table of pandas, polars, pyarrow or such: columns with names."""
+    """Whether this is a table with named columns, such as one of pandas, polars or pyarrow."""
     return _is_foreign(x) and hasattr(type(x), "columns")
 
 
 def in_order(x: Any, wanted: Sequence[str], name: str = "x") -> Any:
-    """A table as `rows_of`, its columns in the order of these names.
+    """A table as from `rows_of`, with its columns in the order of these names.
 
-    A table without names is taken by position, as is one none of whose columns has such a name.
+    Columns are taken by position if the table has no names, or none of these names.
 
     Raises:
-      ValueError: a column that is not there; else as `rows_of`.
+      ValueError: a column is missing; otherwise as `rows_of`.
     """
     rows, names = rows_of(x, name)
     if names is None or names == tuple(wanted) or not set(names) & set(wanted):
@@ -131,7 +132,7 @@ def in_order(x: Any, wanted: Sequence[str], name: str = "x") -> Any:
 
 
 def _of_jax(x: Any) -> Any:
-    """The array of what stands for one, such as a parameter of a network."""
+    """The array behind a wrapper, such as a parameter of a network."""
     if isinstance(x, jax.Array) or not hasattr(x, "__jax_array__"):
         return x
     return x.__jax_array__()
@@ -152,7 +153,7 @@ def _is_foreign(x: Any) -> bool:
 
 
 def _through_narwhals(x: Any, name: str) -> Any:
-    """A frame or series of one of the known libraries by narwhals; anything else as it is."""
+    """A frame or series of a known library through narwhals; anything else unchanged."""
     if not _is_foreign(x):
         return x
     try:
@@ -160,7 +161,7 @@ def _through_narwhals(x: Any, name: str) -> Any:
     except ImportError as error:
         raise ImportError(
             f"{name} is a {type(x).__name__} of {type(x).__module__.partition('.')[0]}, which "
-            "needs narwhals: pip install 'mixjax[frames]', or give x.to_numpy()"
+            "needs narwhals: pip install 'mixjax[frames]', or pass x.to_numpy()"
         ) from error
     if type(x).__name__ == "RecordBatch":
         x = type(x.schema.empty_table()).from_batches([x])
@@ -168,32 +169,32 @@ def _through_narwhals(x: Any, name: str) -> Any:
         frame = narwhals.from_native(x, pass_through=True, allow_series=True)
     except narwhals.exceptions.DuplicateError as error:
         repeated = " ".join(str(error).split())
-        raise ValueError(f"{name} has several columns of one name: {repeated}") from error
+        raise ValueError(f"{name} has several columns with the same name: {repeated}") from error
     return frame.collect() if isinstance(frame, narwhals.LazyFrame) else frame
 
 
 def _array(x: Any, name: str) -> np.ndarray:
-    """NumPy's array of anything that is no frame; its cells are not looked at yet."""
+    """A NumPy array of anything that is not a frame; its cells are not checked yet."""
     if isinstance(x, np.ma.MaskedArray):
         n_masked = int(np.ma.count_masked(x))
         if n_masked:
             raise ValueError(
-                f"{name} is a masked array with {n_masked} masked cells: leave their rows out, or "
+                f"{name} is a masked array with {n_masked} masked cells: drop their rows, or "
                 f"fill them, for example {name}.filled(0)"
             )
         return x.data
     if isinstance(x, np.ndarray):
         return x
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
-        raise TypeError(f"{name} is a sparse matrix, and a full one is needed: {name}.toarray()")
+        raise TypeError(f"{name} is a sparse matrix: pass a dense one, {name}.toarray()")
     if isinstance(x, list | tuple):
         if any(isinstance(row, np.ma.MaskedArray) for row in x):
             return _array(np.ma.stack(x), name)
         try:
             values = np.asarray(x)
         except ValueError as error:
-            raise ValueError(f"{name} must have rows of one length") from error
-        # NumPy makes words of all cells beside a word; the message shall name the word.
+            raise ValueError(f"{name} must have rows of equal length") from error
+        # NumPy turns all cells into text if one is text; the message names that cell.
         return np.asarray(x, object) if values.dtype.kind in "US" else values
     series = _through_narwhals(x, name)
     if type(getattr(series, "dtype", None)).__name__ in ("Categorical", "Enum"):
@@ -204,7 +205,7 @@ def _array(x: Any, name: str) -> np.ndarray:
 def _column(values: Any, where: str) -> np.ndarray:
     floats = _floats(_array(values, where), where)
     if floats.ndim != 1:
-        raise TypeError(f"{where} must hold one number a row, got shape {floats.shape}")
+        raise TypeError(f"{where} must hold one number for each row, got shape {floats.shape}")
     return floats
 
 
@@ -219,7 +220,7 @@ def _stacked(columns: list[np.ndarray], name: str) -> np.ndarray:
 
 
 def _floats(values: np.ndarray, where: str) -> np.ndarray:
-    """Floats of what is a number, a date or a duration; the words among them are named."""
+    """Floats from numbers, dates or durations; an error names a cell that is text."""
     kind = values.dtype.kind
     if kind == "f" or jnp.issubdtype(values.dtype, np.floating):
         return values
@@ -245,7 +246,7 @@ def _objects(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _number(cell: Any, place: int, shape: tuple[int, ...], where: str) -> Any:
-    """A cell of an array of objects as a float; NaN if the value is missing."""
+    """A cell of an object array as a float; NaN if the value is missing."""
     if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
         return np.nan
     if isinstance(cell, numbers.Real | Decimal):
@@ -264,6 +265,6 @@ def _number(cell: Any, place: int, shape: tuple[int, ...], where: str) -> Any:
     column = f", column {at[1]}" if len(at) == 2 else ""
     row = f" in row {at[0]}" if at else ""
     raise TypeError(
-        f"{where}{column} must hold numbers, got {cell!r}{row}: leave the column out, or make "
-        "numbers of it first"
+        f"{where}{column} must hold numbers, got {cell!r}{row}: drop the column, or "
+        "convert it to numbers first"
     )

@@ -1,4 +1,4 @@
-"""Rows far from zero: an origin is subtracted in double precision, before they become single."""
+"""Rows far from zero: an origin is subtracted in double precision, before rounding to single."""
 
 import dataclasses
 import warnings
@@ -13,30 +13,30 @@ from ..programs import jit, taken
 from .scaling import Scaling
 
 M = TypeVar("M")
-# How many rows are looked at, and how many times their reach zero may be away: single
-# precision then keeps five digits of what tells rows apart.
+# How many rows are examined, and the largest distance from zero in units of their range: single
+# precision then keeps five digits of the differences between rows.
 LOOKED_AT = 64
 FAR = 100
-# The share of its reach by which rounding may move a column without a word.
+# The share of its range by which rounding may move a column without a warning.
 LOST = 1e-3
 LARGEST = float(np.finfo(np.float32).max)
 
 
 class Origin(NamedTuple):
-    """A place among the rows, high + low: (D,) each, the digits of a double in two singles."""
+    """A point among the rows, high + low, (D,) each: a double split into two singles."""
 
     high: np.ndarray
     low: np.ndarray
 
 
 def near(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Array, Origin | None]:
-    """A table as JAX holds it, relative to an origin; None where it needs none.
+    """A table as a JAX array relative to an origin, and the origin; None if it needs none.
 
-    Only NumPy's double precision has digits to lose, and only where JAX has single.
+    Digits are lost only when NumPy's double precision becomes JAX's single precision.
 
     Args:
       x: (N, D) rows, NumPy's or JAX's.
-      scaling: that of the family; one that must leave the data as they are has no origin.
+      scaling: of the family; with `Scaling.NONE` there is no origin.
 
     Returns:
       (N, D) the rows, relative to the origin.
@@ -48,7 +48,7 @@ def near(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Array, Origin | No
 
 
 def rounded(x: Any) -> Array:
-    """A table as JAX holds it, with a warning where this loses what tells its rows apart."""
+    """A table as a JAX array; warns where rounding loses the differences between rows."""
     if origin_of(x) is not None:
         some = x[:: max(1, len(x) // LOOKED_AT)]
         moved = np.abs(some.astype(np.float32) - some).max(axis=0)
@@ -70,9 +70,9 @@ def relative_rows(x: np.ndarray, origin: Origin) -> np.ndarray:
 
 
 def placed(mixture: M, origin: Origin | None) -> M:
-    """A mixture of rows relative to the origin, as one of the rows themselves.
+    """A mixture of rows relative to the origin, mapped to the rows themselves.
 
-    Where the origin has leading axes, (..., D), the mixture has them too.
+    If the origin has leading axes (..., D), so does the mixture.
     """
     return mixture if origin is None else _moved(mixture, origin.low, origin.high)
 
@@ -83,19 +83,19 @@ def relative(mixture: M, origin: Origin | None) -> M:
 
 
 def together(mixture: Any, x: Any) -> tuple[Any, Array]:
-    """A mixture and a table (N, D), both relative to the origin that the table needs."""
+    """A mixture and a table (N, D), both relative to the origin of the table."""
     rows, origin = near(x, mixture.components.scaling)
     return relative(mixture, origin), rows
 
 
 def origin_of(x: Any) -> Origin | None:
-    """The origin (..., D) that tables (..., N, D) need, 0 where they need none; None if none do."""
+    """The origin (..., D) of tables (..., N, D), 0 where not needed; None if no table needs one."""
     single = jax.dtypes.canonicalize_dtype(np.float64) == np.float32
     if not (single and isinstance(x, np.ndarray) and x.dtype == np.float64 and x.size):
         return None
     n, d = x.shape[-2:]
     tables = x.reshape(-1, n, d)
-    # Three rows that differ are enough to see that zero is not far.
+    # Three different rows are enough to see that zero is not far.
     few = tables[:, [0, n // 2, n - 1]]
     with np.errstate(invalid="ignore", over="ignore"):
         reach = few.max(axis=1) - few.min(axis=1)
@@ -111,7 +111,7 @@ def origin_of(x: Any) -> Origin | None:
 
 
 def _place_in(table: np.ndarray) -> np.ndarray:
-    """The middle (D,) of the columns that zero is far from, and 0 for the others."""
+    """The middle (D,) of the columns that are far from zero, and 0 for the others."""
     some = table[:: max(1, len(table) // LOOKED_AT)]
     some = np.sort(np.where(np.isfinite(some), some, np.nan), axis=0)  # NaN comes last
     last = np.maximum(np.isfinite(some).sum(axis=0) - 1, 0)

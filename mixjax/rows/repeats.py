@@ -1,4 +1,4 @@
-"""What repeats in a table: copies of rows, and values that were rounded."""
+"""Repeats in a table: copies of rows, and rounded values."""
 
 import warnings
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from ..fitting.outcome import Fit
 
-# Rows of a longer table that are looked at for the spacing of its values.
+# At most this many rows are used to find the spacing of the values.
 MOST_ROWS = 2**16
-# The share of the values of a column that are there already, below which that is chance.
+# Below this share of repeated values in a column, the repeats are chance.
 BY_CHANCE = 0.05
-# Copies that make more than one in so many rows do not fit into one fold.
+# A row whose copies are more than one in this many rows does not fit into one fold.
 MOST_PARTS = 5
-# The variance of what rounding to steps of 1 takes away.
+# The variance of the error of rounding to steps of 1.
 ROUNDING = 1 / 12
 
 
 def copies(x: np.ndarray) -> np.ndarray:
-    """A number (N,) for each row, that of its first copy: 0, 1, 2, ... where rows differ."""
+    """(N,) a number for each distinct row, in order of first copy: 0, 1, 2, ... if all differ."""
     n = len(x)
     if len(np.unique(x[:, 0])) == n:
         return np.arange(n)
-    # By a hash of 64 bits a row: sorting whole rows takes twenty times as long.
+    # By a 64-bit hash of each row: sorting whole rows takes twenty times as long.
     bits = np.ascontiguousarray(x + 0.0).view(f"u{x.dtype.itemsize}")
     mixed = np.zeros(n, np.uint64)
     for column in bits.T:
@@ -36,16 +36,16 @@ def copies(x: np.ndarray) -> np.ndarray:
 def dealt(
     rng: np.random.Generator, present: np.ndarray, n_folds: int, copy_of: np.ndarray
 ) -> np.ndarray:
-    """The fold of each row (N,), drawn evenly among those that are present; -1 for others.
+    """The fold (N,) of each row, drawn evenly among the present rows; -1 for absent ones.
 
-    Copies of a row share a fold, that none is judged by a mixture that has seen it; those of
-    a row that fills a large part of the table are dealt one by one. A fold may stay empty.
+    Copies of a row share a fold, so that no row is judged by a mixture fitted to its copy. A row
+    whose copies fill a large part of the table is dealt one copy at a time. A fold may be empty.
     """
     fold = np.full(len(present), -1)
     rows = np.flatnonzero(present)
     group = copy_of[rows]
     many = np.bincount(group)[group] > len(rows) // min(n_folds, MOST_PARTS)
-    # Numbered by the place of the first of them: as if each was a row.
+    # Numbered by the position of the first copy, as if each were one row.
     own = np.where(many, len(present) + np.arange(len(rows)), group)
     _, first, group = np.unique(own, return_index=True, return_inverse=True)
     places = np.argsort(first)
@@ -58,8 +58,8 @@ def dealt(
 def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The step (D,) to which the values of each column of x (N, D) are rounded.
 
-    That between the values that occur more than once, in the middle of these; 0 for a column of
-    which few values do, or that has one value alone.
+    It is the median spacing of the values that occur more than once. It is 0 for a column with
+    few repeated values, or with a single value.
     """
     if len(x) > MOST_ROWS:
         x = x[rng.permutation(len(x))[:MOST_ROWS]]
@@ -67,22 +67,22 @@ def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def hidden(x: np.ndarray, step: np.ndarray) -> np.ndarray:
-    r"""$s^2/12$, what rounding to steps s (D,) hides, as shares (D,) of the columns' variances.
+    r"""$s^2/12$, the variance of rounding to steps s (D,), as shares (D,) of the variances.
 
-    At most 1: a column that is nearly always one value varies less than rounding would hide.
+    At most 1: a nearly constant column may vary less than the rounding error.
     """
     rounded = step > 0
-    # In steps, that no square leaves the range of floats.
+    # In units of steps, so that no square leaves the range of floats.
     away = np.where(rounded, x.astype(np.float64) - x[:1], 0)
     spread = (away / np.where(rounded, step, 1)).var(axis=0)
     return np.where(rounded, np.minimum(ROUNDING / np.where(rounded, spread, 1), 1), 0)
 
 
 def dithered(x: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What x (N, D) may have been before it was rounded: evenly within half a step (D,).
+    """x (N, D) plus uniform noise within half a step (D,): possible values before rounding.
 
-    The density of values that repeat has no bound, nor has it of whole numbers; that of what
-    they stand for has. Without steps the rows are as they were.
+    A density fitted to repeated values is unbounded; one fitted to dithered values is not. Where
+    the step is 0 the rows are unchanged.
 
     Source: Theis, van den Oord and Bethge, A Note on the Evaluation of Generative Models
     (2016), section 3.1.
@@ -93,7 +93,7 @@ def dithered(x: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def _step(column: np.ndarray) -> float:
     values, counts = np.unique(column, return_counts=True)
-    # 0.1 + 0.2 is not 0.3 to the last digit, and yet one value.
+    # 0.1 + 0.2 differs from 0.3 in the last digit, but counts as the same value.
     new = np.diff(values, prepend=-np.inf) > 4 * np.spacing(np.abs(values))
     values, counts = values[new].astype(np.float64), np.add.reduceat(counts, np.flatnonzero(new))
     if len(values) == 1 or len(column) - len(values) < BY_CHANCE * len(column):
@@ -106,7 +106,7 @@ def _step(column: np.ndarray) -> float:
 
 
 def warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
-    """Warn of components that are narrower than the rounding of a column, given its steps (D,)."""
+    """Warn of components narrower than the rounding steps (D,) of the columns."""
     variances = np.asarray(fit.mixture.components.variances, np.float64)
     whole = np.asarray(fit.mixture.weights) @ variances
     narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)
@@ -114,8 +114,8 @@ def warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
         columns = np.flatnonzero(narrow)
         shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
         warnings.warn(
-            f"in columns {shown} the chosen mixture has a component that is narrower than the "
-            "rounding of their values, which it may only repeat: give a larger reg_covar, or "
+            f"in columns {shown} the chosen mixture has a component narrower than the rounding of "
+            "the values; it may only describe repeated values: pass a larger reg_covar or "
             "fewer components",
             stacklevel=3,
         )

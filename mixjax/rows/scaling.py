@@ -12,7 +12,7 @@ from .blocks import Rows, Table, summed
 
 
 class Scaling(enum.Enum):
-    """Which maps ``scale * x + shift`` take a family's members to members of it.
+    """The affine maps ``scale * x + shift`` under which a family is closed.
 
     Example:
       >>> import mixjax
@@ -21,14 +21,14 @@ class Scaling(enum.Enum):
     """
 
     COLUMNS = "columns"  # a scale for each column
-    SHARED = "shared"  # one scale for all of them
-    NONE = "none"  # none: the data must be left as they are
+    SHARED = "shared"  # one scale for all columns
+    NONE = "none"  # the data must not be scaled
 
 
 class Scale(NamedTuple):
     """Center (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
 
-    The square of a scale is never formed: that of 1e-30 is no float32.
+    The square of a scale is never formed: 1e-60 is not a float32.
     """
 
     shift: Array
@@ -40,8 +40,8 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     """Weighted center, scale and variance of each column.
 
     The spread is divided by the largest deviation before it is squared, so columns of
-    1e-15 or 1e15 neither underflow nor overflow in float32. A column of one value is
-    told by its extremes, not by a threshold: its center is that value and both its
+    1e-15 or 1e15 neither underflow nor overflow in float32. A column is constant
+    if its extremes are equal, without a threshold: its center is that value and both its
     scale and its variance are 1.
     """
     zeros = jnp.zeros(table.x.shape[1:], table.x.dtype)
@@ -61,8 +61,8 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
     total = jnp.where(total > 0, total, 1)
     low, high = jnp.where(low > high, 0, low), jnp.where(low > high, 0, high)
     constant = low == high
-    # Compiled, low / 2 + high / 2 is (low + high) / 2, and a quotient a product with 1 / reach:
-    # neither must leave the range of floats.
+    # XLA rewrites low / 2 + high / 2 as (low + high) / 2, and a quotient as a product with
+    # 1 / reach: neither may leave the range of floats.
     same_sign = (low > 0) == (high > 0)
     middle = jnp.where(same_sign, low + 0.5 * (high - low), 0.5 * (low + high))
     middle = jnp.where(constant, low, middle)
@@ -84,14 +84,14 @@ def column_scale(table: Table, scaling: Scaling = Scaling.COLUMNS) -> Scale:
 
 
 def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> Scale:
-    """The scale of columns with these centers and spreads (D,); a constant one has spread 1."""
+    """The scale of columns with these centers and spreads (D,); 1 for a constant column."""
     match scaling:
         case Scaling.COLUMNS:
             return Scale(shift, spread, jnp.ones_like(spread))
         case Scaling.SHARED:
             widest = jnp.max(jnp.where(constant, 0, spread))
             widest = jnp.where(widest > 0, widest, 1)
-            # A constant column has the variance of the others: its own says nothing.
+            # A constant column gets the variance of the others: its own is zero.
             share = jnp.where(constant, 1, spread / widest)
             return Scale(shift, jnp.full_like(shift, widest), share**2)
         case Scaling.NONE:
@@ -101,8 +101,8 @@ def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> 
 def standardized(table: Table, scaling: Scaling, sort: bool = False) -> tuple[Rows, Scale]:
     """The table in blocks of scaled rows, and how it was scaled.
 
-    The scale is held constant in gradients: what is fitted to the scaled rows and
-    mapped back does not depend on it.
+    The scale is held constant in gradients: a fit to the scaled rows that is mapped back does
+    not depend on it.
     """
     scale = lax.stop_gradient(column_scale(table, scaling))
     rows = table.standardized(scale.shift, scale.scale)

@@ -1,4 +1,4 @@
-"""Rows that are spread over devices: each works on its own, and sums are added over all."""
+"""Rows spread over devices: each device works on its own rows, and sums are added up."""
 
 import functools
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from .subsample import places
 
 
 class RowMesh(NamedTuple):
-    """A mesh of devices, and the axes of it over which the rows of a table are spread."""
+    """A mesh of devices, and its axes over which the rows of a table are spread."""
 
     mesh: Mesh
     axes: Axes
 
 
 def row_mesh(x: Array) -> RowMesh | None:
-    """Over which devices the rows of a table are spread; None where one has them all."""
+    """The devices over which the rows of a table are spread; None if one device has them all."""
     sharding = None if isinstance(x, jax.core.Tracer) else x.sharding
     if not isinstance(sharding, NamedSharding) or sharding.num_devices == 1:
         return None
@@ -34,8 +34,8 @@ def row_mesh(x: Array) -> RowMesh | None:
     spec = tuple(sharding.spec) + (None,) * (x.ndim - len(sharding.spec))
     if any(spec[1:]):
         raise ValueError(
-            f"x is sharded as {sharding.spec}: spread its rows over the devices and keep its "
-            "columns together, PartitionSpec('rows', None)"
+            f"x is sharded as {sharding.spec}: shard its rows only and keep its columns "
+            "together, PartitionSpec('rows', None)"
         )
     if spec[0] is None:  # every device has all rows
         return None
@@ -44,9 +44,9 @@ def row_mesh(x: Array) -> RowMesh | None:
 
 
 def has_explicit_axes(x: Any) -> bool:
-    """Whether every operation on an array asks how its result is to be spread.
+    """Whether the mesh axes of an array are explicit: operations need the sharding of results.
 
-    Such are the axes that `jax.make_mesh` makes.
+    `jax.make_mesh` makes explicit axes.
     """
     sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
@@ -55,9 +55,9 @@ def has_explicit_axes(x: Any) -> bool:
 
 
 def automatic(x: Any) -> Any:
-    """The same array, where operations do not ask how their results are to be spread.
+    """The same array with automatic mesh axes, where XLA shards the results itself.
 
-    If every device has all of it, that of one device.
+    If every device has the whole array, the copy on one device.
     """
     if not has_explicit_axes(x):
         return x
@@ -75,7 +75,7 @@ def on_shards(
     x: Array,
     weights: Array | None,
 ) -> Any:
-    """``f(static, axes, same, x, weights)`` on each device's rows: one result, on all of them."""
+    """``f(static, axes, same, x, weights)`` on each device's rows: one result for all devices."""
     leaves, structure = _on_host(same)
     if weights is not None:
         weights = jax.device_put(weights, NamedSharding(where.mesh, P(where.axes)))
@@ -83,27 +83,27 @@ def on_shards(
 
 
 def by_shards(f: Callable[[Any, Array], Array], where: RowMesh, same: Any, x: Array) -> Array:
-    """``f(same, x)`` on each device's rows: something for each row."""
+    """``f(same, x)`` on each device's rows: one value for each row."""
     leaves, structure = _on_host(same)
     return _mapped(f, where, structure)(leaves, x)
 
 
 def gathered(x: Array, axes: Axes, most: int, seed: Any = 0) -> Array:
-    """At most so many rows in all, one from each stratum of each device's, on every device."""
+    """At most ``most`` rows, one from each stratum of each device, gathered on every device."""
     n_devices = jax.lax.axis_size(axes)
     n = min(x.shape[0], max(1, most // n_devices))
-    # Not the same places on each: the rows of one may follow those of another in turn.
+    # Different places on each device: their rows may be interleaved.
     seed = jnp.asarray(seed).astype(jnp.uint32) + jax.lax.axis_index(axes).astype(jnp.uint32)
     return jax.lax.all_gather(x[places(x.shape[0], n, seed)], axes, tiled=True)
 
 
 def _on_host(tree: Any) -> tuple[list[np.ndarray], Any]:
-    """The leaves as NumPy arrays: a device of this process is none of another's."""
+    """The leaves as NumPy arrays, because other processes have other devices."""
     leaves, structure = jax.tree.flatten(tree)
     return [np.asarray(leaf) for leaf in leaves], structure
 
 
-# Cached, as a program that is made anew would be compiled anew.
+# Cached: a new function would be compiled again.
 @functools.lru_cache(maxsize=256)
 def _reduced(
     f: Callable[..., Any], static: Any, where: RowMesh, structure: Any

@@ -1,8 +1,8 @@
-"""Even samples: one from each of equal strata, at a place of its own in each.
+"""Even samples: one row from each of equal strata, at a random place in each.
 
-Every tenth row of a table in which ten sensors take turns is a row of the same sensor. A place
-drawn anew in each stratum makes such a table as good as a shuffled one, and a sorted one is
-sampled evenly. What is drawn comes from a hash, whose program is a fraction of a generator's.
+If ten sensors take turns, every tenth row is a row of the same sensor. With a random place in each
+stratum such a table is sampled like a shuffled one, and a sorted table is sampled evenly. The
+random places come from a hash: it compiles much faster than JAX's generator.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from jax import Array, lax
 
 
 def scrambled(number: Any) -> Any:
-    """A hash of 32 bits, of arrays of uint32: Wellons, Prospecting for Hash Functions (2018)."""
+    """A 32-bit hash of uint32 arrays: Wellons, Prospecting for Hash Functions (2018)."""
     number = number ^ (number >> np.uint32(16))
     number = number * np.uint32(0x7FEB352D)
     number = number ^ (number >> np.uint32(15))
@@ -23,7 +23,7 @@ def scrambled(number: Any) -> Any:
 
 
 def seed_of(key: Array) -> Array:
-    """() uint32 that another key makes another."""
+    """() a uint32 seed made from a random key."""
     seed = jnp.zeros((), jnp.uint32)
     for word in jax.random.key_data(key).reshape(-1):
         seed = scrambled(seed ^ word) + np.uint32(1)
@@ -31,17 +31,17 @@ def seed_of(key: Array) -> Array:
 
 
 def offsets(n: int, seed: Any = 0, xp: Any = jnp) -> Any:
-    """(n,) numbers from 0 to below 1, without a pattern; float32."""
+    """(n,) pseudorandom float32 numbers in [0, 1)."""
     steps = xp.arange(n, dtype=xp.uint32) * np.uint32(0x9E3779B9)
     drawn = scrambled(steps + xp.asarray(seed).astype(xp.uint32).reshape(1))
-    # 24 bits, as more would round up to 1.
+    # 24 bits: more would round up to 1.
     return (drawn >> np.uint32(8)).astype(xp.float32) * np.float32(2**-24)
 
 
 def places(n_rows: int, n: int, seed: Any = 0, xp: Any = jnp) -> Any:
     """(n,) ascending places from 0 to n_rows - 1, one in each of n equal strata; n <= n_rows.
 
-    The strata begin at ``i * n_rows / n``, of which no product is formed: positions are int32.
+    The strata begin at ``i * n_rows / n``, computed without the product: positions are int32.
     """
     whole, rest = divmod(n_rows, n)
     i = xp.arange(n + 1, dtype=xp.int32)
@@ -55,7 +55,7 @@ def places(n_rows: int, n: int, seed: Any = 0, xp: Any = jnp) -> Any:
 def places_by_mass(mass: Array, n: int, seed: Any = 0) -> Array:
     """(n,) places in ``mass`` (B, C) laid end to end, one in each of n strata of equal mass.
 
-    Where mass is 0 there is a place only if rounding put it there.
+    A place of mass 0 is drawn only through rounding.
     """
     length = mass.shape[1]
     within = jnp.cumsum(mass, axis=1)
@@ -69,7 +69,7 @@ def places_by_mass(mass: Array, n: int, seed: Any = 0) -> Array:
         low, high = bounds
         middle = low + (high - low) // 2
         block = middle // length
-        # The offset last: a sum over all rows has lost the digits that tell neighbors apart.
+        # The offset last: a sum over all rows loses the digits that separate neighbors.
         target = (begin - before[block]) + offset
         beyond = within[block, middle % length] <= target
         return jnp.where(beyond, middle + 1, low), jnp.where(beyond, high, middle)

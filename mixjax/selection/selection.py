@@ -151,7 +151,7 @@ def select(
       one_standard_error: choose the candidate with the fewest parameters among those whose
         score is within a standard error of the lowest, instead of the lowest.
       tol: the change of the mean energy, in nats, below which a fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
 
     Returns:

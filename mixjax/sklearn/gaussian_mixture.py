@@ -26,7 +26,7 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
       covariance_type: "full", "tied", "diag" or "spherical".
       tol: the change of the mean log-likelihood, in nats, below which EM has converged.
       reg_covar: added to the diagonals of the covariances, in squared units of X.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       n_init: how many starts; the best is kept.
       init_params: "kmeans", "k-means++", "random" or "random_from_data".
       weights_init: (K,) initial weights, or None.

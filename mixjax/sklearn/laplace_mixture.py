@@ -27,7 +27,7 @@ class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
       n_components: K.
       tol: the change of the mean log-likelihood, in nats, below which EM has converged.
       reg_covar: the smallest variance, in squared units of X.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       n_init: how many starts; the best is kept.
       init_params: "kmeans", "k-means++", "random" or "random_from_data".
       weights_init: (K,) initial weights, or None.

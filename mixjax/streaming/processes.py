@@ -97,7 +97,7 @@ def _on_host(x: Array) -> np.ndarray:
     return np.asarray(x.addressable_data(0))
 
 
-# Cached, as a program that is made anew would be compiled anew.
+# Cached: a new function would be compiled again.
 @functools.cache
 def _replicated(mesh: Mesh) -> Callable[[Array], Array]:
     return jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))

@@ -79,7 +79,7 @@ def fit_stream(
         mixture to begin with.
       solver: `EM`, with its ``reg_covar``.
       tol: the change of the mean energy, in nats, below which the fit has converged.
-      max_iter: the most iterations.
+      max_iter: the largest number of iterations.
       mesh: the devices to work on, of all processes that take part; None is that of the
         batches, where they are spread over one, and else the default device.
       checkpoint: a file in which to keep what is done. If it is there, the fit goes on

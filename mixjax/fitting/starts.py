@@ -27,8 +27,8 @@ class Start(Protocol):
 
     ``start(key, x (N, D), n_components, weights (N,) or None)`` returns (N, K) numbers
     that are not negative; each row sums to 1. Rows of weight 0 must not matter. Values are not
-    checked under ``jit``, and so not in `fit`. A start with options is a value, such as ``KMeans(max_iter=20)``: other
-    values of its numbers do not compile again.
+    checked under ``jit``, and so not in `fit`. A start with options is a value, such as
+    ``KMeans(max_iter=20)``. New values of its numbers do not compile again.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -51,13 +51,14 @@ class KMeans:
     r"""Hard assignment to the centers of Lloyd's algorithm, from k-means++ seeds.
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
-    columns z, until the centers move by less than ``tol`` in mean square. Of a table
-    several times as long, the centers are those of 16,384 rows (or 128 K), drawn one in
-    each of as many strata of equal weight; every row is then assigned.
+    columns z, until the centers move by less than ``tol`` in mean square. The
+    centers of a table several times longer than 16,384 rows (or 128 K) are those of so many
+    rows, one from each stratum of equal weight; then every row is assigned.
 
     Attributes:
-      tol: sum of the squared moves of the centers, in standard deviations, to stop at.
-      max_iter: the most iterations.
+      tol: stop when the sum of the squared moves of the centers is below this, in squared
+        standard deviations.
+      max_iter: the largest number of iterations.
 
     Example:
       >>> import jax, mixjax
@@ -109,7 +110,7 @@ class KMeansPlusPlus:
 
 @pytree
 class RandomResponsibilities:
-    """Responsibilities drawn evenly at random; see `random_responsibilities`.
+    """Responsibilities drawn uniformly at random; see `random_responsibilities`.
 
     Example:
       >>> import jax, mixjax
@@ -124,7 +125,7 @@ class RandomResponsibilities:
     relative: ClassVar[bool] = True
 
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
-        """Responsibilities (N, K), each row of sum 1."""
+        """Responsibilities (N, K), each row sums to 1."""
         table, row_weights, n_components = _checked(key, x, n_components, weights)
         return _drawn(key, table, row_weights, n_components)
 

@@ -197,9 +197,9 @@ def _warn_of_rounding(fits: Fit) -> None:
         columns = np.flatnonzero((moved[imprecise] > 0.1 * MOVED).any(axis=(0, 1)))
         warnings.warn(
             f"IMPRECISE: in {_lanes(imprecise, True)} {components.dtype} cannot hold the centers "
-            f"of the columns {listed(columns)} to the width of a component, because they are far "
-            "from zero: subtract a constant from these columns, or set jax_enable_x64. Weights, "
-            "widths and energy are those from before rounding",
+            f"of the columns {listed(columns.tolist())} to the width of a component, because they "
+            "are far from zero: subtract a constant from these columns, or set jax_enable_x64. "
+            "Weights, widths and energy are those from before rounding",
             stacklevel=3,
         )
 

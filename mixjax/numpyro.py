@@ -1,9 +1,11 @@
 """A mixture as a NumPyro distribution, for use in larger models."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 try:
     import numpyro.distributions as dist
@@ -12,12 +14,7 @@ except ImportError as error:
         "mixjax.numpyro needs its extra (numpyro is missing): pip install 'mixjax[numpyro]'"
     ) from error
 
-from .families.diagonal import DiagonalGaussian
-from .families.gaussian import Gaussian
-from .families.laplace import Laplace
-from .families.spherical import SphericalGaussian
-from .families.tied import TiedGaussian
-from .linalg import inverse_lower
+from .families.family import Family
 from .mixture.mixture import Mixture, require_one
 
 
@@ -25,13 +22,13 @@ def to_distribution(mixture: Mixture) -> Any:
     r"""The mixture as a NumPyro distribution with the same log-density.
 
     Args:
-      mixture: K components in D dimensions, of one of the families of this package.
+      mixture: K components in D dimensions, of any family.
 
     Returns:
       A ``numpyro.distributions.MixtureSameFamily`` with events of shape (D,).
 
     Raises:
-      TypeError: mixture is not a `Mixture`, or its family is not built in.
+      TypeError: mixture is not a `Mixture`.
       ValueError: several mixtures at once.
 
     Example:
@@ -51,23 +48,41 @@ def to_distribution(mixture: Mixture) -> Any:
     # NumPyro needs finite logits, also for a weight of zero.
     least = float(jnp.finfo(mixture.log_weights.dtype).min)
     logits = jnp.maximum(jax.nn.log_softmax(mixture.log_weights), least)
-    return dist.MixtureSameFamily(dist.Categorical(logits=logits), _components(mixture.components))
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), Components(mixture.components))
 
 
-def _components(components: Any) -> Any:
-    match components:
-        case Gaussian(means, factors):
-            return dist.MultivariateNormal(means, scale_tril=inverse_lower(factors))
-        case TiedGaussian(means, factor):
-            lower = jnp.broadcast_to(inverse_lower(factor), (*means.shape, means.shape[-1]))
-            return dist.MultivariateNormal(means, scale_tril=lower)
-        case DiagonalGaussian(means, scales):
-            return dist.Normal(means, scales).to_event(1)
-        case SphericalGaussian(means, scales):
-            return dist.Normal(means, scales[:, None]).to_event(1)
-        case Laplace(locations, scales):
-            return dist.Laplace(locations, scales).to_event(1)
-    raise TypeError(
-        "NumPyro knows Gaussian and Laplace components, got "
-        f"{type(components).__name__}: write its distribution yourself"
-    )
+class Components(dist.Distribution):
+    """K components of a family: a batch (K,) of distributions of rows (D,)."""
+
+    support = dist.constraints.real_vector
+    pytree_data_fields = ("components",)
+
+    def __init__(self, components: Family, *, validate_args: bool | None = None) -> None:
+        self.components = components
+        k, d = components.shape
+        super().__init__((k,), (d,), validate_args=validate_args)
+
+    @property
+    def mean(self) -> Array:
+        """(K, D) the centers."""
+        return self.components.centers
+
+    @property
+    def variance(self) -> Array:
+        """(K, D) of each feature in each component."""
+        return self.components.variances
+
+    def log_prob(self, value: Array) -> Array:
+        """Log-densities (..., K) of rows (..., K, D), one for each component, or (..., 1, D)."""
+        k, d = self.components.shape
+        shared = value.ndim == 1 or value.shape[-2] == 1
+        rows = self.components.log_prob(value.reshape(-1, d))
+        if shared:
+            return rows.reshape(*(value.shape[:-2] or ()), k)
+        return jnp.diagonal(rows.reshape(-1, k, k), axis1=1, axis2=2).reshape(value.shape[:-1])
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Rows (*sample_shape, K, D), one of each component."""
+        k, d = self.components.shape
+        labels = jnp.tile(jnp.arange(k), math.prod(sample_shape))
+        return self.components.sample(key, labels).reshape(*sample_shape, k, d)

@@ -31,8 +31,13 @@ def random_components(family, rng, k, d, dtype="float64"):
         return from_covariances(means, jnp.asarray(covariances(rng, k, d), dtype))
     if family is mixjax.TiedGaussian:
         return from_covariance(means, jnp.asarray(covariances(rng, 1, d)[0], dtype))
-    shape = (k,) if family is mixjax.SphericalGaussian else (k, d)
-    return family(means, jnp.asarray(rng.uniform(0.5, 2, size=shape), dtype))
+    if family in (mixjax.DiagonalGaussian, mixjax.Laplace, mixjax.MeanLaplace):
+        return family(means, jnp.asarray(rng.uniform(0.5, 2, size=(k, d)), dtype))
+    if family is mixjax.SphericalGaussian:
+        return family(means, jnp.asarray(rng.uniform(0.5, 2, size=(k,)), dtype))
+    free = family.reference(k, d, dtype).unconstrain()
+    moved = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape), dtype), free)
+    return family.constrain(moved)
 
 
 def random_mixture(family, rng, k, d, dtype="float64"):

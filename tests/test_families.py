@@ -97,7 +97,7 @@ def test_samples_have_the_moments_of_their_component(family, float64, rng):
     components = random_components(family, rng, 2, 3)
     labels = jnp.repeat(jnp.arange(2), 40_000)
     x = np.asarray(components.sample(jax.random.key(int(rng.integers(99))), labels))
-    center = components.means if hasattr(components, "means") else components.locations
+    center = components.centers
     for k in range(2):
         rows = x[40_000 * k : 40_000 * (k + 1)]
         deviation = np.sqrt(np.asarray(components.variances[k]))
@@ -152,7 +152,7 @@ def test_an_empty_component_keeps_its_parameters(family, dtype, rng):
     statistics = call("statistics", components, x, resp)
     new = call("from_statistics", components, statistics, jnp.zeros(2, dtype))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(new))
-    centers = [c.means if hasattr(c, "means") else c.locations for c in (components, new)]
+    centers = [c.centers for c in (components, new)]
     np.testing.assert_allclose(centers[0][2], centers[1][2], rtol=1e-6)
 
 

@@ -22,12 +22,10 @@ def test_the_same_log_density(family, rng, dtype):
         draws = theirs.sample(jax.random.key(0), (4000,))
     tight = 1e-10 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(known, mixjax.log_prob(mixture, x), rtol=tight, atol=tight)
-    mean = mixture.weights @ (
-        mixture.components.locations
-        if hasattr(mixture.components, "locations")
-        else mixture.components.means
-    )
+    mean = mixture.weights @ mixture.components.centers
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.5)
+    np.testing.assert_allclose(theirs.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(theirs.variance, np.var(draws, axis=0), rtol=0.2)
 
 
 def test_only_what_numpyro_has(rng):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import mixjax
-from mixjax.families.known import KNOWN
 from mixjax.files import read_arrays, write_arrays
 
 KEY = jax.random.key(0)
@@ -36,7 +35,6 @@ def detector(x):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("family", KNOWN.values(), ids=KNOWN)
 @pytest.mark.parametrize("lanes", [False, True])
 def test_fits_of_every_family(tmp_path, x, family, lanes):
     fit = mixjax.fit(KEY, x, 2, family=family, max_iter=3)
@@ -73,13 +71,10 @@ def test_a_detector_judges_as_before(tmp_path, x, detector):
 
 
 def test_what_cannot_be_saved_is_named(tmp_path, x):
-    @mixjax.pytree
-    class Mine(mixjax.Laplace):
-        pass
-
     mixture = mixjax.fit(KEY, x, 1, family=mixjax.Laplace).mixture
-    own = dataclasses.replace(mixture, components=Mine(**vars(mixture.components)))
-    with pytest.raises(TypeError, match="a file holds no code"):
+    other = mixjax.pytree(type("Laplace", (mixjax.Laplace,), {}))
+    own = dataclasses.replace(mixture, components=other(**vars(mixture.components)))
+    with pytest.raises(TypeError, match="another family is called Laplace"):
         mixjax.save(tmp_path / "m.npz", own)
     for other in ("words", {"a": 1}, None, 3.0):
         with pytest.raises(TypeError, match="save writes mixtures, fits and detectors"):

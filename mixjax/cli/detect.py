@@ -20,10 +20,12 @@ import mixjax
 
 from ..detect.detector import Detector
 from ..detect.learning import FEWEST_ROWS, MOST_ROWS
+from ..families.family import Family
 from ..files import check_outputs, write_text
+from ..selection.selection import default_families
 from . import report
 from .errors import said, until_unread
-from .families import FAMILIES, JOINT, FamilyName, word_for
+from .families import family_of, words
 from .features import LabeledTable, labeled
 from .missing import Missing
 from .rates import require_number, require_rate, without_infinity
@@ -84,8 +86,12 @@ def detect(
         typer.Option(min=1, help="components to compare, may be repeated (else 1, 2, 4 ... 64)"),
     ] = None,
     family: Annotated[
-        list[FamilyName] | None,
-        typer.Option(help="what a component may be, may be repeated (else all)"),
+        list[Any] | None,
+        typer.Option(
+            parser=family_of,
+            metavar="WORD",
+            help=f"what a component may be ({words()}), may be repeated (else all that suit)",
+        ),
     ] = None,
     false_alarms: Annotated[
         float, typer.Option(min=0, max=99, help="% of new normal rows that may be flagged")
@@ -152,8 +158,8 @@ def detect(
         report.index_left_out(table.counting)
         report.left_out(source.table.n_rows - len(table.rows), source.table.n_rows)
         split = _split(table, normal, anomalous, seed)
-        chosen = family or list(FAMILIES)
-        _require_rows(len(split.train), len(table.columns), chosen, auto, family is not None)
+        chosen = family or default_families(len(table.columns))
+        _require_rows(len(split.train), len(table.columns), chosen, auto)
         if components and max(components) > len(split.train) // 2:
             raise ValueError(
                 f"--components {max(components)}, but there are {len(split.train)} rows to fit"
@@ -162,7 +168,7 @@ def detect(
         if promised:
             require_rate(false_alarms, min(len(split.train), rows))
         options: dict[str, Any] = {
-            "families": [FAMILIES[name] for name in family] if family else None,
+            "families": family or None,
             "n_components": sorted(set(components)) if components else "auto",
             "feature_names": table.columns,
             "alpha": false_alarms / 100 if promised else 0.05,
@@ -193,7 +199,7 @@ def detect(
         "data": source.table.source,
         "members": [
             {
-                "family": word_for(type(member.mixtures.components)),
+                "family": member.mixtures.components.word,
                 "components": member.mixtures.log_weights.shape[-1],
             }
             for member in detector.members
@@ -280,10 +286,10 @@ def _split(table: LabeledTable, normal: str | None, anomalous: str | None, seed:
     return Split(shuffled[:half], test, ~is_normal[test])
 
 
-def _require_rows(n: int, d: int, families: list[FamilyName], auto: bool, asked: bool) -> None:
+def _require_rows(n: int, d: int, families: list[type[Family]], auto: bool) -> None:
     if n < FEWEST_ROWS:
         raise ValueError(f"{n} rows to fit; at least {FEWEST_ROWS} are needed")
-    if n < d and not auto and JOINT & set(families):
+    if n < d and not auto and not all(family.independent_columns for family in families):
         raise ValueError(
             f"{n} rows to fit, but {d} columns: a covariance wants more rows than columns. Give "
             "fewer with --columns (auto chooses), or columns that do not know of each other "

@@ -1,33 +1,23 @@
-"""The families, as words."""
+"""Families by their words."""
 
-import enum
+import typer
 
-import mixjax
-
+from ..families import known
 from ..families.family import Family
 
 
-class FamilyName(enum.StrEnum):
-    """What a component may be."""
+def family_of(word: str) -> type[Family]:
+    """The family of this word.
 
-    gaussian = "gaussian"
-    tied = "tied"
-    diagonal = "diagonal"
-    spherical = "spherical"
-    laplace = "laplace"
-
-
-FAMILIES: dict[FamilyName, type[Family]] = {
-    FamilyName.gaussian: mixjax.Gaussian,
-    FamilyName.tied: mixjax.TiedGaussian,
-    FamilyName.diagonal: mixjax.DiagonalGaussian,
-    FamilyName.spherical: mixjax.SphericalGaussian,
-    FamilyName.laplace: mixjax.Laplace,
-}
-# Those whose columns know of each other, and which want more rows than columns.
-JOINT = {FamilyName.gaussian, FamilyName.tied}
+    Raises:
+      BadParameter: there is none.
+    """
+    families = known.by_word()
+    if word not in families:
+        raise typer.BadParameter(f"{word!r} is not one of {words()}")
+    return families[word]
 
 
-def word_for(family: type[Family]) -> str:
-    """The word for one of these families."""
-    return next(name.value for name, known in FAMILIES.items() if known is family)
+def words() -> str:
+    """The words that there are, for a message."""
+    return ", ".join(known.by_word())

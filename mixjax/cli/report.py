@@ -10,7 +10,6 @@ from rich.table import Table
 from ..detect.detector import Detector
 from ..files import descriptor_of, printable
 from ..progress import lasting_console
-from .families import word_for
 from .features import LabeledTable
 from .tables import Columns
 from .text import visible
@@ -70,7 +69,7 @@ def candidates(detector: Detector) -> None:
         seen[family] = place + 1
         if place < 2:
             star = "*" if place == 0 and family in judges else ""
-            shown.add_row(word_for(family), str(k), f"{ridge:g}", f"{energies[i]:.4g}", star)
+            shown.add_row(family.word, str(k), f"{ridge:g}", f"{energies[i]:.4g}", star)
     console.print(shown)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..families.known import KNOWN
+from ..families import known
 from ..files import (
     FilePath,
     check_outputs,
@@ -63,7 +63,8 @@ def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
       trained: what `train` or `positive_unlabeled` returned.
 
     Raises:
-      TypeError: something else, or a family or autoencoder of your own.
+      TypeError: something else, an autoencoder of your own, or a family that has its name from
+        another.
       ValueError: parameters that are not numbers; the field is named.
       OSError: the file cannot be written, as where its folder does not exist.
 
@@ -92,16 +93,15 @@ def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
             f"{type(trained).__name__}"
         )
     model, mixture = trained.model, trained.mixture
-    for what, value, known in (
-        ("family", model.family, KNOWN),
-        ("family", type(mixture.components), KNOWN),
-        ("autoencoder", type(model.autoencoder), AUTOENCODERS),
-    ):
-        if known.get(value.__name__) is not value:
-            raise TypeError(
-                f"dagmm.save knows the {what} {', '.join(known)}, not {value.__name__}: a file "
-                "holds no code, so one of your own cannot be read back"
-            )
+    for family in (model.family, type(mixture.components)):
+        if known.by_name().get(family.__name__) is not family:
+            raise TypeError(known.name_taken(family))
+    kind = type(model.autoencoder)
+    if AUTOENCODERS.get(kind.__name__) is not kind:
+        raise TypeError(
+            f"dagmm.save knows the autoencoders {', '.join(AUTOENCODERS)}, not {kind.__name__}: a "
+            "file holds no code, so one of your own cannot be read back"
+        )
     estimation = model.estimation
     header = {
         "format": "mixjax.dagmm",
@@ -177,7 +177,7 @@ def _skeleton(header: dict[str, Any]) -> Any:
     name = header["autoencoder"]["kind"]
     kind = AUTOENCODERS[RENAMED.get(name, name)]
     autoencoder = kind(**header["autoencoder"]["options"])
-    family, dtype = KNOWN[about.pop("family")], about.pop("dtype")
+    family, dtype = known.named(about.pop("family")), about.pop("dtype")
     epochs, k = header["epochs"], whole_number("n_components", mix["n_components"])
     if type(epochs) is not int or epochs < 0:
         raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
@@ -189,7 +189,7 @@ def _skeleton(header: dict[str, Any]) -> Any:
             dtype=dtype, **about,
         )  # fmt: skip
         zero = jnp.zeros((), dtype)
-        components = KNOWN[mix["family"]].reference(k, width, dtype)
+        components = known.named(mix["family"]).reference(k, width, dtype)
         history = Terms(*(jnp.zeros(epochs, dtype) for _ in Terms._fields))
         inputs = Inputs.unchanged(model.n_features, dtype)
         mixture = Mixture(jnp.zeros(k, dtype), components)

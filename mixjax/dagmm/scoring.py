@@ -6,8 +6,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ..families.family import Family
-from ..families.laplace import Laplace, MeanLaplace
 from ..fitting.em import EM
 from ..fitting.front_door import fit
 from ..mixture.maximization import m_step
@@ -79,7 +77,7 @@ def finished(
     if refit is None:
         mixture = m_step(model.family, z, resp, weights=weights, reg_covar=reg_covar)
         return mixture, mean_error
-    family: type[Family] = Laplace if model.family is MeanLaplace else model.family
+    family = model.family.by_maximum_likelihood()
     mean = jnp.average(z, axis=0, weights=weights)
     variance = jnp.average((z - mean[None]) ** 2, axis=0, weights=weights)
     result = fit(

@@ -1,6 +1,5 @@
 """What the page shows, in NumPy: scores of all rows, and more of those that are drawn."""
 
-import math
 from typing import Any
 
 import jax
@@ -8,8 +7,6 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ..detect.detector import Detector
-from ..families.known import KNOWN
-from ..families.laplace import Laplace
 from ..mixture.conditioning import marginal
 
 # Columns that are embedded: 20,000 rows of so many keep the page below 15 MB.
@@ -154,25 +151,14 @@ def _outlines(detector: Detector, columns: np.ndarray) -> dict[str, Any]:
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
     family = type(mixture.components)
     told = {"family": family.__name__, "weights": np.asarray(mixture.weights)}
-    if family not in KNOWN.values():
-        return told | {"shape": None}
+    outline = mixture.components.outline
+    if outline is None:
+        return told | {"outline": None}
     components = marginal(mixture, columns.tolist()).components
-    diamond = isinstance(components, Laplace)
     return told | {
-        "shape": "diamond" if diamond else "ellipse",
+        "outline": outline.line,
         "shares": SHARES,
-        "radii": [_laplace_radius(p) if diamond else _gaussian_radius(p) for p in SHARES],
-        "means": np.asarray(components.locations if diamond else components.means),
+        "radii": [outline.radius(share) for share in SHARES],
+        "centers": np.asarray(components.centers),
         "covariances": np.asarray(components.covariances),
     }
-
-
-def _gaussian_radius(share: float) -> float:
-    r"""The radius within which a standard Gaussian of two columns has this share."""
-    return math.sqrt(-2 * math.log1p(-share))
-
-
-def _laplace_radius(share: float) -> float:
-    r"""The radius $|x| + |y|$ of two Laplace columns: it has the density $r e^{-r}$."""
-    radius = np.linspace(0, 40, 40_001)
-    return float(np.interp(share, 1 - (1 + radius) * np.exp(-radius), radius))

@@ -1,6 +1,7 @@
 """What a component is: the protocol that every family keeps, built in or your own."""
 
 import abc
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,8 @@ from ..describing.words import counted, lanes, numbers, on_host
 from ..pytrees import pytree
 from ..rows.blocks import Rows
 from ..rows.scaling import Scaling
+from .known import register
+from .outline import Outline
 
 Responsibilities = Callable[[Array, Array], Array]
 
@@ -50,10 +53,23 @@ class Family(Described, abc.ABC):
     new components. Both are methods of the *current* components, so the sums can be
     taken relative to them, which keeps float32 accurate.
 
+    No other file of the package lists the families: all it needs to know is a member here.
+    The abstract methods are required. The others have defaults; a function that needs one
+    which is missing says so. Stepwise EM needs `own_statistics`, `centers` and
+    `standard_deviations`; ``predict`` needs `marginal`, `conditional`, `centers` and
+    `covariances`; explanations need `coordinate_log_prob`; outlines in pictures and in the
+    explorer need `outline`, `marginal`, `centers` and `covariances`. Once its class is
+    defined, commands and estimators accept the family's word, and ``load`` reads its files.
+
     Attributes:
       scaling: which affine maps `affine` can apply; ``fit`` standardizes the table
         accordingly. `Scaling.NONE`, the default, leaves the table as it is.
       order_statistics: whether `maximise` wants the rows that sort each column.
+      independent_columns: whether the columns of a component are independent.
+      word: what commands and estimators call the family. By default the name of the class,
+        in lower case with hyphens; not inherited.
+      tried_up_to: the number of columns up to which `select` and ``detect.fit`` try the
+        family unasked. By default 0, never; not inherited.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -93,6 +109,37 @@ class Family(Described, abc.ABC):
 
     scaling: ClassVar[Scaling] = Scaling.NONE
     order_statistics: ClassVar[bool] = False
+    independent_columns: ClassVar[bool] = False
+    word: ClassVar[str]
+    tried_up_to: ClassVar[float] = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "word" not in vars(cls):
+            cls.word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+        if "tried_up_to" not in vars(cls):
+            cls.tried_up_to = 0
+        register(cls)
+
+    @classmethod
+    def defines(cls, name: str) -> bool:
+        """Whether the family has this optional method or property of its own."""
+        return getattr(cls, name) is not getattr(Family, name)
+
+    @classmethod
+    def m_step_is_sums(cls) -> bool:
+        """Whether the M-step is `from_statistics` of `statistics`, and no other."""
+        return not cls.defines("maximise")
+
+    @classmethod
+    def cost(cls, n_features: int) -> int:
+        """About how many products an iteration takes for each row and component."""
+        return 4 * n_features
+
+    @classmethod
+    def by_maximum_likelihood(cls) -> "type[Family]":
+        """The family of the same density whose M-step maximizes the likelihood."""
+        return cls
 
     @property
     @abc.abstractmethod
@@ -216,8 +263,16 @@ class Family(Described, abc.ABC):
 
     @property
     def centers(self) -> Array:
-        """Where each component lies: (K, D), in the units of x."""
+        """The mean of each component, or where it lies if it has none: (K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define centers")
+
+    @property
+    def outline(self) -> Outline | None:
+        """The level sets of two columns, or None: then pictures leave the outlines out.
+
+        They are drawn about `centers`, by the `covariances` of `marginal`.
+        """
+        return None
 
     @property
     def sharpness(self) -> Array:
@@ -243,6 +298,12 @@ class Family(Described, abc.ABC):
             return self.statistics(x.T, (responsibilities(x, index) * weights[None]).T)
 
         return self.from_statistics(rows.sum(block), reg_covar)
+
+    def quick_m_step(
+        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
+    ) -> Self:
+        """A first guess where many fits begin: override it where `maximise` is slow."""
+        return self.maximise(rows, responsibilities, reg_covar)
 
     def _summary(self) -> Summary:
         """How many components in how many dimensions, and the parameters."""

@@ -14,6 +14,7 @@ from ..pytrees import pytree
 from ..rows.blocks import map_rows
 from ..rows.scaling import Scaling
 from .family import Family, Moments, occupied, per_count, shaped
+from .outline import ELLIPSE, Outline
 
 LOG_2PI = math.log(2 * math.pi)
 STRIP = 32
@@ -100,6 +101,7 @@ class Gaussian(Family):
     means: Array
     factors: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
+    tried_up_to: ClassVar[float] = 256
 
     @classmethod
     def from_covariances(cls, means: Array, covariances: Array) -> Self:
@@ -119,6 +121,11 @@ class Gaussian(Family):
         eye = jnp.eye(n_features, dtype=dtype)
         means = jnp.zeros((n_components, n_features), dtype)
         return cls(means, jnp.broadcast_to(eye, (n_components, n_features, n_features)))
+
+    @classmethod
+    def cost(cls, n_features: int) -> int:
+        """D² products: the whitening."""
+        return n_features**2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,6 +156,11 @@ class Gaussian(Family):
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means
+
+    @property
+    def outline(self) -> Outline:
+        """Ellipses at distances of standard deviations."""
+        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:

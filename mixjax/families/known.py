@@ -1,20 +1,60 @@
-"""The families that come with mixjax, by their names: what a file may hold."""
+"""The families whose classes are defined, by their names and by their words.
 
-from .diagonal import DiagonalGaussian
-from .family import Family
-from .gaussian import Gaussian
-from .laplace import Laplace, MeanLaplace
-from .spherical import SphericalGaussian
-from .tied import TiedGaussian
+They are looked up here, never imported: reading a file or a command runs no code.
+"""
 
-KNOWN: dict[str, type[Family]] = {
-    family.__name__: family
-    for family in (
-        Gaussian,
-        TiedGaussian,
-        DiagonalGaussian,
-        SphericalGaussian,
-        Laplace,
-        MeanLaplace,
+import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .family import Family
+
+_BY_NAME: dict[str, type["Family"]] = {}
+
+
+def register(family: type["Family"]) -> None:
+    """Make a family known; a class that is defined again replaces the earlier one.
+
+    No class of a user replaces one of mixjax: files and commands keep their meaning.
+    """
+    earlier = _BY_NAME.get(family.__name__)
+    if earlier is None or _built_in(family) or not _built_in(earlier):
+        _BY_NAME[family.__name__] = family
+
+
+def by_name() -> dict[str, type["Family"]]:
+    """The families by the names of their classes, as files hold them."""
+    return {name: family for name, family in _BY_NAME.items() if not inspect.isabstract(family)}
+
+
+def by_word() -> dict[str, type["Family"]]:
+    """The families by their words, in alphabetical order."""
+    # Those of mixjax last: they keep their words.
+    families = sorted(by_name().values(), key=_built_in)
+    return dict(sorted({family.word: family for family in families}.items()))
+
+
+def named(name: str) -> type["Family"]:
+    """The family whose class has this name.
+
+    Raises:
+      ValueError: there is none.
+    """
+    families = by_name()
+    if name not in families:
+        raise ValueError(
+            f"no family has the name {name!r}: define its class, or import the module that does"
+        )
+    return families[name]
+
+
+def name_taken(family: type["Family"]) -> str:
+    """Why a file cannot hold this family."""
+    return (
+        f"a file holds a family by its name, and another family is called {family.__name__}: "
+        "give this one a name of its own"
     )
-}
+
+
+def _built_in(family: type["Family"]) -> bool:
+    return family.__module__.partition(".")[0] == __name__.partition(".")[0]

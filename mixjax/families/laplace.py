@@ -12,6 +12,7 @@ from ..pytrees import pytree
 from ..rows.blocks import Rows
 from ..rows.scaling import Scaling
 from .family import Family, Responsibilities, occupied, per_count
+from .outline import DIAMOND, Outline
 
 LOG_2 = math.log(2)
 
@@ -54,12 +55,19 @@ class Laplace(Family):
     scales: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
     order_statistics: ClassVar[bool] = True
+    independent_columns: ClassVar[bool] = True
+    tried_up_to: ClassVar[float] = math.inf
 
     @classmethod
     def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard Laplace components."""
         locations = jnp.zeros((n_components, n_features), dtype)
         return cls(locations, jnp.ones_like(locations))
+
+    @classmethod
+    def cost(cls, n_features: int) -> int:
+        """16 D products: its sums are slow."""
+        return 16 * n_features
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,6 +88,11 @@ class Laplace(Family):
     def centers(self) -> Array:
         """(K, D) the locations."""
         return self.locations
+
+    @property
+    def outline(self) -> Outline:
+        """Diamonds at distances of scales."""
+        return DIAMOND
 
     @property
     def sharpness(self) -> Array:
@@ -132,6 +145,13 @@ class Laplace(Family):
         columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
         locations = rows.values_at(at, columns)
         return self._about(locations, rows, responsibilities, reg_covar)
+
+    def quick_m_step(
+        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
+    ) -> Self:
+        """Means in place of medians, which are slow and want sorted rows."""
+        means = MeanLaplace(**vars(self)).maximise(rows, responsibilities, reg_covar)
+        return type(self)(**vars(means))
 
     def _about(
         self,
@@ -214,6 +234,16 @@ class MeanLaplace(Laplace):
     """
 
     order_statistics: ClassVar[bool] = False
+
+    @classmethod
+    def cost(cls, n_features: int) -> int:
+        """4 D products: means are fast."""
+        return 4 * n_features
+
+    @classmethod
+    def by_maximum_likelihood(cls) -> type[Family]:
+        """`Laplace`: means do not maximize the likelihood."""
+        return Laplace
 
     def statistics(self, x: Array, resp: Array) -> LaplaceSums:
         """Sums of r, r (x - m), r sign(x - m) and r |x - m|."""

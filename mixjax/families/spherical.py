@@ -1,5 +1,6 @@
 """Gaussian components that are round: one variance each."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from ..pytrees import pytree
 from ..rows.scaling import Scaling
 from .family import Family, Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
+from .outline import ELLIPSE, Outline
 
 
 @pytree
@@ -36,6 +38,9 @@ class SphericalGaussian(Family):
     means: Array
     scales: Array
     scaling: ClassVar[Scaling] = Scaling.SHARED
+    independent_columns: ClassVar[bool] = True
+    word: ClassVar[str] = "spherical"
+    tried_up_to: ClassVar[float] = math.inf
 
     @classmethod
     def from_variances(cls, means: Array, variances: Array) -> Self:
@@ -74,6 +79,11 @@ class SphericalGaussian(Family):
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means
+
+    @property
+    def outline(self) -> Outline:
+        """Ellipses at distances of standard deviations."""
+        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:

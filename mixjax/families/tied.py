@@ -22,6 +22,7 @@ from .gaussian import (
     whitening_of_precision,
     whitening_of_rows,
 )
+from .outline import ELLIPSE, Outline
 
 
 @pytree
@@ -46,6 +47,8 @@ class TiedGaussian(Family):
     means: Array
     factor: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
+    word: ClassVar[str] = "tied"
+    tried_up_to: ClassVar[float] = 512
 
     @classmethod
     def from_covariance(cls, means: Array, covariance: Array) -> Self:
@@ -96,6 +99,11 @@ class TiedGaussian(Family):
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means
+
+    @property
+    def outline(self) -> Outline:
+        """Ellipses at distances of standard deviations."""
+        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..detect.committee import Calibration, Member
 from ..detect.detector import Detector
+from ..families import known
 from ..families.family import Family
-from ..families.known import KNOWN
 from ..fitting.outcome import Fit
 from ..fitting.solver import Status
 from ..mixture.average import Average
@@ -101,7 +101,7 @@ different = _plain(
 )
 
 FIELDS: dict[type, dict[str, Check]] = {
-    Mixture: {"log_weights": log_weights, "components": _is(*KNOWN.values())},
+    Mixture: {"log_weights": log_weights, "components": _is(Family)},
     Average: {"log_weights": log_weights, "mixtures": _is(Mixture, many=True)},
     Stepwise: {
         "mixture": _is(Mixture), "scaled": _is(Mixture), "ridge": not_negative,
@@ -111,7 +111,7 @@ FIELDS: dict[type, dict[str, Check]] = {
     Calibration: {"energies": ascending, "start": not_nan, "scale": positive, "shape": share},
     Member: {"mixtures": _is(Mixture), "calibration": _is(Calibration)},
     Candidate: {
-        "family": _plain("a family", lambda v: v in KNOWN.values()),
+        "family": _plain("a family", lambda v: v in known.by_name().values()),
         "n_components": _plain("a whole number above 0", lambda v: type(v) is int and v > 0),
         "reg_covar": _plain(
             "a number of at least 0", lambda v: type(v) in (int, float) and 0 <= v < np.inf

@@ -8,13 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..families import known
 from ..families.family import Family
-from ..families.known import KNOWN
 from ..files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
 from .savable import FIELDS, require_valid
 
 FORMAT, VERSION = "mixjax", 1
-CLASSES: dict[str, type[Any]] = KNOWN | {kind.__name__: kind for kind in FIELDS}
+
+
+def classes() -> dict[str, type[Any]]:
+    """What a file may hold, by name."""
+    return known.by_name() | {kind.__name__: kind for kind in FIELDS}
 
 
 def save(path: FilePath, tree: Any) -> None:
@@ -31,7 +35,8 @@ def save(path: FilePath, tree: Any) -> None:
         and tuples of all these, such as `fit_groups` returns.
 
     Raises:
-      TypeError: something else, a family of your own, or an array of Python objects.
+      TypeError: something else, a family that has its name from another, or an array of Python
+        objects.
       ValueError: values that are not such as mixjax gives them, such as weights that do not sum
         to 1; the field is named.
       OSError: the file cannot be written, as where its folder does not exist.
@@ -65,8 +70,9 @@ def load(path: FilePath) -> Any:
 
     Raises:
       ValueError: a file that was cut short or damaged, that `save` did not write, or of another
-        version; arrays that do not fit together; values that cannot be, such as a scale below 0
-        (the field is named); float64 parameters where JAX has none.
+        version; a family of your own whose class is not defined; arrays that do not fit
+        together; values that cannot be, such as a scale below 0 (the field is named); float64
+        parameters where JAX has none.
       OSError: it cannot be opened, as where there is no such file.
 
     Example:
@@ -105,16 +111,13 @@ def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"array": place, "shape": list(tree.shape), "dtype": tree.dtype.name, "host": host}
     if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
         return [_told(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
-    if isinstance(tree, type) and tree in KNOWN.values():
+    if isinstance(tree, type) and tree in known.by_name().values():
         return {"family": tree.__name__}
-    if CLASSES.get(type(tree).__name__) is type(tree):
+    if classes().get(type(tree).__name__) is type(tree):
         fields = {n: _told(getattr(tree, n), f"{place}.{n}", arrays) for n in _fields(type(tree))}
         return {"class": type(tree).__name__, "fields": fields}
     if isinstance(tree, Family) or (isinstance(tree, type) and issubclass(tree, Family)):
-        raise TypeError(
-            f"save knows the families {', '.join(KNOWN)}, not {tree}: a file holds no code, so "
-            "one of your own cannot be read back"
-        )
+        raise TypeError(known.name_taken(type(tree) if isinstance(tree, Family) else tree))
     if place and isinstance(tree, str | int | float | None):
         return {"value": tree}
     raise TypeError(f"save writes mixtures, fits and detectors, not {type(tree).__name__}")
@@ -137,13 +140,18 @@ def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
             raise ValueError("its parameters are float64: set jax_enable_x64 to read them")
         return jnp.asarray(value)
     if "family" in told:
-        return KNOWN[told["family"]]
+        return known.named(told["family"])
     if "class" in told:
-        kind, fields = CLASSES[told["class"]], told["fields"]
+        kind, fields = _class_of(told["class"]), told["fields"]
         if sorted(fields) != sorted(_fields(kind)):
             raise ValueError(f"{kind.__name__} has the fields {sorted(fields)}")
         return kind(**{name: _built(part, arrays) for name, part in fields.items()})
     return told["value"]
+
+
+def _class_of(name: str) -> type[Any]:
+    kind = classes().get(name)
+    return known.named(name) if kind is None else kind
 
 
 def _fields(kind: type[Any]) -> list[str]:

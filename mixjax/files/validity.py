@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..families.known import KNOWN
+from ..families import known
+from ..families.family import Family
 from ..mixture.mixture import Mixture
 
 # A check is given a value and the place where it stands, and raises `ValueError`.
@@ -61,7 +62,7 @@ log_weights = numbers(
 )
 counts = numbers("whole numbers of at least 0", lambda v: v >= 0, np.integer)
 
-# What the parameters of the families that come with mixjax may be, by their names.
+# What parameters of these names may be; of others, what `unconstrain` makes finite.
 PARAMETERS: dict[str, Check] = {
     "means": finite,
     "locations": finite,
@@ -72,7 +73,7 @@ PARAMETERS: dict[str, Check] = {
 
 
 def require_mixture(mixture: Any, place: str) -> None:
-    """Raise unless it is a mixture, of a family of mixjax, that mixjax could have made."""
+    """Raise unless it is a mixture that mixjax could have made."""
     if not isinstance(mixture, Mixture):
         raise ValueError(f"{place} is a {type(mixture).__name__}, not a Mixture")
     dot = f"{place}." if place else ""
@@ -84,25 +85,40 @@ def require_mixture(mixture: Any, place: str) -> None:
 def require_parameters(components: Any, dot: str) -> None:
     """Raise unless the parameters of components are such as their names say."""
     for name, value in vars(components).items():
-        PARAMETERS[name](value, dot + name)
+        PARAMETERS.get(name, finite)(value, dot + name)
+    if set(vars(components)) <= set(PARAMETERS):
+        return
+    free: Callable[[Any], Any] = type(components).unconstrain
+    for _ in _standard(components)[1]:
+        free = jax.vmap(free)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(free(components))):
+        name = type(components).__name__
+        raise ValueError(f"{dot.rstrip('.')} has parameters that {name}.constrain never gives")
+
+
+def _standard(components: Family) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Shapes and types of standard components like these, and the leading axes of these."""
+    first, (k, d) = next(iter(vars(components).values())), components.shape
+    standard = vars(jax.eval_shape(lambda: type(components).reference(k, d, first.dtype)))
+    return standard, tuple(first.shape[: first.ndim - next(iter(standard.values())).ndim])
 
 
 def require_shapes(components: Any, dot: str, log_weights: Any = None) -> None:
     """Arrays of the shapes and types that the family asks for."""
-    if type(components) not in KNOWN.values():
+    if known.by_name().get(type(components).__name__) is not type(components):
         raise ValueError(f"{dot}components is a {type(components).__name__}, not a family")
     for name, value in {**vars(components), "log_weights": log_weights}.items():
         if value is not None:
             numbers("floating numbers", np.isreal)(value, dot + name)
-    means = next(iter(vars(components).values()))
-    lanes, (k, d) = means.shape[:-2], means.shape[-2:] if means.ndim > 1 else (0, 0)
-    if k * d == 0:
-        raise ValueError(f"{dot}components are of shape {means.shape}, not (K, D)")
-    expected = vars(jax.eval_shape(lambda: type(components).reference(k, d, means.dtype)))
+    shape = tuple(components.shape)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"{dot}components are of shape {shape}, not (K, D)")
+    expected, lanes = _standard(components)
     found = dict(vars(components))
     if log_weights is not None:
         found["log_weights"] = log_weights
-        expected["log_weights"] = jax.ShapeDtypeStruct((k,), means.dtype)
+        dtype = next(iter(expected.values())).dtype
+        expected["log_weights"] = jax.ShapeDtypeStruct(shape[:1], dtype)
     for name, leaf in expected.items():
         if found[name].shape != lanes + leaf.shape or found[name].dtype != leaf.dtype:
             raise ValueError(

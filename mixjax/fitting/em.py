@@ -115,4 +115,4 @@ def _in_one_pass(components: Family, rows: Rows) -> bool:
     that would use the order.
     """
     unsorted = components.order_statistics and rows.order is None
-    return type(components).maximise is Family.maximise or bool(rows.axes) or unsorted
+    return components.m_step_is_sums() or bool(rows.axes) or unsorted

@@ -11,7 +11,6 @@ from jax.typing import ArrayLike
 
 from ..describing.summary import Described, Summary, fields_of, summary_of
 from ..describing.words import counted, lanes, listed, number, on_host, span, tally
-from ..families.family import Family
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from .solver import Status
@@ -189,7 +188,7 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
 def _warn_of_rounding(fits: Fit) -> None:
     """Warn of columns so far from zero that their dtype cannot hold the centers."""
     components = fits.mixture.components
-    if type(components).sharpness is Family.sharpness:
+    if not components.defines("sharpness"):
         return
     moved = _displacement(components)
     imprecise = np.linalg.norm(moved, axis=-1).max(axis=-1) > MOVED

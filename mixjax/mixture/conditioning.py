@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -153,7 +152,7 @@ def _predict(
 
     def one(row: Array) -> Prediction:
         given = _conditional(mixture, rest, known, row)
-        means, weights = _means(given.components), given.weights
+        means, weights = given.components.centers, given.weights
         # A component of weight zero may be infinitely far away.
         has_part = weights[:, None] > 0
         mean = jnp.sum(weights[:, None] * jnp.where(has_part, means, 0), axis=0)
@@ -170,10 +169,6 @@ def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: 
     near = within_reach(seen.components, values[None], nearest=True)
     log_weights = log_parts(joint_log_prob(seen, near), seen.log_weights)[:, 0]
     return Mixture(log_weights, components.conditional(rest, known, values))
-
-
-def _means(components: Any) -> Array:
-    return components.means if hasattr(components, "means") else components.locations
 
 
 def _others(mixture: Mixture, known: np.ndarray) -> np.ndarray:

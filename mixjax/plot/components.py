@@ -8,18 +8,12 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
-from ..families.diagonal import DiagonalGaussian
-from ..families.gaussian import Gaussian
-from ..families.laplace import Laplace
-from ..families.spherical import SphericalGaussian
-from ..families.tied import TiedGaussian
+from ..families.outline import Outline
 from ..mixture.mixture import Mixture
 from . import inputs
 from .density import draw_rows
 from .grid import part_of
 from .style import axes_of, caption, component_legend, palette, thinned
-
-ELLIPTICAL = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian)
 
 
 def ellipses(
@@ -51,8 +45,7 @@ def ellipses(
       The axes; weights stand in the legend beside them.
 
     Raises:
-      TypeError: the mixture is none, or of a family whose level sets are neither ellipses nor
-        diamonds; ax is no Axes.
+      TypeError: it is not a `Mixture`, or its family has no outline; ax is no Axes.
       ValueError: several mixtures at once; x of another width or with NaN; columns that are
         not two different ones; deviations that are not positive; names of another number than D.
 
@@ -74,7 +67,13 @@ def ellipses(
     far = inputs.numbers_of(deviations, "deviations")
     if not ((far > 0) & np.isfinite(far)).all():
         raise ValueError(f"deviations must be positive numbers, got {far.tolist()}")
-    centers, outlines = level_sets(part_of(mixture, pair))
+    outline = mixture.components.outline
+    if outline is None:
+        raise TypeError(
+            f"{type(mixture.components).__name__} has no outline to draw: mixjax.plot.contours "
+            "draws any family"
+        )
+    centers, outlines = level_sets(part_of(mixture, pair), outline)
     rows, note = (None, "") if x is None else thinned(inputs.table_of(x, mixture))
     ax = axes_of(ax, (7.2, 4.8))
     if rows is not None:
@@ -96,26 +95,19 @@ def ellipses(
     ax.autoscale_view()
     ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
     component_legend(ax, weights)
-    unit = "scales" if isinstance(mixture.components, Laplace) else "standard deviations"
-    caption(ax, "Components", f"at {', '.join(f'{c:g}' for c in np.sort(far))} {unit}", note)
+    distances = ", ".join(f"{c:g}" for c in np.sort(far))
+    caption(ax, "Components", f"at {distances} {outline.unit}", note)
     return ax
 
 
-def level_sets(part: Mixture) -> tuple[np.ndarray, np.ndarray]:
+def level_sets(part: Mixture, outline: Outline) -> tuple[np.ndarray, np.ndarray]:
     """Centers (K, 2) of components in two columns, and outlines (K, n, 2) at a distance of 1."""
     components = part.components
-    if isinstance(components, Laplace):
-        corners = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
-        centers, scales = np.asarray(components.locations), np.asarray(components.scales)
-        return centers.astype(np.float64), corners[None] * scales[:, None].astype(np.float64)
-    if not isinstance(components, ELLIPTICAL):
-        raise TypeError(
-            "ellipses draws Gaussian and Laplace families, got "
-            f"{type(components).__name__}: mixjax.plot.contours draws any"
-        )
-    angle = np.linspace(0, 2 * np.pi, 181)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    # Not by Cholesky, which fails where rounding leaves a flat ellipse none at all.
-    values, vectors = np.linalg.eigh(np.asarray(components.covariances, np.float64))
-    halves = vectors * np.sqrt(np.maximum(values, 0))[:, None]
-    return np.asarray(components.means, np.float64), circle @ np.swapaxes(halves, 1, 2)
+    if components.independent_columns:
+        roots = np.asarray(components.standard_deviations, np.float64)[:, :, None] * np.eye(2)
+    else:
+        # Not by Cholesky, which fails where rounding leaves a flat ellipse none at all.
+        values, vectors = np.linalg.eigh(np.asarray(components.covariances, np.float64))
+        roots = vectors * np.sqrt(np.maximum(values, 0))[:, None]
+    centers = np.asarray(components.centers, np.float64)
+    return centers, outline.line @ np.swapaxes(roots, 1, 2)

@@ -14,7 +14,6 @@ import numpy as np
 from jax import Array
 
 from ..families.family import Family
-from ..families.laplace import Laplace, MeanLaplace
 from ..fitting.em import EM, maximised
 from ..fitting.lloyd import nested_seeds
 from ..fitting.outcome import Fit
@@ -31,8 +30,6 @@ from ..workers import as_here, n_cores
 
 # A weight of zero that is finite, as every parameter of a fit has to be.
 NOTHING = -1e30
-# Medians are slow: this begins at means, and goes on by the step from sums.
-BEGIN: dict[type[Family], type[Family]] = {Laplace: MeanLaplace}
 # Candidates that iterate together: on a CPU each has a core of its own.
 ABREAST = {"cpu": 1}
 ABREAST_ELSEWHERE = 16
@@ -239,10 +236,9 @@ def _fit(
             return (place[:, None] == labels[index][None]).astype(x.dtype)
 
         reg = jnp.maximum(share, hidden) * scale.variance
-        begin = BEGIN.get(family, family).reference(size, x.shape[1], x.dtype)
-        begin = begin.maximise(rows, assignment, reg)
+        standard = family.reference(size, x.shape[1], x.dtype)
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
-        first = Mixture(even, family(**vars(begin)))
+        first = Mixture(even, standard.quick_m_step(rows, assignment, reg))
         padded = Padded(active, reg)
         solution, _ = solve(padded, first, rows, scale, tol, max_iter, active=active)
         fit = problem.in_units(solution)

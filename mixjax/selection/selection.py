@@ -14,12 +14,8 @@ from jax.typing import ArrayLike
 from .. import checks
 from ..describing.summary import Described, Summary, summary_of
 from ..describing.words import counted, number
-from ..families.diagonal import DiagonalGaussian
+from ..families import known
 from ..families.family import Family
-from ..families.gaussian import Gaussian
-from ..families.laplace import Laplace
-from ..families.spherical import SphericalGaussian
-from ..families.tied import TiedGaussian
 from ..fitting.outcome import Fit, FitError
 from ..fitting.solver import Status
 from ..mixture.average import Average
@@ -29,7 +25,6 @@ from ..rows.repeats import copies, dealt, dithered, hidden, steps, warn_of_narro
 from .criteria import HeldOut
 from .grid import Candidate, Search, Tried
 
-FAMILIES = (Gaussian, TiedGaussian, DiagonalGaussian, SphericalGaussian, Laplace)
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 # Rows of the table for each component, at least.
@@ -37,8 +32,6 @@ ROWS_EACH = 5
 # Products that an iteration may take, unless these few components take more.
 ITERATION = 5e7
 FEW = 8
-# Columns up to which a family is tried.
-WIDEST: dict[type[Family], int] = {Gaussian: 256, TiedGaussian: 512}
 # Mixtures of less weight than this, beside the best, are left out of the average.
 NEGLIGIBLE = 1e-6
 # Candidates that a summary shows.
@@ -278,14 +271,13 @@ def candidates_for(
 def affordable(family: type[Family], shape: tuple[int, ...], products: float) -> int:
     """The components for which an iteration over such a table takes so many products."""
     n, d = shape
-    # A full covariance takes D products a number; the sums of a Laplace are slow.
-    each = {Gaussian: d, Laplace: 16}.get(family, 4)
-    return int(products / (n * d * each))
+    return int(products / (n * family.cost(d)))
 
 
 def default_families(n_features: int) -> list[type[Family]]:
-    """The families that are tried for so many columns."""
-    return [family for family in FAMILIES if n_features <= WIDEST.get(family, n_features)]
+    """The families that are tried unasked: those for fewest columns first, then the fastest."""
+    families = [family for family in known.by_word().values() if n_features <= family.tried_up_to]
+    return sorted(families, key=lambda family: (family.tried_up_to, family.cost(n_features)))
 
 
 def _folds(

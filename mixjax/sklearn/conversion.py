@@ -8,6 +8,7 @@ import numpy as np
 from sklearn import mixture as peer
 from sklearn.utils.validation import check_is_fitted
 
+from ..families import known
 from ..families.diagonal import DiagonalGaussian
 from ..families.family import Family
 from ..families.gaussian import Gaussian
@@ -15,6 +16,7 @@ from ..families.spherical import SphericalGaussian
 from ..families.tied import TiedGaussian
 from ..mixture.mixture import Mixture, require_one
 
+# scikit-learn has these four, and no others.
 COVARIANCE_TYPES: dict[type[Family], str] = {
     Gaussian: "full",
     TiedGaussian: "tied",
@@ -22,6 +24,11 @@ COVARIANCE_TYPES: dict[type[Family], str] = {
     SphericalGaussian: "spherical",
 }
 FAMILIES = {word: family for family, word in COVARIANCE_TYPES.items()}
+
+
+def families_by_word() -> dict[str, type[Family]]:
+    """The families by scikit-learn's words for them, and by their own."""
+    return FAMILIES | known.by_word()
 
 
 def to_sklearn(mixture: Mixture) -> peer.GaussianMixture:
@@ -100,8 +107,8 @@ def mixture_of(estimator: Any, dtype: Any) -> Mixture:
     family: Any = FAMILIES[estimator.covariance_type]
     root = np.asarray(estimator.precisions_cholesky_)
     # Theirs is upper-triangular, of P = U U^T; ours its transpose, which whitens.
-    joint = family in (Gaussian, TiedGaussian)
-    components = family(estimator.means_, np.swapaxes(root, -1, -2) if joint else 1 / root)
+    whitening = 1 / root if family.independent_columns else np.swapaxes(root, -1, -2)
+    components = family(estimator.means_, whitening)
     with np.errstate(divide="ignore"):
         log_weights = np.log(np.asarray(estimator.weights_))
     # A weight of zero is given: its logarithm has to be finite to be fitted on.
@@ -117,13 +124,13 @@ def publish(estimator: Any, mixture: Mixture) -> None:
     weights = np.asarray(mixture.weights)
     estimator.weights_ = weights / weights.sum()
     estimator.means_ = means
-    if family in (Gaussian, TiedGaussian):
+    if family.independent_columns:
+        estimator.precisions_cholesky_ = 1 / root
+        estimator.precisions_ = estimator.precisions_cholesky_**2
+        estimator.covariances_ = root**2
+    else:
         upper = np.swapaxes(root, -1, -2)
         lower = np.tril(np.linalg.inv(root))
         estimator.precisions_cholesky_ = upper
         estimator.precisions_ = upper @ root
         estimator.covariances_ = lower @ np.swapaxes(lower, -1, -2)
-    else:
-        estimator.precisions_cholesky_ = 1 / root
-        estimator.precisions_ = estimator.precisions_cholesky_**2
-        estimator.covariances_ = root**2

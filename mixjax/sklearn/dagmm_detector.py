@@ -8,9 +8,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..families.family import Family
-from ..families.gaussian import Gaussian
-from ..families.laplace import MeanLaplace
 from ..renamed import warn_renamed
+from .conversion import families_by_word
 from .outliers import OutlierDetector
 
 AUTOENCODERS = {
@@ -20,7 +19,16 @@ AUTOENCODERS = {
 }
 # Old names of these, and today's.
 RENAMED = {"quantised": "quantized"}
-FAMILIES: dict[str, type[Family]] = {"full": Gaussian, "laplace": MeanLaplace}
+
+
+def families() -> dict[str, type[Family]]:
+    """The families by their words, each density by the M-step that suits gradients best."""
+    known = families_by_word()
+    return known | {
+        family.by_maximum_likelihood().word: family
+        for family in known.values()
+        if family.by_maximum_likelihood() is not family
+    }
 
 
 class DAGMMDetector(OutlierDetector):
@@ -31,7 +39,8 @@ class DAGMMDetector(OutlierDetector):
 
     Args:
       autoencoder: "plain", "variational" or "quantized".
-      covariance_type: "full", or "laplace" for the Laplacian mixture.
+      covariance_type: "full", "tied", "diag" or "spherical", or the word of any other family,
+        such as "laplace" (updated by means, as `mixjax.MeanLaplace` is).
       n_components: K of the estimation network.
       latent: columns of the code.
       epochs: passes over the rows.
@@ -58,7 +67,7 @@ class DAGMMDetector(OutlierDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "autoencoder": [StrOptions({*AUTOENCODERS, *RENAMED}, deprecated=set(RENAMED))],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [str],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "latent": [Interval(Integral, 1, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left")],
@@ -107,9 +116,14 @@ class DAGMMDetector(OutlierDetector):
         """
         return self._fit(X, is_anomaly=is_anomaly)
 
-    def _learn(self, key: jax.Array, x: np.ndarray, is_anomaly: Any = None, **known: Any) -> float:
+    def _learn(self, key: jax.Array, x: np.ndarray, is_anomaly: Any = None, **rest: Any) -> float:
         from .. import dagmm
 
+        known = families()
+        if self.covariance_type not in known:
+            raise ValueError(
+                f"covariance_type must be of {', '.join(known)}; got {self.covariance_type!r}"
+            )
         kind = RENAMED.get(self.autoencoder, self.autoencoder)
         if kind != self.autoencoder:
             warn_renamed(f"autoencoder={self.autoencoder!r}", f"{kind!r}")
@@ -119,7 +133,7 @@ class DAGMMDetector(OutlierDetector):
             x.shape[1],
             autoencoder=getattr(dagmm, AUTOENCODERS[kind])(latent=self.latent),
             n_components=self.n_components,
-            family=FAMILIES[self.covariance_type],
+            family=known[self.covariance_type],
         )
         self.trained_ = dagmm.train(
             for_training,

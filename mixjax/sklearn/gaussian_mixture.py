@@ -6,8 +6,6 @@ import jax
 import numpy as np
 from sklearn import mixture as peer
 
-from ..families.gaussian import Gaussian
-from ..families.tied import TiedGaussian
 from ..mixture.maximization import m_step
 from ..mixture.mixture import Mixture
 from . import conversion, starts
@@ -93,12 +91,12 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
         root = np.asarray(jax.tree.leaves(mixture.components)[1])
         eps, spread = float(np.finfo(x.dtype).eps), np.std(x, axis=0)
         none = (2 * eps * (spread if root.ndim > 1 else spread.max())) ** 2
-        if isinstance(mixture.components, Gaussian | TiedGaussian):
+        if mixture.components.independent_columns:
+            given = root**2
+        else:
             given = 1 / np.diagonal(root, axis1=-2, axis2=-1) ** 2
             own = np.sum(np.linalg.inv(root) ** 2, axis=-1)
             none = np.maximum(none, 20 * eps * x.shape[1] * own)
-        else:
-            given = root**2
         return bool(np.any((given <= none) & (self.reg_covar <= none)))
 
     def __sklearn_tags__(self) -> Any:

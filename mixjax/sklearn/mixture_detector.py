@@ -11,11 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .. import detect
 from ..detect.learning import MOST_ROWS
 from ..families.family import Family
-from ..families.laplace import Laplace
-from .conversion import FAMILIES
+from .conversion import families_by_word
 from .outliers import OutlierDetector
-
-WORDS: dict[str, type[Family]] = {**FAMILIES, "laplace": Laplace}
 
 
 class MixtureDetector(OutlierDetector):
@@ -26,8 +23,8 @@ class MixtureDetector(OutlierDetector):
 
     Args:
       n_components: numbers of components to compare: an int, several, or "auto".
-      covariance_type: "full", "tied", "diag", "spherical" or "laplace", several of these, or
-        "auto" for all that suit the width of X.
+      covariance_type: "full", "tied", "diag" or "spherical", the word of any other family, such
+        as "laplace", several of these, or "auto" for all that suit the width of X.
       contamination: the share of the rows X that are outliers; "auto" takes X for normal rows
         and keeps the promise of ``alpha``.
       alpha: the promised rate of false alarms among new normal rows.
@@ -55,7 +52,7 @@ class MixtureDetector(OutlierDetector):
         "n_components": [
             StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like",
         ],
-        "covariance_type": [StrOptions({"auto", *WORDS}), "array-like"],
+        "covariance_type": [str, "array-like"],
         "alpha": [Interval(Real, 0, 1, closed="left")],
         "max_rows": [Interval(Integral, 10, None, closed="left")],
         "verbose": ["verbose"],
@@ -107,13 +104,15 @@ class MixtureDetector(OutlierDetector):
         return min(self.contamination, 0.499)
 
     def _families(self) -> list[type[Family]] | None:
-        words = self.covariance_type
-        if isinstance(words, str):
-            return None if words == "auto" else [WORDS[words]]
-        unknown = [word for word in words if word not in WORDS]
-        if unknown or len(words) == 0:
-            raise ValueError(f"covariance_type must be of {', '.join(WORDS)}, got {words!r}")
-        return [WORDS[word] for word in words]
+        if isinstance(self.covariance_type, str) and self.covariance_type == "auto":
+            return None
+        words, known = np.atleast_1d(self.covariance_type).tolist(), families_by_word()
+        if not words or not set(words) <= set(known):
+            raise ValueError(
+                f"covariance_type must be auto or of {', '.join(known)}; got "
+                f"{self.covariance_type!r}"
+            )
+        return [known[word] for word in words]
 
     def _scores(self, x: np.ndarray) -> jax.Array:
         return self.detector_.scores(x)

@@ -10,7 +10,6 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..describing.summary import Described, Summary, summary_of
-from ..families.family import Family
 from ..fitting.em import e_step, m_step_of
 from ..mixture.maximization import rescaled, ridge, unscaled
 from ..mixture.mixture import Mixture, require
@@ -70,7 +69,7 @@ class Stepwise(Described):
         require(mixture)
         components = mixture.components
         family = type(components)
-        if family.own_statistics is Family.own_statistics:
+        if not family.defines("own_statistics"):
             raise TypeError(
                 f"stepwise EM needs a family whose M-step is made of sums, and that defines "
                 f"own_statistics, such as mixjax.Gaussian; not {family.__name__}"
@@ -179,9 +178,9 @@ def _updated(state: Stepwise, x: Array, weights: Array | None, step_size: Array)
 
 def _center_and_spread(mixture: Mixture) -> tuple[Array, Array]:
     """(D,) the mean and the standard deviation of each feature under the whole mixture."""
-    means, weights = mixture.components.means, mixture.weights[:, None]
-    center = jnp.sum(weights * means, axis=0)
-    away, deviations = jnp.abs(means - center[None]), mixture.components.standard_deviations
+    centers, weights = mixture.components.centers, mixture.weights[:, None]
+    center = jnp.sum(weights * centers, axis=0)
+    away, deviations = jnp.abs(centers - center[None]), mixture.components.standard_deviations
     unit = jnp.max(jnp.maximum(away, deviations), axis=0)
     unit = jnp.where(unit > 0, unit, 1)
     squares = (away / unit[None]) ** 2 + (deviations / unit[None]) ** 2

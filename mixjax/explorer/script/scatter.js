@@ -84,20 +84,17 @@ function chosenTrace() {
 
 /** The outlines of all components in two columns, as one line with gaps. */
 function outlinesTrace() {
-  const { shape, radii, means, covariances, weights } = page.mixture;
+  const { outline, radii, centers, covariances, weights } = page.mixture;
   const [c, d] = [state.x, state.y];
   const line = { x: [], y: [] };
-  const none = shape === null || c === SCORE || d === SCORE || !at("outlines").checked;
+  const none = outline === null || c === SCORE || d === SCORE || !at("outlines").checked;
   for (let k = 0; !none && k < weights.length; k++) {
     const covariance = (i, j) => covariances[(k * nColumns + i) * nColumns + j];
+    const path = correlated(outline, covariance(c, c), covariance(c, d), covariance(d, d));
     for (const radius of radii) {
-      const path =
-        shape === "diamond"
-          ? diamond(Math.sqrt(covariance(c, c) / 2), Math.sqrt(covariance(d, d) / 2))
-          : ellipse(covariance(c, c), covariance(c, d), covariance(d, d));
       for (const [u, v] of path) {
-        line.x.push(page.center[c] + page.scale[c] * (means[k * nColumns + c] + radius * u));
-        line.y.push(page.center[d] + page.scale[d] * (means[k * nColumns + d] + radius * v));
+        line.x.push(page.center[c] + page.scale[c] * (centers[k * nColumns + c] + radius * u));
+        line.y.push(page.center[d] + page.scale[d] * (centers[k * nColumns + d] + radius * v));
       }
       line.x.push(null);
       line.y.push(null);
@@ -114,25 +111,16 @@ function outlinesTrace() {
   };
 }
 
-/** The unit circle through the Cholesky factor of a covariance. */
-function ellipse(xx, xy, yy) {
+/** A line of points, one after the other, through the Cholesky factor of a covariance. */
+function correlated(line, xx, xy, yy) {
   const a = Math.sqrt(xx);
   const b = xy / a;
   const c = Math.sqrt(Math.max(0, yy - b * b));
-  return Array.from({ length: 65 }, (_, i) => {
-    const [u, v] = [Math.cos((i * Math.PI) / 32), Math.sin((i * Math.PI) / 32)];
+  return Array.from({ length: line.length / 2 }, (_, i) => {
+    const [u, v] = [line[2 * i], line[2 * i + 1]];
     return [a * u, b * u + c * v];
   });
 }
-
-/** Where two Laplace columns have one density. */
-const diamond = (a, b) => [
-  [a, 0],
-  [0, b],
-  [-a, 0],
-  [0, -b],
-  [a, 0],
-];
 
 /** An axis that holds all points: not all outlines, of which some may be very wide. */
 function scatterAxis(c, values) {

@@ -34,8 +34,8 @@ function rowsDrawn() {
 }
 
 function outlinesMeaning() {
-  const { family, weights, shape, shares } = page.mixture;
-  if (shape === null) return "A family of your own has no outlines here.";
+  const { family, weights, outline, shares } = page.mixture;
+  if (outline === null) return `${family} has no outlines.`;
   const parts = shares.map((p) => `${100 * p} %`).join(" and ");
   return `Outlines hold ${parts} of each component of the best mixture (${weights.length} × ${family}).`;
 }

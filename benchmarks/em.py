@@ -81,7 +81,7 @@ def unit_precisions(kind: str, k: int, d: int, dtype: Any) -> np.ndarray:
 def start_mixture(kind: str, means: np.ndarray) -> mixjax.Mixture:
     """Unit components at the means, equally heavy."""
     k, d = means.shape
-    reference = FAMILIES[kind].reference(k, d, means.dtype)
+    reference = FAMILIES[kind].standard(k, d, means.dtype)
     components = type(reference)(jnp.asarray(means), *list(vars(reference).values())[1:])
     return mixjax.Mixture(jnp.full((k,), -math.log(k), means.dtype), components)
 

@@ -35,7 +35,7 @@ def random_components(family, rng, k, d, dtype="float64"):
         return family(means, jnp.asarray(rng.uniform(0.5, 2, size=(k, d)), dtype))
     if family is mixjax.SphericalGaussian:
         return family(means, jnp.asarray(rng.uniform(0.5, 2, size=(k,)), dtype))
-    free = family.reference(k, d, dtype).unconstrain()
+    free = family.standard(k, d, dtype).unconstrain()
     moved = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape), dtype), free)
     return family.constrain(moved)
 

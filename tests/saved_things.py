@@ -23,7 +23,7 @@ def mixture_of(family, lanes=()):
             return jnp.asarray(rng.normal(size=lanes + array.shape), array.dtype)
         return jnp.broadcast_to(0.5 * array, lanes + array.shape)
 
-    standard = vars(family.reference(2, 3, jnp.float32))
+    standard = vars(family.standard(2, 3, jnp.float32))
     components = family(**{name: leaf(name, array) for name, array in standard.items()})
     return mixjax.Mixture(
         jnp.broadcast_to(jnp.log(jnp.array([0.25, 0.75])), (*lanes, 2)), components

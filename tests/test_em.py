@@ -24,7 +24,7 @@ def test_equals_scikit_learn_from_the_same_start(kind, dtype, rng, d, n_iter):
     k = 4
     x = clusters(rng, 500, d, k, spread=2.0).astype(dtype)
     means = x[:k]
-    reference = KINDS[kind].reference(k, d, dtype)
+    reference = KINDS[kind].standard(k, d, dtype)
     start = type(reference)(jnp.asarray(means), *list(vars(reference).values())[1:])
     mixture = mixjax.Mixture(jnp.full(k, -np.log(k), dtype), start)
     precisions = {

@@ -26,7 +26,7 @@ def covariances_of(components):
 
 @jax.jit
 def evaluated(components, x, resp):
-    log_prob, statistics = components.evaluate(x)
+    log_prob, statistics = components.log_prob_and_statistics(x)
     return log_prob, statistics(resp)
 
 
@@ -35,7 +35,7 @@ def laplace_m_step(start, x, weights, resp):
     (n, d), dtype = x.shape, x.dtype
     table = Table(x, weights, jnp.ones((), dtype), min(n, 64))
     rows = table.standardized(jnp.zeros(d, dtype), jnp.ones(d, dtype)).sorted(table.x)
-    return start.maximise(rows, given_assignment(resp, dtype), jnp.zeros(d, dtype))
+    return start.m_step(rows, given_assignment(resp, dtype), jnp.zeros(d, dtype))
 
 
 GAUSSIANS = [family for family in FAMILIES if "Gaussian" in family.__name__]
@@ -177,9 +177,9 @@ def test_far_apart_components_keep_their_digits_in_float32(family, rng):
     means = 300 * rng.normal(size=(3, 4))
     labels = rng.integers(3, size=60)
     x = (means[labels] + rng.normal(size=(60, 4))).astype("float32")
-    reference = family.reference(3, 4, np.float32)
+    reference = family.standard(3, 4, np.float32)
     components = family(jnp.asarray(means, "float32"), *list(vars(reference).values())[1:])
-    own = np.asarray(components.evaluate(jnp.asarray(x))[0])[np.arange(60), labels]
+    own = np.asarray(components.log_prob_and_statistics(jnp.asarray(x))[0])[np.arange(60), labels]
     z = x.astype("float64") - means.astype("float32").astype("float64")[labels]
     expected = -0.5 * (z**2).sum(1) - 2 * np.log(2 * np.pi)
     np.testing.assert_allclose(own, expected, atol=2e-3)

@@ -54,7 +54,7 @@ def unit_gaussian(nowhere_known):
             return UnitGaussian(jnp.where(kept, means, self.middles))
 
         @classmethod
-        def reference(cls, n_components, n_features, dtype):
+        def standard(cls, n_components, n_features, dtype):
             return cls(jnp.zeros((n_components, n_features), dtype))
 
         def marginal(self, columns):
@@ -153,7 +153,7 @@ def test_parameters_that_it_cannot_have_are_refused(nowhere_known, tmp_path):
         log_prob = statistics = from_statistics = sample = n_parameters = None
 
         @classmethod
-        def reference(cls, n_components, n_features, dtype):
+        def standard(cls, n_components, n_features, dtype):
             return cls(jnp.ones((n_components, n_features), dtype))
 
         def unconstrain(self):

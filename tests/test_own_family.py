@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from problems import central_difference
 
 import mixjax
@@ -31,7 +32,7 @@ class Poisson(mixjax.Family):
         return Poisson(jnp.where(kept, jnp.log(jnp.maximum(rates, 1e-6)), self.log_rates))
 
     @classmethod
-    def reference(cls, n_components, n_features, dtype):
+    def standard(cls, n_components, n_features, dtype):
         return cls(jnp.zeros((n_components, n_features), dtype))
 
     def sample(self, key, labels):
@@ -104,3 +105,43 @@ def test_it_can_be_sampled_and_asked():
     assert set(np.asarray(labels)) == {0, 1}
     np.testing.assert_allclose(mixjax.responsibilities(mixture, x).sum(1), 1, rtol=1e-5)
     assert mixture.n_parameters == 5
+
+
+def test_members_under_their_old_names_work_and_warn():
+    x, rates = counts(0)
+    with pytest.warns(DeprecationWarning, match="Old.* is now called") as warned:
+
+        @mixjax.pytree
+        class Old(Poisson):
+            order_statistics = False
+
+            @classmethod
+            def reference(cls, n_components, n_features, dtype):
+                return cls(jnp.full((n_components, n_features), 1.0, dtype))
+
+            def evaluate(self, x):
+                return super().evaluate(x)
+
+            def maximise(self, rows, responsibilities, reg_covar):
+                return super().maximise(rows, responsibilities, reg_covar)
+
+            def own_statistics(self, count, reg_covar=None):
+                return mixjax.Moments(count, count[:, None] * jnp.exp(self.log_rates), ())
+
+            def from_statistics(self, stats, reg_covar):
+                return Old(super().from_statistics(stats, reg_covar).log_rates)
+
+    texts = {str(warning.message) for warning in warned}
+    assert len(texts) == 5
+    assert "Old.maximise is now called m_step; the old name is gone in mixjax 0.2" in texts
+    assert {warning.filename for warning in warned} == {__file__}
+    with pytest.warns(DeprecationWarning, match="evaluate is now called|maximise is now called"):
+        fit = mixjax.fit(jax.random.key(0), x, 2, family=Old)
+    found = np.sort(np.exp(np.asarray(fit.mixture.components.log_rates))[:, 0])
+    np.testing.assert_allclose(found, [1, 15], rtol=0.1)
+    assert (Old.standard(2, 3, "float32").log_rates == 1).all()
+    assert Old.needs_sorted_rows is False
+    assert not Old.m_step_is_sums()
+    assert Old.defines("expected_statistics")
+    with pytest.warns(DeprecationWarning, match="reference is now called standard"):
+        assert mixjax.Gaussian.reference(2, 3, "float32").shape == (2, 3)

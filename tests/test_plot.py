@@ -238,7 +238,7 @@ def test_a_family_of_ones_own_has_contours_but_no_ellipses(ax):
             noise = jax.random.uniform(key, (len(labels), 2), minval=-1, maxval=1)
             return self.middles[labels] + noise
 
-        reference = statistics = from_statistics = unconstrain = constrain = None
+        standard = statistics = from_statistics = unconstrain = constrain = None
 
     mixture = mixjax.Mixture(jnp.zeros(1), Square(jnp.zeros((1, 2))))
     plot.contours(mixture, ax=ax)

@@ -17,7 +17,7 @@ from mixjax.selection.grid import Candidate
 
 def components(family, k, d, lead=(), dtype="float32"):
     """Components at 0, 1, 2, ... as NumPy arrays, with leading axes."""
-    fields = vars(family.reference(k, d, "float32"))
+    fields = vars(family.standard(k, d, "float32"))
     first = next(iter(fields))
     stacked = {name: np.broadcast_to(v, lead + v.shape).astype(dtype) for name, v in fields.items()}
     places = np.arange(k * d, dtype=dtype).reshape(k, d)

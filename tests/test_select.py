@@ -204,7 +204,7 @@ def test_bad_input_is_named(rng):
         mixjax.select(KEY, x, n_components=[60])
     with pytest.raises(TypeError, match="n_components must be a Python int"):
         mixjax.select(KEY, x, n_components=[2.5])
-    for families in (["full"], "full", mixjax.Gaussian.reference(1, 2, "float32")):
+    for families in (["full"], "full", mixjax.Gaussian.standard(1, 2, "float32")):
         with pytest.raises(TypeError, match="family must be a class"):
             mixjax.select(KEY, x, families=families)
     for nothing in ({"n_components": []}, {"families": []}):

@@ -25,7 +25,7 @@ def test_components_explain_their_own_statistics(family, float64):
     components = random_mixture(family, np.random.default_rng(0), 3, 4).components
     count = jnp.asarray([0.5, 2.0, 10.0])
     for reg, given in ((jnp.zeros(4), None), (jnp.asarray([0.01, 0.1, 0.02, 0.0]),) * 2):
-        again = components.from_statistics(components.own_statistics(count, given), reg)
+        again = components.from_statistics(components.expected_statistics(count, given), reg)
         assert_close(again, components, 1e-10)
 
 

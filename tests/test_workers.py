@@ -46,9 +46,9 @@ def rules_of(work):
             found.add(str(jax.config.jax_numpy_rank_promotion))
             return super().log_prob(x)
 
-        def evaluate(self, x):
+        def log_prob_and_statistics(self, x):
             found.add(str(jax.config.jax_numpy_rank_promotion))
-            return super().evaluate(x)
+            return super().log_prob_and_statistics(x)
 
     mixjax.pytree(Seen)
     work(Seen)

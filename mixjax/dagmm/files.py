@@ -189,7 +189,7 @@ def _skeleton(header: dict[str, Any]) -> Any:
             dtype=dtype, **about,
         )  # fmt: skip
         zero = jnp.zeros((), dtype)
-        components = known.named(mix["family"]).reference(k, width, dtype)
+        components = known.named(mix["family"]).standard(k, width, dtype)
         history = Terms(*(jnp.zeros(epochs, dtype) for _ in Terms._fields))
         inputs = Inputs.unchanged(model.n_features, dtype)
         mixture = Mixture(jnp.zeros(k, dtype), components)

@@ -56,7 +56,7 @@ class DiagonalGaussian(Family):
         return cls(means, 1 / jnp.sqrt(precisions))
 
     @classmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard normal components."""
         means = jnp.zeros((n_components, n_features), dtype)
         return cls(means, jnp.ones_like(means))
@@ -119,7 +119,7 @@ class DiagonalGaussian(Family):
         """Sums of r, of r y and of r y², with y the rows as each component sees them."""
         return self._sums(x.T, resp.T)
 
-    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products where these lose no digits."""
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
@@ -152,7 +152,7 @@ class DiagonalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales * mean, scales)
 
-    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
+    def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In units of each component: means of zero and variances of one."""
         nothing = jnp.zeros_like(self.means)
         share = 0 if reg_covar is None else reg_covar[None] / self.variances

@@ -15,6 +15,7 @@ from ..pytrees import pytree
 from ..rows.blocks import Rows
 from ..rows.scaling import Scaling
 from .known import register
+from .old_names import keep_old_names
 from .outline import Outline
 
 Responsibilities = Callable[[Array, Array], Array]
@@ -55,7 +56,7 @@ class Family(Described, abc.ABC):
 
     No other file of the package lists the families: all it needs to know is a member here.
     The abstract methods are required. The others have defaults; a function that needs one
-    which is missing says so. Stepwise EM needs `own_statistics`, `centers` and
+    which is missing says so. Stepwise EM needs `expected_statistics`, `centers` and
     `standard_deviations`; ``predict`` needs `marginal`, `conditional`, `centers` and
     `covariances`; explanations need `coordinate_log_prob`; outlines in pictures and in the
     explorer need `outline`, `marginal`, `centers` and `covariances`. Once its class is
@@ -64,7 +65,7 @@ class Family(Described, abc.ABC):
     Attributes:
       scaling: which affine maps `affine` can apply; ``fit`` standardizes the table
         accordingly. `Scaling.NONE`, the default, leaves the table as it is.
-      order_statistics: whether `maximise` wants the rows that sort each column.
+      needs_sorted_rows: whether `m_step` wants the rows that sort each column.
       independent_columns: whether the columns of a component are independent.
       word: what commands and estimators call the family. By default the name of the class,
         in lower case with hyphens; not inherited.
@@ -88,7 +89,7 @@ class Family(Described, abc.ABC):
       ...         rates = stats.count[:, None] / jnp.where(empty, 1, stats.first)
       ...         return Exponential(jnp.where(empty, self.rates, rates))
       ...     @classmethod
-      ...     def reference(cls, n_components, n_features, dtype):
+      ...     def standard(cls, n_components, n_features, dtype):
       ...         return cls(jnp.ones((n_components, n_features), dtype))
       ...     def sample(self, key, labels):
       ...         unit = jax.random.exponential(key, (len(labels), self.shape[1]))
@@ -108,13 +109,14 @@ class Family(Described, abc.ABC):
     """
 
     scaling: ClassVar[Scaling] = Scaling.NONE
-    order_statistics: ClassVar[bool] = False
+    needs_sorted_rows: ClassVar[bool] = False
     independent_columns: ClassVar[bool] = False
     word: ClassVar[str]
     tried_up_to: ClassVar[float] = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        keep_old_names(cls)
         if "word" not in vars(cls):
             cls.word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
         if "tried_up_to" not in vars(cls):
@@ -129,7 +131,7 @@ class Family(Described, abc.ABC):
     @classmethod
     def m_step_is_sums(cls) -> bool:
         """Whether the M-step is `from_statistics` of `statistics`, and no other."""
-        return not cls.defines("maximise")
+        return not cls.defines("m_step")
 
     @classmethod
     def cost(cls, n_features: int) -> int:
@@ -162,7 +164,7 @@ class Family(Described, abc.ABC):
         The result has an attribute ``count`` (K,), the sum of the responsibilities.
         """
 
-    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
         """`log_prob`, and `statistics` as a function of resp.
 
         EM wants both for the same rows: override it where they share work.
@@ -183,7 +185,7 @@ class Family(Described, abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard components at the origin: what the first M-step is relative to."""
 
     @abc.abstractmethod
@@ -210,14 +212,14 @@ class Family(Described, abc.ABC):
             f"{type(self).__name__} sets scaling = {self.scaling}, so it needs affine()"
         )
 
-    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Any:
-        """The statistics of ``count`` (K,) rows that these components explain best of all.
+    def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Any:
+        """The expected statistics of ``count`` (K,) rows drawn from each component.
 
-        ``from_statistics(own_statistics(count, reg_covar), reg_covar)`` gives these
+        ``from_statistics(expected_statistics(count, reg_covar), reg_covar)`` gives these
         components again; None stands for a ridge of 0. It is what stepwise EM remembers;
         families without it cannot be fitted so.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define own_statistics")
+        raise NotImplementedError(f"{type(self).__name__} does not define expected_statistics")
 
     def extent(self) -> tuple[Array, Array] | None:
         """Where each component lies: centers and widths (K, D), in the units of x.
@@ -282,7 +284,7 @@ class Family(Described, abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define sharpness")
 
-    def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
+    def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """The M-step over blocks of rows: override it where no finite sum gives it.
 
         Args:
@@ -302,8 +304,8 @@ class Family(Described, abc.ABC):
     def quick_m_step(
         self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
     ) -> Self:
-        """A first guess where many fits begin: override it where `maximise` is slow."""
-        return self.maximise(rows, responsibilities, reg_covar)
+        """A first guess where many fits begin: override it where `m_step` is slow."""
+        return self.m_step(rows, responsibilities, reg_covar)
 
     def _summary(self) -> Summary:
         """How many components in how many dimensions, and the parameters."""
@@ -323,6 +325,9 @@ class Family(Described, abc.ABC):
             room -= d
             rows += [(f"{name}[:, {i}]", numbers(table[:, i])) for i in range(d)]
         return Summary(headline, rows)
+
+
+keep_old_names(Family)
 
 
 def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:

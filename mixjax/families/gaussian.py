@@ -116,7 +116,7 @@ class Gaussian(Family):
         return cls(means, whitening_of_precision(precisions))
 
     @classmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard normal components."""
         eye = jnp.eye(n_features, dtype=dtype)
         means = jnp.zeros((n_components, n_features), dtype)
@@ -181,7 +181,7 @@ class Gaussian(Family):
         center = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
         return center, linalg.einsum("kij,kj->ki", self.factors, self.means - center[None])
 
-    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, which share the whitened rows.
 
         The factors are lower-triangular, and so is the half that is wanted of the
@@ -216,7 +216,7 @@ class Gaussian(Family):
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
-        return self.evaluate(x)[0]
+        return self.log_prob_and_statistics(x)[0]
 
     def statistics(self, x: Array, resp: Array) -> Moments:
         """Sums of r, of r y and (below the diagonal) of r y x^T, with y the whitened rows.
@@ -224,7 +224,7 @@ class Gaussian(Family):
         One matrix product gives the last, and what cancels in ``r y x^T`` grows with
         |mean| / sigma, not with its square as in ``r x x^T``.
         """
-        return self.evaluate(x)[1](resp)
+        return self.log_prob_and_statistics(x)[1](resp)
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the diagonal."""
@@ -240,7 +240,7 @@ class Gaussian(Family):
         step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
         return type(self)(self.means + step, factors)
 
-    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
+    def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and of F cov the diagonal of F^-T."""
         nothing = jnp.zeros_like(self.means)
         second = linalg.eye_like(self.factors) / diagonal(self.factors)[:, :, None]

@@ -54,12 +54,12 @@ class Laplace(Family):
     locations: Array
     scales: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
-    order_statistics: ClassVar[bool] = True
+    needs_sorted_rows: ClassVar[bool] = True
     independent_columns: ClassVar[bool] = True
     tried_up_to: ClassVar[float] = math.inf
 
     @classmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard Laplace components."""
         locations = jnp.zeros((n_components, n_features), dtype)
         return cls(locations, jnp.ones_like(locations))
@@ -139,7 +139,7 @@ class Laplace(Family):
         scales = jnp.where(scales > 0, scales, self.scales)
         return type(self)(jnp.where(kept, locations, self.locations), scales)
 
-    def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
+    def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """The exact M-step: weighted medians, then mean deviations about them."""
         at = weighted_medians(rows, responsibilities, self.shape[0])
         columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
@@ -150,7 +150,7 @@ class Laplace(Family):
         self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
     ) -> Self:
         """Means in place of medians, which are slow and want sorted rows."""
-        means = MeanLaplace(**vars(self)).maximise(rows, responsibilities, reg_covar)
+        means = MeanLaplace(**vars(self)).m_step(rows, responsibilities, reg_covar)
         return type(self)(**vars(means))
 
     def _about(
@@ -233,7 +233,7 @@ class MeanLaplace(Laplace):
     Source: the Laplacian-mixture variant of DAGMM, after Zong et al. (2018), equation 5.
     """
 
-    order_statistics: ClassVar[bool] = False
+    needs_sorted_rows: ClassVar[bool] = False
 
     @classmethod
     def cost(cls, n_features: int) -> int:
@@ -257,7 +257,7 @@ class MeanLaplace(Laplace):
         scales = per_count(stats.deviation - step * stats.stiffness, stats.count)
         return self._bounded(self.locations + step, scales, stats.count, reg_covar)
 
-    def maximise(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
+    def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """Weighted means, then mean absolute deviations about them."""
 
         def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:

@@ -55,7 +55,7 @@ class SphericalGaussian(Family):
         return cls(means, 1 / jnp.sqrt(precisions))
 
     @classmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard normal components."""
         means = jnp.zeros((n_components, n_features), dtype)
         return cls(means, jnp.ones((n_components,), dtype))
@@ -121,7 +121,7 @@ class SphericalGaussian(Family):
         """Sums of r, of r (x - mean) / sigma and of the squared distances over sigma²."""
         return self._sums(x.T, resp.T)
 
-    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products where these lose no digits."""
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
@@ -157,7 +157,7 @@ class SphericalGaussian(Family):
         scales = self.scales * jnp.sqrt(jnp.where(kept, variance, 1))
         return type(self)(self.means + self.scales[:, None] * mean, scales)
 
-    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
+    def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In units of each component: means of zero and squared distances of D."""
         share = 0 if reg_covar is None else jnp.mean(reg_covar) / self.scales**2
         return Moments(count, jnp.zeros_like(self.means), self.shape[1] * count * (1 - share))

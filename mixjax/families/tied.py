@@ -63,7 +63,7 @@ class TiedGaussian(Family):
         return cls(means, whitening_of_precision(precision))
 
     @classmethod
-    def reference(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard normal components."""
         return cls(jnp.zeros((n_components, n_features), dtype), jnp.eye(n_features, dtype=dtype))
 
@@ -143,7 +143,7 @@ class TiedGaussian(Family):
         scatter = linalg.einsum("kin,kjn->ij", rz, z)
         return Moments(jnp.sum(resp, axis=1), jnp.sum(rz, axis=2), scatter)
 
-    def evaluate(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products where these lose no digits."""
         y, offset = self._whitened(x)
         norms = jnp.sum(offset**2, axis=1)
@@ -186,7 +186,7 @@ class TiedGaussian(Family):
         step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
         return type(self)(self.means + step, factor)
 
-    def own_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
+    def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and the identity for a scatter."""
         scatter = jnp.eye(self.shape[1], dtype=self.means.dtype)
         if reg_covar is not None:

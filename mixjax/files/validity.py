@@ -99,7 +99,7 @@ def require_parameters(components: Any, dot: str) -> None:
 def _standard(components: Family) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Shapes and types of standard components like these, and the leading axes of these."""
     first, (k, d) = next(iter(vars(components).values())), components.shape
-    standard = vars(jax.eval_shape(lambda: type(components).reference(k, d, first.dtype)))
+    standard = vars(jax.eval_shape(lambda: type(components).standard(k, d, first.dtype)))
     return standard, tuple(first.shape[: first.ndim - next(iter(standard.values())).ndim])
 
 

@@ -48,7 +48,7 @@ class EM:
 
     def step(self, state: EMState, rows: Rows, scale: Scale) -> EMState:
         """One M-step and the E-step of its result."""
-        return self.expect(self.maximise(state, rows, scale), rows)
+        return self.expect(self.m_step(state, rows, scale), rows)
 
     def expect(self, mixture: Mixture, rows: Rows) -> EMState:
         """The E-step: a mixture with its energy and its statistics."""
@@ -56,16 +56,16 @@ class EM:
         energy, stats = sums(mixture, rows)
         return EMState(mixture, energy / rows.total, stats)
 
-    def maximise(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
+    def m_step(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
         """The M-step: the mixture of highest likelihood for the statistics of the last E-step."""
-        return maximised(state, rows, ridge(self.reg_covar, scale))
+        return maximized(state, rows, ridge(self.reg_covar, scale))
 
 
 def e_step(mixture: Mixture, rows: Rows) -> tuple[Array, Any]:
     """Weighted sums over rows: of the energies, and of the statistics."""
 
     def block(x: Array, weights: Array, index: Array) -> tuple[Array, Any]:
-        log_prob, statistics = mixture.components.evaluate(x.T)
+        log_prob, statistics = mixture.components.log_prob_and_statistics(x.T)
         energy, resp = _responsibilities(mixture, log_prob, weights)
         return energy, statistics(resp.T)
 
@@ -94,12 +94,12 @@ def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tupl
     return energy, unnormalized * (weights / jnp.where(total > 0, total, 1))[None]
 
 
-def maximised(state: EMState, rows: Rows, reg: Array) -> Mixture:
+def maximized(state: EMState, rows: Rows, reg: Array) -> Mixture:
     """The M-step after an E-step, with the variance ``reg`` (D,) added to the scaled columns."""
     old = state.mixture.components
     if _in_one_pass(old, rows):
         return m_step_of(old, state.stats, reg)
-    components = old.maximise(rows, soft_assignment(state.mixture), reg)
+    components = old.m_step(rows, soft_assignment(state.mixture), reg)
     return Mixture(log_shares(state.stats), components)
 
 
@@ -114,5 +114,5 @@ def _in_one_pass(components: Family, rows: Rows) -> bool:
     Rows spread over devices share only sums. So do rows that were not sorted, for a family
     that would use the order.
     """
-    unsorted = components.order_statistics and rows.order is None
+    unsorted = components.needs_sorted_rows and rows.order is None
     return components.m_step_is_sums() or bool(rows.axes) or unsorted

@@ -52,7 +52,7 @@ class Problem:
 
         Without sorting, the M-step uses sums, also where the family would use the order.
         """
-        sort = sort and family.order_statistics and not table.axes
+        sort = sort and family.needs_sorted_rows and not table.axes
         rows, scale = standardized(table, family.scaling, sort)
         return cls(rows, scale, n_components, family)
 
@@ -60,7 +60,7 @@ class Problem:
     def in_scale(cls, table: Table, scale: Scale, n_components: int, family: type[Family]) -> Self:
         """The problem of a part of the rows, in the scale of all rows."""
         rows = table.standardized(scale.shift, scale.scale)
-        rows = rows.sorted(table.x) if family.order_statistics else rows
+        rows = rows.sorted(table.x) if family.needs_sorted_rows else rows
         return cls(rows, scale, n_components, family)
 
     def begin(
@@ -128,7 +128,7 @@ def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:
     that underflows in these units (a width of 1e-3 scales of 1e-37 is 0) makes the fit NONFINITE.
     """
     own = solution.mixture
-    standard = family.reference(own.n_components, own.n_features, own.components.dtype)
+    standard = family.standard(own.n_components, own.n_features, own.components.dtype)
     log_weights = jnp.where(
         jnp.isnan(own.log_weights), -math.log(own.n_components), own.log_weights
     )

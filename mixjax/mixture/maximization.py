@@ -67,10 +67,10 @@ def first_m_step(
     def block(x: Array, weights: Array, index: Array) -> Array:
         return jnp.sum(assignment(x, index) * weights[None], axis=1)
 
-    start = family.reference(k, rows.n_features, rows.x.dtype)
-    if not family.order_statistics:
-        start = lax.stop_gradient(start.maximise(rows.thinned(), assignment, reg))
-    return Mixture(log_shares(rows.sum(block)), start.maximise(rows, assignment, reg))
+    start = family.standard(k, rows.n_features, rows.x.dtype)
+    if not family.needs_sorted_rows:
+        start = lax.stop_gradient(start.m_step(rows.thinned(), assignment, reg))
+    return Mixture(log_shares(rows.sum(block)), start.m_step(rows, assignment, reg))
 
 
 def m_step(
@@ -134,7 +134,7 @@ def _m_step(
     table = Table.of(x, weights, k)
     if weights is not None:
         resp = jnp.where(weights[:, None] > 0, resp, 0)
-    rows, scale = standardized(table, family.scaling, family.order_statistics)
+    rows, scale = standardized(table, family.scaling, family.needs_sorted_rows)
     reg = ridge(reg_covar, scale)
     assignment = given_assignment(resp, x.dtype)
     return rescaled(first_m_step(family, rows, assignment, k, reg), scale, family.scaling)

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from ..families.family import Family
-from ..fitting.em import EM, maximised
+from ..fitting.em import EM, maximized
 from ..fitting.lloyd import nested_seeds
 from ..fitting.outcome import Fit
 from ..fitting.problem import Problem
@@ -110,7 +110,7 @@ class Padded:
 
     def step(self, state: PaddedState, rows: Rows, scale: Scale) -> PaddedState:
         found = EM().expect(state.next, rows)
-        after = self.masked(maximised(found, rows, self.reg))
+        after = self.masked(maximized(found, rows, self.reg))
         return PaddedState(found.mixture, found.energy, after)
 
     def masked(self, mixture: Mixture) -> Mixture:
@@ -236,7 +236,7 @@ def _fit(
             return (place[:, None] == labels[index][None]).astype(x.dtype)
 
         reg = jnp.maximum(share, hidden) * scale.variance
-        standard = family.reference(size, x.shape[1], x.dtype)
+        standard = family.standard(size, x.shape[1], x.dtype)
         even = jnp.full((size,), -jnp.log(n.astype(x.dtype)))
         first = Mixture(even, standard.quick_m_step(rows, assignment, reg))
         padded = Padded(active, reg)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..fitting.em import EM, maximised
+from ..fitting.em import EM, maximized
 from ..fitting.problem import Problem, log_volume
 from ..fitting.solver import RUNNING, Progress, Status, iterate, loop
 from ..mixture.maximization import rescaled, ridge
@@ -60,7 +60,7 @@ class MStepLast:
 
     def step(self, state: LastState, rows: Rows, scale: Scale) -> LastState:
         found = EM().expect(state.mixture, rows)
-        return LastState(maximised(found, rows, self.reg), found.energy)
+        return LastState(maximized(found, rows, self.reg), found.energy)
 
 
 def precision(dtype: Any) -> Any:

@@ -56,12 +56,12 @@ class Checkpoint:
         its file, or rows may have been dealt anew: it then takes what is common from
         one that knows more, and begins its part of the iteration again.
         """
-        with self.team.together():
+        with self.team.raise_on_all():
             found, same_rows = self._read(begun)
-        known = self.team.told(np.int32(found.n_iter)).tolist()
+        known = self.team.all_gather(np.int32(found.n_iter)).tolist()
         leader = int(np.argmax(known))
         if min(known) < known[leader]:
-            common = jax.tree.map(lambda leaf: self.team.told(leaf)[leader], found.common)
+            common = jax.tree.map(lambda leaf: self.team.all_gather(leaf)[leader], found.common)
             found = Saved(jax.tree.map(jnp.asarray, common), found.n_iter, found.own)
         useful = same_rows and found.n_iter == known[leader]
         return Saved(found.common, known[leader], found.own if useful else begun.own)

@@ -52,17 +52,17 @@ class Team(NamedTuple):
         members = [device.process_index for device in self.mesh.devices.flat]
         return members.index(jax.process_index())
 
-    def told(self, message: Any) -> np.ndarray:
-        """What each process has to tell, (processes, ...), bit for bit; of one shape for all."""
+    def all_gather(self, message: Any) -> np.ndarray:
+        """The messages of all processes, (processes, ...), bit for bit; their shapes must agree."""
         own = np.asarray(message)
         if self.mesh is None:
             return own[None]
         data = np.frombuffer(own.tobytes(), np.uint8)
-        heard = _replicated(self.mesh)(self._spread(data))
-        return np.frombuffer(_on_host(heard), own.dtype).reshape(-1, *own.shape)
+        gathered = _replicated(self.mesh)(self._spread(data))
+        return np.frombuffer(_on_host(gathered), own.dtype).reshape(-1, *own.shape)
 
-    def sum(self, tree: Any) -> Any:
-        """The sums of all leaves over the processes, in one all-reduce."""
+    def all_reduce(self, tree: Any) -> Any:
+        """The sums of all leaves over the processes, in one exchange."""
         if self.mesh is None:
             return tree
         leaves, structure = jax.tree.flatten(tree)
@@ -70,14 +70,14 @@ class Team(NamedTuple):
         return jax.tree.unflatten(structure, [_on_host(x) for x in _added(self.mesh)(spread)])
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """What fails in one process fails in all: none is left waiting for another."""
+    def raise_on_all(self) -> Iterator[None]:
+        """Raise on every process if the block raises on any: none is left waiting."""
         error = None
         try:
             yield
         except Exception as raised:
             error = raised
-        failed = np.flatnonzero(self.told(error is not None))
+        failed = np.flatnonzero(self.all_gather(error is not None))
         if error is not None:
             raise error
         if len(failed):

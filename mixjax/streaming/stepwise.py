@@ -69,10 +69,10 @@ class Stepwise(Described):
         require(mixture)
         components = mixture.components
         family = type(components)
-        if not family.defines("own_statistics"):
+        if not family.defines("expected_statistics"):
             raise TypeError(
                 f"stepwise EM needs a family whose M-step is made of sums, and that defines "
-                f"own_statistics, such as mixjax.Gaussian; not {family.__name__}"
+                f"expected_statistics, such as mixjax.Gaussian; not {family.__name__}"
             )
         checks.reg_covar(reg_covar, mixture.n_features)
         center, spread = _center_and_spread(mixture)
@@ -91,7 +91,7 @@ class Stepwise(Described):
     def unregularized(self) -> Any:
         """The components without the ridge, in the units of x."""
         components = self.scaled.components
-        sums = components.own_statistics(jnp.ones_like(self.scaled.log_weights), self.ridge)
+        sums = components.expected_statistics(jnp.ones_like(self.scaled.log_weights), self.ridge)
         bare = Mixture(self.scaled.log_weights, components.from_statistics(sums, 0 * self.ridge))
         return self._in_units(bare).components
 
@@ -167,7 +167,7 @@ def _updated(state: Stepwise, x: Array, weights: Array | None, step_size: Array)
     _, stats = e_step(state.scaled, rows)
     empty = rows.total <= 0
     share = step_size / jnp.where(empty, 1, rows.total)
-    kept = old.own_statistics(state.scaled.weights * (1 - step_size), state.ridge)
+    kept = old.expected_statistics(state.scaled.weights * (1 - step_size), state.ridge)
     blended = jax.tree.map(lambda a, b: a + share * b, kept, stats)
     new = m_step_of(old, blended, state.ridge)
     moved = Stepwise(state._in_units(new), new, state.ridge, state.shift, state.scale)

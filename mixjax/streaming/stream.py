@@ -125,7 +125,7 @@ def fit_stream(
     team = Team.of(mesh_of(batches) if mesh is None else mesh)
     source = batches_of(batches)
     seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)
-    with team.together():
+    with team.raise_on_all():
         if checkpoint is not None:  # before the first pass, which may be long
             own_file = Checkpoint.path_of(Path(checkpoint), team)
             check_outputs({"checkpoint": own_file}, files_of(batches))
@@ -175,11 +175,11 @@ def fit_stream(
                 file.write(state.saved())
 
         def once(state: Streamed) -> Streamed:
-            with team.together():
+            with team.raise_on_all():
                 state = one_pass(
                     state, source, own, origin, length, scale, team, seen, file is not None
                 )
-            total = team.sum(total_of(state.sums))
+            total = team.all_reduce(total_of(state.sums))
             after, candidate = concluded(state.progress, state.candidate, total, reg, tolerance)
             state = Streamed(after, candidate, jax.tree.map(jnp.zeros_like, state.sums))
             if file is not None:

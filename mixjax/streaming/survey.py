@@ -150,8 +150,8 @@ def merged(own: Survey, team: Team, n_sample: int) -> Survey:
     """What all processes of a team know together, the rows of the first one coming first."""
     size = 0 if own.dtype is None else own.dtype.itemsize
     facts = np.array([own.n_rows, own.n_features, size, own.narrowed], np.int64)
-    n_rows, widths, sizes, narrowed = team.told(facts).T
-    digest = sum(team.told(np.uint64(own.digest)).tolist()) % 2**64
+    n_rows, widths, sizes, narrowed = team.all_gather(facts).T
+    digest = sum(team.all_gather(np.uint64(own.digest)).tolist()) % 2**64
     total = int(n_rows.sum())
     if total == 0:
         raise ValueError("batches gave no rows: the stream is empty")
@@ -169,7 +169,7 @@ def merged(own: Survey, team: Team, n_sample: int) -> Survey:
             sample=np.zeros((0, width)),
         )  # fmt: skip
 
-    columns = team.told(np.stack([own.low, own.high, own.mean, own.spread]))[n_rows > 0]
+    columns = team.all_gather(np.stack([own.low, own.high, own.mean, own.spread]))[n_rows > 0]
     n, (low, high, mean, spread) = 0, columns[0]
     for more, (least, most, own_mean, own_spread) in zip(n_rows[n_rows > 0], columns, strict=True):
         low, high = np.minimum(low, least), np.maximum(high, most)
@@ -182,7 +182,7 @@ def merged(own: Survey, team: Team, n_sample: int) -> Survey:
     mine = int(shares[team.rank])
     if mine:
         padded[:mine] = own.sample[places(len(own.sample), mine, xp=np)]
-    samples = team.told(padded)
+    samples = team.all_gather(padded)
     sample = np.concatenate([rows[:some] for rows, some in zip(samples, shares, strict=True)])
     return own._replace(
         n_rows=total, low=low, high=high, mean=mean, spread=spread, sample=sample,

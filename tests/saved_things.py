@@ -11,7 +11,7 @@ import mixjax
 from mixjax.detect.committee import Calibration, Member
 from mixjax.detect.detector import Detector
 from mixjax.mixture.average import Average
-from mixjax.selection.grid import Candidate
+from mixjax.selection.candidates import Candidate
 from mixjax.selection.selection import Selection
 
 

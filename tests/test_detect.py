@@ -179,15 +179,15 @@ def test_bad_input_is_named(rng):
 def test_a_few_rows_do_not_choose_for_all():
     """A column that hardly varies makes one row dearer than all others together."""
     from mixjax.detect.learning import _held_out
-    from mixjax.selection.grid import Tried
+    from mixjax.selection.grid import Result
 
     fit = mixjax.fit(KEY, np.eye(3, dtype="float32"), 1)
     sharp = np.r_[np.full(98, 1.0), 1e9, 1e30].astype("float32")
     blunt = np.full(100, 2.0, "float32")
     left = np.ones(100, bool)
-    assert _held_out([Tried(fit, sharp), Tried(fit, blunt)], left).tolist() == [1, 2]
+    assert _held_out([Result(fit, sharp), Result(fit, blunt)], left).tolist() == [1, 2]
     sharp[:6] = np.inf  # beyond the share that has no say
-    assert _held_out([Tried(fit, sharp), Tried(fit, blunt)], left).tolist() == [np.inf, 2]
+    assert _held_out([Result(fit, sharp), Result(fit, blunt)], left).tolist() == [np.inf, 2]
 
 
 def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
@@ -204,7 +204,7 @@ def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
 
 def test_long_tables_bear_more_components():
     from mixjax.detect.learning import _grown
-    from mixjax.selection.grid import Candidate
+    from mixjax.selection.candidates import Candidate
 
     laplace = Candidate(mixjax.Laplace, 8, 1e-3)
     assert _grown(laplace, 8, 2048, (16384, 118)).n_components == 64

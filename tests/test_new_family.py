@@ -12,7 +12,7 @@ from damage import same
 import mixjax
 from mixjax.families import known
 from mixjax.families.outline import ELLIPSE
-from mixjax.selection.selection import default_families
+from mixjax.selection.candidates import default_families
 
 KEY = jax.random.key(0)
 

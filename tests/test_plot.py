@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import mixjax
 from mixjax import plot
 from mixjax.plot.style import palette
-from mixjax.selection.grid import Candidate
+from mixjax.selection.candidates import Candidate
 
 matplotlib.use("Agg")
 NAMES = ["length", "width", "weight", "age"]

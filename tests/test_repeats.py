@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris, load_wine
 
 import mixjax
 from mixjax import detect
-from mixjax.rows.repeats import copies, dealt, dithered, hidden, steps
+from mixjax.rows.repeats import copies, dithered, fold_of_rows, hidden, steps
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng
@@ -35,17 +35,17 @@ def test_copies_are_numbered_by_the_first(rng):
 def test_copies_share_a_fold(n_folds, rng):
     present = rng.uniform(size=200) < 0.9
     number = copies(rng.integers(0, 4, (200, 3)).astype("float32"))
-    fold = dealt(rng, present, n_folds, number)
+    fold = fold_of_rows(rng, present, n_folds, number)
     assert (fold[~present] == -1).all()
     for one in np.unique(number[present]):
         assert len(np.unique(fold[present & (number == one)])) == 1
     assert np.bincount(fold[present]).min() > 0.4 * present.sum() / n_folds
-    # A row that fills more than a fold is dealt one by one; every fold has rows.
+    # A row that fills more than a fold is fold_of_rows one by one; every fold has rows.
     number[:150] = 0
-    fold = dealt(rng, np.ones(200, bool), n_folds, number)
+    fold = fold_of_rows(rng, np.ones(200, bool), n_folds, number)
     assert np.bincount(fold[:150]).min() > 100 / n_folds
-    # Without copies, each row is dealt as it always was.
-    alone = dealt(RNG(3), present, n_folds, np.arange(200))
+    # Without copies, each row is fold_of_rows as it always was.
+    alone = fold_of_rows(RNG(3), present, n_folds, np.arange(200))
     rows = np.flatnonzero(present)
     expected = np.full(200, -1)
     expected[rows[RNG(3).permutation(len(rows))]] = np.arange(len(rows)) % n_folds

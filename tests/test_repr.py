@@ -12,7 +12,7 @@ from test_own_family import Poisson
 
 import mixjax
 from mixjax import Status
-from mixjax.selection.grid import Candidate
+from mixjax.selection.candidates import Candidate
 
 
 def components(family, k, d, lead=(), dtype="float32"):

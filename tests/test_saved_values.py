@@ -48,7 +48,7 @@ def changed(tree, path, value):
     new = changed(old, rest, value) if rest else value(old) if callable(value) else value
     if isinstance(name, int):
         return (*tree[:name], new, *tree[name + 1 :])
-    if isinstance(tree, mixjax.selection.grid.Candidate):
+    if isinstance(tree, mixjax.selection.candidates.Candidate):
         return tree._replace(**{name: new})
     return dataclasses.replace(tree, **{name: new})
 

@@ -9,7 +9,8 @@ from scipy.special import logsumexp, xlogy
 from sklearn.mixture import GaussianMixture
 
 import mixjax
-from mixjax.selection.grid import Candidate, Lane, Part, fit_lanes
+from mixjax.selection.candidates import Candidate
+from mixjax.selection.grid import Job, Split, fit_jobs
 
 KEY = jax.random.key(0)
 
@@ -24,10 +25,10 @@ def test_components_without_a_weight_are_as_if_not_there(family, rng):
     """A candidate in a program for five components is the fit with as many as it has."""
     x = jnp.asarray(clusters(rng, 200, 3, 3))
     weights = (rng.uniform(size=200) < 0.8).astype("float32")
-    part = Part.of(KEY, x, weights, 5)
-    lanes = [Lane(Candidate(family, k, 1e-3), part) for k in (1, 3)]
-    for lane, tried in zip(lanes, fit_lanes(x, lanes, {family: 5}, 1e-5, 100), strict=True):
-        k = lane.candidate.n_components
+    split = Split.of(KEY, x, weights, 5)
+    jobs = [Job(Candidate(family, k, 1e-3), split) for k in (1, 3)]
+    for job, tried in zip(jobs, fit_jobs(x, jobs, {family: 5}, 1e-5, 100), strict=True):
+        k = job.candidate.n_components
         assert tried.fit.mixture.n_components == k
         np.testing.assert_allclose(np.exp(tried.fit.mixture.log_weights).sum(), 1, rtol=1e-5)
         mixture = jax.tree.map(jnp.asarray, tried.fit.mixture)
@@ -39,20 +40,20 @@ def test_components_without_a_weight_are_as_if_not_there(family, rng):
         assert abs(again.energy - tried.fit.energy) < 2e-3
         # Rows without weight have no say: their values change nothing.
         other = jnp.where(weights[:, None] > 0, x, 1e3)
-        (same,) = fit_lanes(other, [lane], {family: 5}, 1e-5, 100)
+        (same,) = fit_jobs(other, [job], {family: 5}, 1e-5, 100)
         np.testing.assert_allclose(same.fit.energy, tried.fit.energy, rtol=1e-5)
 
 
 def test_lanes_side_by_side_are_lanes_alone(rng, monkeypatch):
     """On an accelerator they are: under vmap, filled up with copies."""
     x = jnp.asarray(clusters(rng, 120, 2, 2))
-    part = Part.of(KEY, x, np.ones(120), 4)
-    lanes = [
-        Lane(Candidate(mixjax.TiedGaussian, k, r), part) for k in (1, 2, 4) for r in (1e-3, 0.1)
+    split = Split.of(KEY, x, np.ones(120), 4)
+    jobs = [
+        Job(Candidate(mixjax.TiedGaussian, k, r), split) for k in (1, 2, 4) for r in (1e-3, 0.1)
     ]
-    alone = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
+    alone = fit_jobs(x, jobs, {mixjax.TiedGaussian: 4}, 1e-4, 50)
     monkeypatch.setattr("mixjax.selection.grid.ABREAST", {"cpu": 4})
-    together = fit_lanes(x, lanes, {mixjax.TiedGaussian: 4}, 1e-4, 50)
+    together = fit_jobs(x, jobs, {mixjax.TiedGaussian: 4}, 1e-4, 50)
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.energy, b.energy, rtol=2e-4, atol=1e-3)
 
@@ -125,7 +126,7 @@ def test_the_average_is_the_weighted_density(rng):
 
 
 def test_the_grid_suits_the_table():
-    from mixjax.selection.selection import candidates_for, default_families
+    from mixjax.selection.candidates import candidates_for, default_families
 
     def numbers(shape, family):
         grid = candidates_for(shape, shape[0], None, "auto", [1e-3])
@@ -161,21 +162,21 @@ def test_the_status_is_that_of_the_mixture_alone(rng):
         mixjax.check(brief.fit)
     # Two different rows: of four components two are left without any.
     two = np.repeat(np.array([[0, 0], [9, 9]], "float32"), 50, axis=0)
-    part = Part.of(KEY, jnp.asarray(two), np.ones(100, "float32"), 4)
-    wanted = [Lane(Candidate(mixjax.Gaussian, 4, 1e-6), part)]
-    (empty,) = fit_lanes(jnp.asarray(two), wanted, {mixjax.Gaussian: 4}, 0.0, 100)
+    split = Split.of(KEY, jnp.asarray(two), np.ones(100, "float32"), 4)
+    wanted = [Job(Candidate(mixjax.Gaussian, 4, 1e-6), split)]
+    (empty,) = fit_jobs(jnp.asarray(two), wanted, {mixjax.Gaussian: 4}, 0.0, 100)
     fit = jax.tree.map(jnp.asarray, empty.fit)
     assert alone(fit, two) == fit.status == mixjax.Status.DEGENERATE
     with pytest.warns(UserWarning, match="DEGENERATE"):
         mixjax.check(fit)
-    few = Part.of(KEY, jnp.asarray(x), (np.arange(100) < 2).astype("float32"), 4)
-    odd = Part.of(KEY, jnp.asarray(x), np.ones(100, "float32"), 4)
-    lanes = [Lane(Candidate(mixjax.Gaussian, k, 1e-6), few) for k in (2, 4)]
-    tried = fit_lanes(jnp.asarray(x), lanes, {mixjax.Gaussian: 4}, 1e-3, 100)
+    few = Split.of(KEY, jnp.asarray(x), (np.arange(100) < 2).astype("float32"), 4)
+    odd = Split.of(KEY, jnp.asarray(x), np.ones(100, "float32"), 4)
+    jobs = [Job(Candidate(mixjax.Gaussian, k, 1e-6), few) for k in (2, 4)]
+    tried = fit_jobs(jnp.asarray(x), jobs, {mixjax.Gaussian: 4}, 1e-3, 100)
     assert tried[0].fit.status != mixjax.Status.TOO_FEW_ROWS
     assert (tried[1].fit.status, tried[1].fit.n_iter) == (mixjax.Status.TOO_FEW_ROWS, 0)
     nan = jnp.asarray(x).at[0, 0].set(jnp.nan)
-    (bad,) = fit_lanes(nan, [Lane(lanes[1].candidate, odd)], {mixjax.Gaussian: 4}, 1e-3, 100)
+    (bad,) = fit_jobs(nan, [Job(jobs[1].candidate, odd)], {mixjax.Gaussian: 4}, 1e-3, 100)
     assert (bad.fit.status, bad.fit.n_iter) == (mixjax.Status.NONFINITE, 0)
     assert bad.fit.failed
 

@@ -22,7 +22,7 @@ from ..detect.detector import Detector
 from ..detect.learning import FEWEST_ROWS, MOST_ROWS
 from ..families.family import Family
 from ..files import check_outputs, write_text
-from ..selection.selection import default_families
+from ..selection.candidates import default_families
 from . import report
 from .errors import said, until_unread
 from .families import family_of, words

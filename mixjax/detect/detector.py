@@ -16,7 +16,7 @@ from ..mixture.explain import surprisal
 from ..programs import jit, on_device
 from ..pytrees import pytree, static
 from ..rows.frames import in_order
-from ..selection.grid import Candidate
+from ..selection.candidates import Candidate
 from ..threshold.conformal_prediction import Conformal
 from ..threshold.scores import above
 from .committee import Member, combined

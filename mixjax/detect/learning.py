@@ -18,9 +18,15 @@ from ..fitting.outcome import FitError
 from ..programs import on_device
 from ..progress import progress_bar
 from ..rows.frames import rows_of
-from ..rows.repeats import copies, dealt, dithered, hidden, steps
-from ..selection.grid import Candidate, Lane, Part, Tried, fit_lanes, most_components
-from ..selection.selection import COMPONENTS, affordable, candidates_for
+from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps
+from ..selection.candidates import (
+    COMPONENTS,
+    Candidate,
+    affordable,
+    candidates_for,
+    most_components,
+)
+from ..selection.grid import Job, Result, Split, fit_jobs
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
@@ -80,7 +86,7 @@ def fit(
         to flag none.
       contamination: the share of x that is strange, below half. Above 0, that share of the rows is
         left out when the mixtures are fitted again, and is what the threshold flags.
-      n_folds: into how many parts the rows are dealt.
+      n_folds: the number of folds that the rows are cut into.
       max_rows: of a longer table so many rows are drawn.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
@@ -144,8 +150,8 @@ def fit(
     z = on_device((rows - center) / scale, table.dtype)
     copy_of, everything = copies(rows), np.ones(len(z), bool)
     # The same folds twice, unless there are copies: the second time these are kept together.
-    together = dealt(copy.deepcopy(rng), everything, n_folds, copy_of)
-    fold = dealt(rng, everything, n_folds, np.arange(len(z)))
+    together = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
+    fold = fold_of_rows(rng, everything, n_folds, np.arange(len(z)))
     step = steps(rows, np.random.default_rng(0)) / scale
     least = hidden(np.asarray(z), step)
     compared = np.arange(len(z))
@@ -158,18 +164,18 @@ def fit(
     most = most_components(candidates)
 
     def run(
-        z: Array, lanes: list[Lane], what: str, tol: float, least: np.ndarray | None
-    ) -> list[Tried]:
-        with progress_bar(what, "fit", len(lanes), 0, progress) as show:
-            return fit_lanes(z, lanes, most, tol, max_iter, lambda n: show(n, ""), least)
+        z: Array, jobs: list[Job], what: str, tol: float, least: np.ndarray | None
+    ) -> list[Result]:
+        with progress_bar(what, "fit", len(jobs), 0, progress) as show:
+            return fit_jobs(z, jobs, most, tol, max_iter, lambda n: show(n, ""), least)
 
     # Candidates are compared by what the rows may have been before they were rounded.
     smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
     own_fold = together[compared] == 0
     size = max(most.values())
-    part = Part.of(for_starts[-1], smooth, ~own_fold, size)
-    lanes = [Lane(c, part) for c in candidates]
-    held_out = _held_out(run(smooth, lanes, "comparing", ROUGH * tol, None), own_fold)
+    split = Split.of(for_starts[-1], smooth, ~own_fold, size)
+    jobs = [Job(c, split) for c in candidates]
+    held_out = _held_out(run(smooth, jobs, "comparing", ROUGH * tol, None), own_fold)
     chosen = _best_of_each(candidates, held_out)
     if isinstance(n_components, str):
         chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
@@ -180,12 +186,12 @@ def fit(
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
         """The members, and the scores of all rows by mixtures that have not seen them."""
-        parts = [
-            Part.of(key, z, kept & ~left, size)
+        splits = [
+            Split.of(key, z, kept & ~left, size)
             for key, left in zip(for_starts, lefts, strict=False)
         ]
-        lanes = [Lane(candidate, part) for candidate in chosen for part in parts]
-        return _judged(run(z, lanes, what, tol, least), fold, repeated, kept)
+        jobs = [Job(candidate, split) for candidate in chosen for split in splits]
+        return _judged(run(z, jobs, what, tol, least), fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")
@@ -219,7 +225,7 @@ def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray
     return values[np.sort(rng.permutation(len(values))[:most])]
 
 
-def _held_out(tried: list[Tried], left: np.ndarray) -> np.ndarray:
+def _held_out(tried: list[Result], left: np.ndarray) -> np.ndarray:
     """For each candidate, the mean of the lower energies of the rows left out.
 
     The highest are left out of the mean: a column that hardly varies can make one row a
@@ -259,23 +265,23 @@ def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, .
 
 
 def _judged(
-    tried: list[Tried], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
+    tried: list[Result], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
 ) -> tuple[list[Member], np.ndarray]:
     """Members, the lowest mean energy first, and the combined scores of all rows."""
     n_folds = fold.max() + 1
     energies, mixtures = [], []
     for first in range(0, len(tried), n_folds):
-        parts = tried[first : first + n_folds]
-        each = np.stack([part.energy for part in parts])
+        splits = tried[first : first + n_folds]
+        each = np.stack([split.energy for split in splits])
         own = each[fold, np.arange(len(fold))]
         # A new copy of a row is judged by the median of all, by some of which the row was seen:
         # the row ties with its copies, or is stranger.
         energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
-        if any(part.fit.failed for part in parts) or not np.isfinite(energy[kept]).all():
+        if any(split.fit.failed for split in splits) or not np.isfinite(energy[kept]).all():
             continue
         energies.append(energy)
         mixtures.append(
-            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in parts])
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in splits])
         )
     if not energies:
         raise FitError("no family could be fitted without each part of the rows: give more rows")

@@ -14,7 +14,7 @@ from ..fitting.outcome import Fit
 from ..fitting.solver import Status
 from ..mixture.average import Average
 from ..mixture.mixture import Mixture
-from ..selection.grid import Candidate
+from ..selection.candidates import Candidate
 from ..selection.selection import Selection
 from ..streaming.stepwise import Stepwise
 from ..threshold.conformal_prediction import Conformal

@@ -33,13 +33,13 @@ def copies(x: np.ndarray) -> np.ndarray:
     return rank[group]
 
 
-def dealt(
+def fold_of_rows(
     rng: np.random.Generator, present: np.ndarray, n_folds: int, copy_of: np.ndarray
 ) -> np.ndarray:
     """The fold (N,) of each row, drawn evenly among the present rows; -1 for absent ones.
 
     Copies of a row share a fold, so that no row is judged by a mixture fitted to its copy. A row
-    whose copies fill a large part of the table is dealt one copy at a time. A fold may be empty.
+    whose copies fill a large part of the table is assigned one copy at a time. A fold may be empty.
     """
     fold = np.full(len(present), -1)
     rows = np.flatnonzero(present)

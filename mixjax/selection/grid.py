@@ -27,6 +27,7 @@ from ..pytrees import pytree
 from ..rows.blocks import Rows, Table
 from ..rows.scaling import Scale
 from ..workers import as_here, n_cores
+from .candidates import Candidate, most_components
 
 # A weight of zero that is finite, as every parameter of a fit has to be.
 NOTHING = -1e30
@@ -37,21 +38,7 @@ ABREAST_ELSEWHERE = 16
 BRIEF = 2**19
 
 
-class Candidate(NamedTuple):
-    """What is tried.
-
-    Attributes:
-      family: the class of the components.
-      n_components: K.
-      reg_covar: the ridge, as a share of each column's variance.
-    """
-
-    family: type[Family]
-    n_components: int
-    reg_covar: float
-
-
-class Part(NamedTuple):
+class Split(NamedTuple):
     """Rows that are fitted together.
 
     Attributes:
@@ -63,7 +50,7 @@ class Part(NamedTuple):
     labels: dict[int, np.ndarray]
 
     @classmethod
-    def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Part":
+    def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Split":
         """Seeds are drawn one after the other: those of fewer components are the first."""
         seeds = np.asarray(nested_seeds(key, x, weights.astype(x.dtype), most))
         rows = np.asarray(x)
@@ -77,11 +64,11 @@ class Part(NamedTuple):
         return cls(weights, labels)
 
 
-class Lane(NamedTuple):
+class Job(NamedTuple):
     """A fit that is asked for."""
 
     candidate: Candidate
-    part: Part
+    split: Split
 
 
 @pytree
@@ -117,27 +104,27 @@ class Padded:
         return Mixture(jnp.where(self.active, mixture.log_weights, NOTHING), mixture.components)
 
 
-class Tried(NamedTuple):
+class Result(NamedTuple):
     """A fit, and the energies (N,) of all rows, also of those that had no weight."""
 
     fit: Fit
     energy: np.ndarray
 
 
-def fit_lanes(
+def fit_jobs(
     x: Array,
-    lanes: Sequence[Lane],
+    jobs: Sequence[Job],
     most: dict[type[Family], int],
     tol: float,
     max_iter: int,
     report: Callable[[int], None] = lambda n_done: None,
     hidden: np.ndarray | None = None,
-) -> list[Tried]:
-    """Fit every lane, those of a family by one program; the results in their order.
+) -> list[Result]:
+    """Fit every job, those of a family by one program; the results in their order.
 
     Args:
       x: (N, D) rows.
-      lanes: what to fit.
+      jobs: what to fit.
       most: the largest number of components of each family, a part of its program.
       tol: as that of `mixjax.fit`.
       max_iter: as that of `mixjax.fit`.
@@ -145,15 +132,15 @@ def fit_lanes(
       hidden: (D,) the least ridge, as a share of each column's variance; None for 0.
     """
     least = np.zeros(x.shape[1]) if hidden is None else hidden
-    results: list[Any] = [None] * len(lanes)
+    results: list[Any] = [None] * len(jobs)
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
     chunks: list[list[int]] = []
     for family in most:
-        own = [i for i, lane in enumerate(lanes) if lane.candidate.family is family]
+        own = [i for i, job in enumerate(jobs) if job.candidate.family is family]
         chunks += [own[first : first + abreast] for first in range(0, len(own), abreast)]
 
     def work(chunk: list[int]) -> None:
-        own = [lanes[i] for i in chunk]
+        own = [jobs[i] for i in chunk]
         size = most[own[0].candidate.family]
         tried = _tried(x, own, size, abreast, tol, max_iter, least)
         for i, one in zip(chunk, tried, strict=True):
@@ -163,7 +150,7 @@ def fit_lanes(
     firsts: list[list[int]] = []
     others: list[list[int]] = []
     for chunk in chunks:
-        family = lanes[chunk[0]].candidate.family
+        family = jobs[chunk[0]].candidate.family
         (others if family in seen else firsts).append(chunk)
         seen.add(family)
     n_done = 0
@@ -178,30 +165,30 @@ def fit_lanes(
 
 def _tried(
     x: Array,
-    lanes: list[Lane],
+    jobs: list[Job],
     size: int,
     abreast: int,
     tol: float,
     max_iter: int,
     least: np.ndarray,
-) -> list[Tried]:
-    filled = lanes + [lanes[0]] * (abreast - len(lanes))  # programs are of one width
+) -> list[Result]:
+    filled = jobs + [jobs[0]] * (abreast - len(jobs))  # programs are of one width
     dtype = x.dtype
-    weights = np.stack([lane.part.weights for lane in filled]).astype(dtype)
-    labels = np.stack([lane.part.labels[lane.candidate.n_components] for lane in filled])
-    n_components = np.array([lane.candidate.n_components for lane in filled], np.int32)
-    shares = np.array([lane.candidate.reg_covar for lane in filled], dtype)
+    weights = np.stack([job.split.weights for job in filled]).astype(dtype)
+    labels = np.stack([job.split.labels[job.candidate.n_components] for job in filled])
+    n_components = np.array([job.candidate.n_components for job in filled], np.int32)
+    shares = np.array([job.candidate.reg_covar for job in filled], dtype)
     rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
-    family = lanes[0].candidate.family
+    family = jobs[0].candidate.family
     brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
     run = _fit_briefly if brief else _fit_some
     fits, energy = jax.device_get(
         run(x, labels, weights, n_components, shares, *rest, size, family)
     )
     out = []
-    for i, lane in enumerate(lanes):
+    for i, job in enumerate(jobs):
         fit = jax.tree.map(lambda leaf, i=i: leaf[i], fits)
-        out.append(Tried(_without_the_rest(fit, lane.candidate.n_components), energy[i]))
+        out.append(Result(_without_the_rest(fit, job.candidate.n_components), energy[i]))
     return out
 
 
@@ -224,7 +211,7 @@ def _fit(
     size: int,
     family: type[Family],
 ) -> tuple[Fit, Array]:
-    """Fits, and energies of all rows, of lanes with a leading axis each."""
+    """Fits, and energies of all rows, of jobs with a leading axis each."""
 
     def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
         problem = Problem.of(Table.of(x, weights, size), size, family, sort=False)
@@ -244,12 +231,12 @@ def _fit(
         fit = problem.in_units(solution)
         return fit, -log_prob(fit.mixture, x)
 
-    lanes = (labels, weights, n_components, shares)
+    jobs = (labels, weights, n_components, shares)
     if labels.shape[0] == 1:
         # Not under vmap, where a choice between two ways would take both of them.
-        alone = one(*(leaf[0] for leaf in lanes))
+        alone = one(*(leaf[0] for leaf in jobs))
         return jax.tree.map(lambda leaf: leaf[None], alone)
-    return jax.vmap(one)(*lanes)
+    return jax.vmap(one)(*jobs)
 
 
 # Half of the time to compile, and four times that to run.
@@ -281,31 +268,23 @@ class Search:
 
     def run(
         self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
-    ) -> list[list[Tried]]:
+    ) -> list[list[Result]]:
         """For each of the row weights, each candidate (or some) fitted to them."""
         numbers = range(len(self.candidates)) if some is None else some.tolist()
         keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
         most = max(self.most.values())
-        lanes = []
+        jobs = []
         for w in row_weights:
-            parts = [Part.of(key, self.x, w, most) for key in keys]
-            lanes += [Lane(self.candidates[i], part) for i in numbers for part in parts]
-        with progress_bar(what, "fit", len(lanes), 0, self.progress) as show:
-            tried = fit_lanes(
-                self.x, lanes, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
+            splits = [Split.of(key, self.x, w, most) for key in keys]
+            jobs += [Job(self.candidates[i], split) for i in numbers for split in splits]
+        with progress_bar(what, "fit", len(jobs), 0, self.progress) as show:
+            tried = fit_jobs(
+                self.x, jobs, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
                 self.hidden,
             )  # fmt: skip
         best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
         return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
 
 
-def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
-    """The largest number of components of each family."""
-    most: dict[type[Family], int] = {}
-    for family, k, _ in candidates:
-        most[family] = max(k, most.get(family, 0))
-    return most
-
-
-def _best(starts: list[Tried]) -> Tried:
+def _best(starts: list[Result]) -> Result:
     return min(starts, key=lambda t: np.inf if t.fit.failed else float(t.fit.energy))

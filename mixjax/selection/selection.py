@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -14,24 +14,18 @@ from jax.typing import ArrayLike
 from .. import checks
 from ..describing.summary import Described, Summary, summary_of
 from ..describing.words import counted, number
-from ..families import known
 from ..families.family import Family
 from ..fitting.outcome import Fit, FitError
 from ..fitting.solver import Status
 from ..mixture.average import Average
 from ..programs import on_device
 from ..rows.origin import near, placed
-from ..rows.repeats import copies, dealt, dithered, hidden, steps, warn_of_narrow
+from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps, warn_of_narrow
+from .candidates import Candidate, candidates_for
 from .criteria import HeldOut
-from .grid import Candidate, Search, Tried
+from .grid import Result, Search
 
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
-COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
-# Rows of the table for each component, at least.
-ROWS_EACH = 5
-# Products that an iteration may take, unless these few components take more.
-ITERATION = 5e7
-FEW = 8
 # Mixtures of less weight than this, beside the best, are left out of the average.
 NEGLIGIBLE = 1e-6
 # Candidates that a summary shows.
@@ -235,51 +229,6 @@ def select(
     )  # fmt: skip
 
 
-def candidates_for(
-    shape: tuple[int, ...],
-    n_fitted: int,
-    families: Sequence[type[Family]] | type[Family] | None,
-    n_components: Sequence[int] | str,
-    reg_covar: Sequence[float],
-) -> list[Candidate]:
-    """The grid for a table of this shape, of which so many rows are fitted."""
-    if families is None:
-        families = default_families(shape[1])
-    several = families if isinstance(families, Iterable) else [families]
-    chosen = [checks.family(family) for family in several]
-    ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
-    if not ridges or not all(0 <= share < math.inf for share in ridges):
-        raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
-    grid = []
-    for family in chosen:
-        if isinstance(n_components, str):
-            if n_components != "auto":
-                raise ValueError(f'n_components must be whole numbers or "auto": {n_components!r}')
-            few = max(FEW, affordable(family, shape, ITERATION))
-            most = max(1, min(n_fitted // ROWS_EACH, few))
-            numbers = [k for k in COMPONENTS if k <= most]
-        else:
-            numbers = [
-                checks.n_components(k, n_fitted) for k in np.atleast_1d(np.asarray(n_components))
-            ]
-        grid += [Candidate(family, k, share) for k in numbers for share in ridges]
-    if not grid:
-        raise ValueError("there is nothing to select from: families or n_components is empty")
-    return grid
-
-
-def affordable(family: type[Family], shape: tuple[int, ...], products: float) -> int:
-    """The components for which an iteration over such a table takes so many products."""
-    n, d = shape
-    return int(products / (n * family.cost(d)))
-
-
-def default_families(n_features: int) -> list[type[Family]]:
-    """The families that are tried unasked: those for fewest columns first, then the fastest."""
-    families = [family for family in known.by_word().values() if n_features <= family.tried_up_to]
-    return sorted(families, key=lambda family: (family.tried_up_to, family.cost(n_features)))
-
-
 def _folds(
     key: Array, x: np.ndarray, w: np.ndarray, criterion: Criterion
 ) -> list[np.ndarray] | None:
@@ -299,12 +248,12 @@ def _folds(
         )
     n_used = n_folds if criterion.n_used is None else checks.count(criterion.n_used, "n_used")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    fold = dealt(rng, w > 0, n_folds, copies(x))
+    fold = fold_of_rows(rng, w > 0, n_folds, copies(x))
     return [fold == i for i in range(min(n_used, n_folds)) if (fold == i).any()]
 
 
 def _by_rows(
-    tried: list[list[Tried]], folds: list[np.ndarray], w: np.ndarray
+    tried: list[list[Result]], folds: list[np.ndarray], w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean energies of the rows held out, and standard errors beside the lowest."""
     out = np.any(folds, axis=0)
@@ -328,7 +277,7 @@ def _by_rows(
 
 
 def _by_function(
-    criterion: Callable[..., Array], tried: list[Tried], x: Array, weights: Any
+    criterion: Callable[..., Array], tried: list[Result], x: Array, weights: Any
 ) -> np.ndarray:
     scores = [
         np.inf if t.fit.failed else float(criterion(_on_device(t.fit.mixture), x, weights))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,14 @@ from jax import Array, lax
 
 from .. import linalg
 from ..pytrees import pytree
-from ..rows.scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, occupied, per_count, shaped
+from .family import Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
+from .independent import IndependentColumns
 from .outline import ELLIPSE, Outline
 
 
 @pytree
-class DiagonalGaussian(Family):
+class DiagonalGaussian(IndependentColumns):
     r"""Gaussian components with diagonal covariances.
 
     $\log p_k(x) = -\sum_d \tfrac12\big(\tfrac{x_d-\mu_{kd}}{\sigma_{kd}}\big)^2
@@ -38,8 +38,6 @@ class DiagonalGaussian(Family):
 
     means: Array
     scales: Array
-    scaling: ClassVar[Scaling] = Scaling.COLUMNS
-    independent_columns: ClassVar[bool] = True
     word: ClassVar[str] = "diagonal"
     tried_up_to: ClassVar[float] = math.inf
 
@@ -54,17 +52,6 @@ class DiagonalGaussian(Family):
         """From means (K, D) and precisions (K, D), the inverses of variances."""
         means, precisions = shaped(means, "KD", precisions=precisions)
         return cls(means, 1 / jnp.sqrt(precisions))
-
-    @classmethod
-    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
-        """Standard normal components."""
-        means = jnp.zeros((n_components, n_features), dtype)
-        return cls(means, jnp.ones_like(means))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, D)."""
-        return self.means.shape[-2:]
 
     @property
     def variances(self) -> Array:
@@ -85,16 +72,6 @@ class DiagonalGaussian(Family):
     def outline(self) -> Outline:
         """Ellipses at distances of standard deviations."""
         return ELLIPSE
-
-    @property
-    def sharpness(self) -> Array:
-        """(K, D) one over the scales, in units of 1/x."""
-        return 1 / self.scales
-
-    @property
-    def n_parameters(self) -> int:
-        """2 K D."""
-        return 2 * self.shape[0] * self.shape[1]
 
     def _constant(self) -> Array:
         log_scales = jnp.sum(jnp.log(self.scales), axis=1)
@@ -158,37 +135,12 @@ class DiagonalGaussian(Family):
         share = 0 if reg_covar is None else reg_covar[None] / self.variances
         return Moments(count, nothing, count[:, None] * (1 - share + nothing))
 
-    def extent(self) -> tuple[Array, Array]:
-        """Means and scales."""
-        return self.means, self.scales
-
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
         y = (x[:, None] - self.means[None]) / self.scales[None]
         return -0.5 * (y * y + LOG_2PI) - jnp.log(self.scales)[None]
 
-    def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
-        return type(self)(self.means[:, columns], self.scales[:, columns])
-
-    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest``, whatever the others are."""
-        return self.marginal(rest)
-
-    def affine(self, scale: Array, shift: Array) -> Self:
-        """The components of ``scale * x + shift``."""
-        return type(self)(self.means * scale[None] + shift[None], self.scales * scale[None])
-
     def sample(self, key: Array, labels: Array) -> Array:
         """One row (n, D) for each label (n,)."""
         noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
         return self.means[labels] + self.scales[labels] * noise
-
-    def unconstrain(self) -> tuple[Array, Array]:
-        """Means and the logarithms of the scales."""
-        return self.means, jnp.log(self.scales)
-
-    @classmethod
-    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
-        """The inverse of `unconstrain`."""
-        return cls(leaves[0], jnp.exp(leaves[1]))

@@ -1,7 +1,7 @@
 """Laplace components with independent columns, and their two M-steps."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from jax import Array, lax
 from ..linalg import reciprocal
 from ..pytrees import pytree
 from ..rows.blocks import Rows
-from ..rows.scaling import Scaling
 from .family import Family, Responsibilities, occupied, per_count
+from .independent import IndependentColumns
 from .outline import DIAMOND, Outline
 
 LOG_2 = math.log(2)
@@ -28,7 +28,7 @@ class LaplaceSums:
 
 
 @pytree
-class Laplace(Family):
+class Laplace(IndependentColumns):
     r"""Laplace components: robust, since a row pulls on a median, not on a mean.
 
     $\log p_k(x) = -\sum_d |x_d-m_{kd}|/b_{kd} + \log 2b_{kd}$. The M-step is the
@@ -53,26 +53,13 @@ class Laplace(Family):
 
     locations: Array
     scales: Array
-    scaling: ClassVar[Scaling] = Scaling.COLUMNS
     needs_sorted_rows: ClassVar[bool] = True
-    independent_columns: ClassVar[bool] = True
     tried_up_to: ClassVar[float] = math.inf
-
-    @classmethod
-    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
-        """Standard Laplace components."""
-        locations = jnp.zeros((n_components, n_features), dtype)
-        return cls(locations, jnp.ones_like(locations))
 
     @classmethod
     def cost(cls, n_features: int) -> int:
         """16 D products: its sums are slow."""
         return 16 * n_features
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, D)."""
-        return self.locations.shape[-2:]
 
     @property
     def variances(self) -> Array:
@@ -93,16 +80,6 @@ class Laplace(Family):
     def outline(self) -> Outline:
         """Diamonds at distances of scales."""
         return DIAMOND
-
-    @property
-    def sharpness(self) -> Array:
-        """(K, D) one over the scales, in units of 1/x."""
-        return 1 / self.scales
-
-    @property
-    def n_parameters(self) -> int:
-        """2 K D."""
-        return 2 * self.shape[0] * self.shape[1]
 
     def _deviations(self, x: Array) -> Array:
         return x.T[None] - self.locations[:, :, None]
@@ -170,42 +147,16 @@ class Laplace(Family):
         count, deviation = rows.sum(block)
         return self._bounded(locations, per_count(deviation, count), count, reg_covar)
 
-    def extent(self) -> tuple[Array, Array]:
-        """Locations and scales."""
-        return self.locations, self.scales
-
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
         distance = jnp.abs(x[:, None] - self.locations[None])
         return -distance / self.scales[None] - (jnp.log(self.scales) + LOG_2)[None]
-
-    def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
-        return type(self)(self.locations[:, columns], self.scales[:, columns])
-
-    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest``, whatever the others are."""
-        return self.marginal(rest)
-
-    def affine(self, scale: Array, shift: Array) -> Self:
-        """The components of ``scale * x + shift``."""
-        locations = self.locations * scale[None] + shift[None]
-        return type(self)(locations, self.scales * scale[None])
 
     def sample(self, key: Array, labels: Array) -> Array:
         """One row (n, D) for each label (n,)."""
         shape = (labels.shape[0], self.shape[1])
         noise = jax.random.laplace(key, shape, self.locations.dtype)
         return self.locations[labels] + self.scales[labels] * noise
-
-    def unconstrain(self) -> tuple[Array, Array]:
-        """Locations and the logarithms of the scales."""
-        return self.locations, jnp.log(self.scales)
-
-    @classmethod
-    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
-        """The inverse of `unconstrain`."""
-        return cls(leaves[0], jnp.exp(leaves[1]))
 
 
 @pytree

@@ -11,13 +11,14 @@ from jax import Array, lax
 from .. import linalg
 from ..pytrees import pytree
 from ..rows.scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, occupied, per_count, shaped
+from .family import Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
+from .independent import IndependentColumns
 from .outline import ELLIPSE, Outline
 
 
 @pytree
-class SphericalGaussian(Family):
+class SphericalGaussian(IndependentColumns):
     r"""Gaussian components with one variance each, the same in every direction.
 
     $\log p_k(x) = -\tfrac{\|x-\mu_k\|^2}{2\sigma_k^2} - D\log\sigma_k - \tfrac D2\log 2\pi$.
@@ -38,7 +39,6 @@ class SphericalGaussian(Family):
     means: Array
     scales: Array
     scaling: ClassVar[Scaling] = Scaling.SHARED
-    independent_columns: ClassVar[bool] = True
     word: ClassVar[str] = "spherical"
     tried_up_to: ClassVar[float] = math.inf
 
@@ -59,11 +59,6 @@ class SphericalGaussian(Family):
         """Standard normal components."""
         means = jnp.zeros((n_components, n_features), dtype)
         return cls(means, jnp.ones((n_components,), dtype))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, D)."""
-        return self.means.shape[-2:]
 
     @property
     def variances(self) -> Array:
@@ -176,10 +171,6 @@ class SphericalGaussian(Family):
         """The components of these columns (C,) alone."""
         return type(self)(self.means[:, columns], self.scales)
 
-    def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest``, whatever the others are."""
-        return self.marginal(rest)
-
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``, where every entry of scale is the same."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[0])
@@ -188,12 +179,3 @@ class SphericalGaussian(Family):
         """One row (n, D) for each label (n,)."""
         noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
         return self.means[labels] + self.scales[labels][:, None] * noise
-
-    def unconstrain(self) -> tuple[Array, Array]:
-        """Means and the logarithms of the scales."""
-        return self.means, jnp.log(self.scales)
-
-    @classmethod
-    def constrain(cls, leaves: tuple[Array, Array]) -> Self:
-        """The inverse of `unconstrain`."""
-        return cls(leaves[0], jnp.exp(leaves[1]))

@@ -225,13 +225,13 @@ def test_bad_input_is_named():
     refused(ValueError, "between 1 and the number of rows", xs, 31)
     refused(ValueError, r"weights must have shape \(3, 30\)", xs, 2, weights=np.ones((3, 29)))
     refused(ValueError, "3 tables, but 2 weights", list(xs), 2, weights=[np.ones(30)] * 2)
-    refused(ValueError, r"weights\[1\] must have one entry a row", list(xs), 2,
+    refused(ValueError, r"weights\[1\] must have shape", list(xs), 2,
             weights=[np.ones(30), np.ones(29), np.ones(30)])  # fmt: skip
     refused(ValueError, "must not be negative", xs, 2, weights=-np.ones((3, 30)))
     refused(ValueError, "batch_size must be at least 1", xs, 2, batch_size=0)
     with pytest.raises(TypeError, match=r"not under jit or vmap.*jax.vmap\(mixjax.fit\)"):
         jax.jit(lambda x: mixjax.fit_batch(KEY, x, 2))(jnp.asarray(xs))
-    with pytest.raises(ValueError, match="one entry a row"):
+    with pytest.raises(ValueError, match="one for each row"):
         mixjax.fit_groups(KEY, xs[0], np.zeros(29), 2)
     fits = mixjax.fit_batch(KEY, xs, 2, max_iter=1)
     with pytest.raises(ValueError, match="3 mixtures, but 2 tables"):

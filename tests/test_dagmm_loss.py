@@ -76,7 +76,7 @@ def test_repelled_rows_take_no_part_in_the_mixture_or_the_reconstruction(rng):
     [
         ({"x": jnp.ones((3, D + 1))}, ValueError, "columns"),
         ({"x": jnp.ones((3, D), "float16")}, TypeError, "float"),
-        ({"labels": jnp.ones(4)}, ValueError, "one entry a row"),
+        ({"labels": jnp.ones(4)}, ValueError, "one for each row"),
         ({"labels": jnp.arange(3)}, ValueError, "labels must be 1"),
         ({"objective": 0.1}, TypeError, "objective"),
     ],

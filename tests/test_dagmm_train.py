@@ -342,7 +342,7 @@ X = rows(np.random.default_rng(0))
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"labels": np.zeros(N - 1)}, ValueError, "one entry a row"),
+        ({"labels": np.zeros(N - 1)}, ValueError, "one for each row"),
         ({"labels": np.full(N, 2)}, ValueError, "labels must be 1"),
         ({"labels": np.full(N, np.nan)}, ValueError, "labels must be 1"),
         ({"labels": np.ones(N)}, ValueError, "no normal rows"),

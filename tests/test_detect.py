@@ -153,15 +153,15 @@ def test_rows_that_are_not_finite_are_never_normal(rng):
 
 def test_bad_input_is_named(rng):
     x = correlated(rng, 100)
-    with pytest.raises(ValueError, match="at least 10 are needed"):
+    with pytest.raises(ValueError, match="at least 10 rows"):
         detect.fit(KEY, x[:9])
     with pytest.raises(ValueError, match="rows with NaN or infinity"):
         detect.fit(KEY, np.where(x == x[4, 1], np.inf, x))
-    with pytest.raises(ValueError, match="alpha must be a rate"):
+    with pytest.raises(ValueError, match="alpha must be a number from 0"):
         detect.fit(KEY, x, alpha=5)
-    with pytest.raises(ValueError, match="alpha must be a rate"):
+    with pytest.raises(ValueError, match="alpha must be a number from 0"):
         detect.fit(KEY, x, alpha="0.1")
-    with pytest.raises(ValueError, match="contamination must be a rate from 0 to below"):
+    with pytest.raises(ValueError, match="contamination must be a number from 0 to below"):
         detect.fit(KEY, x, contamination=0.9)
     with pytest.raises(ValueError, match="max_rows must be at least 10"):
         detect.fit(KEY, x, max_rows=3)

@@ -174,12 +174,12 @@ def test_bad_input_is_named():
         mixjax.update(state, x, 1.5)
     with pytest.raises(ValueError, match="1 columns, but the mixture has 2"):
         mixjax.update(state, x[:, :1], 0.5)
-    with pytest.raises(TypeError, match=r"what Stepwise\.of gives, got Mixture"):
+    with pytest.raises(TypeError, match=r"made by Stepwise\.of or update, got Mixture"):
         mixjax.update(mixture, x, 0.5)
     with pytest.raises(ValueError, match="must not be negative"):
         mixjax.Stepwise.of(mixture, reg_covar=-1.0)
     laplace = mixjax.fit(jax.random.key(0), x, 2, family=mixjax.Laplace, max_iter=1).mixture
-    with pytest.raises(TypeError, match="not Laplace"):
+    with pytest.raises(TypeError, match="got Laplace"):
         mixjax.Stepwise.of(laplace)
 
 

@@ -174,6 +174,6 @@ def test_bad_input_is_named():
         threshold.best_f1(s, np.zeros(50))
     with pytest.raises(ValueError, match="got 0, 2"):
         threshold.best_f1(s, np.repeat([0, 2], 25))
-    with pytest.raises(ValueError, match="one entry a row"):
+    with pytest.raises(ValueError, match="one for each row"):
         threshold.best_f1(s, np.ones(3))
     assert isinstance(mixjax.threshold.best_f1(s, s > 40), mixjax.threshold.BestF1)

@@ -33,14 +33,13 @@ def fit_batch(
 ) -> Fit:
     r"""Fit a mixture to each of many tables: lane i is ``fit(fold_in(key, i), xs[i], ...)``.
 
-    It runs on the host and spreads over the cores or the local devices. Lanes leave when
-    they have converged and others take their places, so that a slow one keeps nobody
-    waiting, and only ``batch_size`` of them are held at a time. A lane depends on its
-    table, its number and the key, and on nothing else.
+    It runs on the host and uses all cores or local devices. Lanes that have converged are
+    replaced by waiting ones, so a slow lane does not delay the others, and only
+    ``batch_size`` lanes are held at a time. The result of a lane depends only on its table, its
+    number and the key.
 
-    The cores are used by threads. Processes of your own must be started by spawn or
-    forkserver (``multiprocessing.get_context("spawn")``): one that is forked after JAX was
-    used may hang, whatever it calls.
+    Threads use the cores. Start your own processes by spawn or forkserver
+    (``multiprocessing.get_context("spawn")``): a process forked after JAX was used may hang.
 
     Args:
       key: a typed random key.
@@ -48,23 +47,24 @@ def fit_batch(
         float32 or all float64. A table may be empty.
       n_components: K, a Python int.
       family: the class of the components.
-      weights: (B, N), or a sequence of (N_i,): the weight of each row.
+      weights: (B, N), or a sequence of (N_i,) weights of the rows.
       start: (key, x, K, weights) -> responsibilities (N, K).
-      n_init: starts a table; the fit of the lowest energy is kept.
+      n_init: number of starts for each table; the fit of lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
-      batch_size: fits held at a time by a worker; None chooses by the size of the tables.
+      batch_size: fits that a worker holds at a time; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
 
     Returns:
-      The fits, with a leading axis of B, in the order given; ``fits[i]`` is one of them.
-      A lane that went wrong says so in its ``status`` and disturbs no other: NaN or
-      infinity is `Status.NONFINITE`, fewer rows than components `Status.TOO_FEW_ROWS`.
+      The fits, with a leading axis of B, in the order of the tables; ``fits[i]`` is one fit.
+      A lane that failed does not affect the others. Its ``status`` is `Status.NONFINITE` for
+      NaN or infinity and `Status.TOO_FEW_ROWS` for fewer rows than components.
 
     Raises:
-      TypeError: tables that are not floating; a call under ``jit`` or ``vmap``.
-      ValueError: tables of different widths (the first is named), wrong shapes or options.
+      TypeError: a table is not floating, or the call is under ``jit`` or ``vmap``.
+      ValueError: tables differ in width (the first such table is named), or shapes or options
+        are wrong.
 
     Example:
       >>> import jax, mixjax
@@ -104,23 +104,23 @@ def fit_groups(
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
-      groups: (N,) the group of each row: numbers, texts or dates.
+      groups: (N,) the group of each row: numbers, strings or dates.
       n_components: K, a Python int.
       family: the class of the components.
       weights: (N,) weight of each row.
       start: (key, x, K, weights) -> responsibilities (N, K).
-      n_init: starts a group; the fit of the lowest energy is kept.
+      n_init: number of starts for each group; the fit of lowest energy is kept.
       solver: `EM`, `Gradient` or one of your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
-      batch_size: fits held at a time by a worker; None chooses by the size of the tables.
+      batch_size: fits that a worker holds at a time; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
 
     Returns:
       The groups (G,), sorted, and the fits with a leading axis of G; see `fit_batch`.
 
     Raises:
-      TypeError, ValueError: as `fit_batch`; group keys of another length than x.
+      TypeError, ValueError: as `fit_batch`; or groups and x differ in length.
 
     Example:
       >>> import jax, numpy as np, mixjax

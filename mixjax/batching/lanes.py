@@ -1,7 +1,7 @@
-"""Many fits side by side: a pool of lanes that is run in rounds and refilled.
+"""Many fits side by side: a pool of lanes that runs in rounds and is refilled.
 
 ``vmap`` of a fit runs every lane until the slowest stops. Here a pool of lanes runs a few
-iterations at a time; the lanes that are done leave it, and others take their places.
+iterations at a time; lanes that are done are replaced by waiting ones.
 """
 
 import functools
@@ -21,11 +21,11 @@ from ..pytrees import pytree
 from ..rows.blocks import Table
 from ..rows.scaling import Scale
 
-# Lanes that iterate together: on a CPU they share the cache, and wait for the slowest of
-# few; an accelerator wants many.
+# Lanes that iterate together. On a CPU few lanes share the cache and wait for the slowest of
+# them; an accelerator needs many.
 ABREAST = {"cpu": 64}
 ABREAST_ELSEWHERE = 1024
-# Numbers of the tables that a pool holds, unless it is told how many lanes.
+# Numbers in the tables of a pool, unless batch_size is given.
 POOL_SIZE = {"cpu": 2**22}
 POOL_SIZE_ELSEWHERE = 2**27
 FIRST_ROUND, LONGEST_ROUND = 4, 64
@@ -33,19 +33,19 @@ FIRST_ROUND, LONGEST_ROUND = 4, 64
 
 @pytree
 class Lane:
-    """A fit under way, and the table it looks at; a pool has them with two leading axes."""
+    """An unfinished fit and its table; in a pool every leaf has two leading axes."""
 
     progress: Progress
     problem: Problem
 
 
 def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[int, int]:
-    """Blocks of a pool and lanes in a block, for so many lanes with tables of this size."""
+    """The number of blocks of a pool and of lanes in a block."""
     backend = jax.default_backend()
     room = POOL_SIZE.get(backend, POOL_SIZE_ELSEWHERE) // max(table_size, 1)
     room = batch_size or max(1, room)
     abreast = ABREAST.get(backend, ABREAST_ELSEWHERE)
-    # With whole blocks only, a lane is computed by the same program whatever their number.
+    # With whole blocks only, the program of a lane does not depend on the number of lanes.
     width = min(abreast, room)
     return max(1, min(room // width, 8, -(-n_lanes // width))), width
 
@@ -65,7 +65,7 @@ def begun(key: Array, x: Array, weights: Array, start: Any, solver: Any, model: 
 
 @functools.partial(jit, donate_argnums=0)
 def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
-    """The pool (M, C, ...) whose lanes are those at ``index`` (M, C) of the old and the new."""
+    """The pool (M, C, ...) with the lanes ``index`` (M, C) of the old and new lanes together."""
 
     def chosen(old: Array, new: Array) -> Array:
         flat = old.reshape(-1, *old.shape[2:])
@@ -89,7 +89,7 @@ def advanced(
 ) -> tuple[Progress, Array]:
     """The pool's progress after at most ``n_steps`` iterations of its first blocks.
 
-    Beside it: which lanes are done (M, C).
+    Also returns which lanes are done (M, C).
     """
 
     def block(i: Array, progress: Progress) -> Progress:
@@ -108,7 +108,7 @@ def advanced(
 
 @functools.partial(jit, static_argnames="family")
 def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family]) -> Fit:
-    """The fits in these places (C,) of a pool."""
+    """The fits in these slots (C,) of a pool."""
 
     def chosen(leaf: Array) -> Array:
         return leaf.reshape(-1, *leaf.shape[2:])[slots]
@@ -123,12 +123,12 @@ class Pool:
     def __init__(self, source: Any, device: Any, shape: tuple[int, int], options: Any) -> None:
         self.source, self.device, self.shape = source, device, shape
         self.solver, self.tol, self.max_iter, self.model, self.start = options
-        self.lane_of = np.full(shape[0] * shape[1], -1)  # which lane is in which place
+        self.lane_of = np.full(shape[0] * shape[1], -1)  # the lane in each slot
         self.lanes: Lane | None = None
         self.n_steps = FIRST_ROUND
 
     def step(self) -> bool:
-        """Take in new lanes, iterate, hand over what is done; whether there is more to do."""
+        """Admit new lanes, iterate, hand over finished fits; returns whether more is to be done."""
         width = self.shape[1]
         while (self.lane_of < 0).sum() >= width:
             chunk = self.source.take(width)
@@ -145,7 +145,7 @@ class Pool:
         )  # fmt: skip
         self.lanes = Lane(progress, lanes.problem)
         ended = np.flatnonzero(np.asarray(done).reshape(-1) & (self.lane_of >= 0))
-        # Lanes that are in no hurry need not be asked so often.
+        # Slow lanes are checked less often.
         self.n_steps = FIRST_ROUND if len(ended) else min(2 * self.n_steps, LONGEST_ROUND)
         for first in range(0, len(ended), width):
             slots = ended[first : first + width]
@@ -172,7 +172,7 @@ class Pool:
         self._arrange(new, index, np.concatenate([self.lane_of[active], numbers]))
 
     def _close_ranks(self) -> None:
-        """Bring the lanes that go on to the front, where whole blocks can be left out."""
+        """Move the unfinished lanes to the front, so that whole blocks can be skipped."""
         active = np.flatnonzero(self.lane_of >= 0)
         blocks = -(-len(active) // self.shape[1])
         if len(active) == 0 or active[-1] < blocks * self.shape[1] or self.lanes is None:

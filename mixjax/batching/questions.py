@@ -31,7 +31,7 @@ def energy_batch(mixtures: Mixture, xs: ArrayLike | Sequence[ArrayLike]) -> Any:
       (B, N), or a list of (N_i,), in nats.
 
     Raises:
-      TypeError, ValueError: as `energy`; another number of tables than of mixtures.
+      TypeError, ValueError: as `energy`; or the numbers of tables and mixtures differ.
 
     Example:
       >>> import jax, mixjax
@@ -53,11 +53,11 @@ def responsibilities_batch(mixtures: Mixture, xs: ArrayLike | Sequence[ArrayLike
       xs: (B, N, D) tables, or a sequence of B tables (N_i, D).
 
     Returns:
-      (B, N, K), or a list of (N_i, K); rows of sum 1.
+      (B, N, K), or a list of (N_i, K); each row sums to 1.
 
     Raises:
-      TypeError, ValueError: as `responsibilities`; another number of tables than of
-        mixtures.
+      TypeError, ValueError: as `responsibilities`; or the numbers of tables and mixtures
+        differ.
 
     Example:
       >>> import jax, mixjax
@@ -94,7 +94,7 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
     if mixtures.components.scaling is Scaling.NONE:
         tables = tables._replace(origin=None)
     mixtures = relative(mixtures, tables.origin)
-    # On the host, where a slice of every length is no program of its own.
+    # On the host, where a slice of a new length compiles no program.
     concrete = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixtures))
     host = np.asarray if concrete else jnp.asarray
     known = jax.tree.map(host, mixtures)

@@ -1,4 +1,4 @@
-"""The queue of fits that workers take from."""
+"""The queue of fits for the workers."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ from .table_set import TableSet
 
 
 class Queue:
-    """The lanes that wait, and the fits that are done; shared by the workers."""
+    """The waiting lanes and the finished fits; shared by the workers."""
 
     def __init__(self, key: Array, tables: TableSet, n_init: int) -> None:
         self.key, self.tables, self.n_init = key, tables, n_init
@@ -39,12 +39,12 @@ class Queue:
         self.lock = threading.Lock()
 
     def open(self, numbers: np.ndarray, length: int) -> None:
-        """Let the workers have these tables, padded to ``length``."""
+        """Give these tables to the workers, padded to ``length``."""
         lanes = (numbers[:, None] * self.n_init + np.arange(self.n_init)).reshape(-1)
         self.waiting, self.length = lanes[::-1].tolist(), length
 
     def take(self, n: int) -> tuple[np.ndarray, Array, np.ndarray, np.ndarray] | None:
-        """Up to n lanes that wait, filled up to n with copies of the first one."""
+        """Up to n waiting lanes, padded to n with copies of the first one."""
         with self.lock:
             lanes = np.array([self.waiting.pop() for _ in range(min(n, len(self.waiting)))])
         if len(lanes) == 0:
@@ -55,7 +55,7 @@ class Queue:
         return lanes, keys, x, weights
 
     def put(self, lanes: np.ndarray, fits: Fit) -> None:
-        """Keep these fits (the first of the leading axis), or those that beat what is there."""
+        """Keep each of these fits if it is the first or the best of its table."""
         leaves, structure = jax.tree.flatten(fits)
         energy = np.where(fits.failed, np.inf, fits.energy)
         with self.lock:
@@ -79,7 +79,7 @@ class Queue:
 
 @functools.partial(jit, static_argnums=3)
 def _keys(key: Array, tables: Array, attempts: Array, n_init: int) -> Array:
-    """The keys that ``fit(fold_in(key, table), ..., n_init=n_init)`` would give its starts."""
+    """The keys of the starts in ``fit(fold_in(key, table), ..., n_init=n_init)``."""
 
     def one(table: Array, attempt: Array) -> Array:
         own = jax.random.fold_in(key, table)
@@ -132,7 +132,7 @@ def fit_all(
 
 
 def _run(work: Queue, options: Any, batch_size: int | None, report: Any) -> None:
-    """Fit all that wait, with a worker a device, or a core where there is one device."""
+    """Fit all waiting lanes, with one worker for each device, or for each core of one device."""
     n_lanes = len(work.waiting)
     shape = pool_shape(n_lanes, work.length * work.tables.n_features, batch_size)
     devices = jax.local_devices()

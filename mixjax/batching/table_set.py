@@ -1,4 +1,4 @@
-"""Many tables, whatever they came as: lengths, rows, and blocks of them padded alike."""
+"""Many tables of any lengths, read in padded blocks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,15 +12,15 @@ from ..rows.origin import Origin, origin_of, relative_rows
 
 
 class TableSet(NamedTuple):
-    """Tables of one width and dtype, read when they are asked for.
+    """Tables of one width and dtype, read when they are needed.
 
     Attributes:
-      lengths: (B,) rows of each.
+      lengths: (B,) number of rows of each table.
       n_features: D.
       dtype: float32 or float64.
-      same_length: whether they came as one array.
+      same_length: whether the tables were given as one array.
       read: number -> rows (N_i, D) and their weights (N_i,) or None.
-      origin: (B, D) what the rows of each are relative to, or None; see `mixjax.rows.origin`.
+      origin: (B, D) the origin of the rows of each table, or None; see `mixjax.rows.origin`.
     """
 
     lengths: np.ndarray
@@ -34,7 +34,7 @@ class TableSet(NamedTuple):
         return len(self.lengths)
 
     def by_length(self, least: int) -> Iterator[tuple[np.ndarray, int]]:
-        """Numbers of tables, and the length to pad them to: at least ``least``."""
+        """Numbers of tables of similar length, and their padded length, at least ``least``."""
         if self.same_length:
             yield np.arange(len(self)), int(self.lengths[0])
             return
@@ -43,7 +43,7 @@ class TableSet(NamedTuple):
             yield np.flatnonzero(padded == length), int(length)
 
     def padded(self, numbers: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """These tables (n, length, D) and their weights (n, length), which are 0 past the end."""
+        """These tables (n, length, D) and their weights (n, length), 0 in the padding."""
         x = np.zeros((len(numbers), length, self.n_features), self.dtype)
         weights = np.zeros((len(numbers), length), self.dtype)
         for i, number in enumerate(numbers.tolist()):
@@ -71,13 +71,13 @@ def listed(xs: Any, weights: Any) -> TableSet:
             f"xs must be an array (B, N, D) or a list of tables (N_i, D), got {type(xs).__name__}"
         )
     if len(xs) == 0:
-        raise ValueError("xs must hold at least one table, got none")
+        raise ValueError("xs must hold at least one table, got an empty sequence")
     tables = [_table(x, i) for i, x in enumerate(xs)]
     for i, x in enumerate(tables):
         if x.shape[1] != tables[0].shape[1]:
             raise ValueError(
                 f"xs[{i}] has {x.shape[1]} columns, but xs[0] has {tables[0].shape[1]}: all "
-                "tables must have the same"
+                "tables must have the same columns"
             )
     dtype = np.result_type(*(x.dtype for x in tables))
     tables = [x.astype(dtype, copy=False) for x in tables]
@@ -102,7 +102,7 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
     keys = keys_of(groups, "groups")
     if keys.shape != (len(table),):
         raise ValueError(
-            f"groups must have one entry a row, shape ({len(table)},), got {keys.shape}"
+            f"groups must have shape ({len(table)},), one for each row; got {keys.shape}"
         )
     own = None if weights is None else _weights(weights, len(table), "weights")
     names, number = _numbered(keys)
@@ -120,7 +120,7 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
 
 
 def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different keys, sorted, and the number (N,) of each row's key among them."""
+    """The distinct keys, sorted, and the index (N,) of each row's key among them."""
     try:
         return np.unique(keys, return_inverse=True)
     except TypeError:
@@ -129,7 +129,7 @@ def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             kinds.setdefault(type(key).__name__, row)
         found = ", ".join(f"{kind} (first in row {row})" for kind, row in kinds.items())
         raise TypeError(
-            f"groups must be keys of one type that can be sorted, got {found}: convert them, for "
+            f"groups must be keys of one sortable type, got {found}: convert them, for "
             "example by [str(key) for key in groups]"
         ) from None
 
@@ -149,7 +149,7 @@ def _stacked(xs: Any, weights: Any) -> TableSet:
     if xs.ndim != 3 or 0 in xs.shape:
         hint = "; one table is xs[None], or call mixjax.fit" if xs.ndim == 2 else ""
         raise ValueError(
-            f"xs must have shape (tables, rows, columns), none of them 0, got {xs.shape}{hint}"
+            f"xs must have shape (tables, rows, columns) without 0, got {xs.shape}{hint}"
         )
     tables = np.asarray(rows_of(xs, "xs")[0])
     checks.floating(tables.dtype, "xs")
@@ -157,9 +157,7 @@ def _stacked(xs: Any, weights: Any) -> TableSet:
     if weights is not None:
         own = np.asarray(values_of(weights, "weights"))
         if own.shape != tables.shape[:2]:
-            raise ValueError(
-                f"weights must have shape {tables.shape[:2]}, one a row, got {own.shape}"
-            )
+            raise ValueError(f"weights must have shape {tables.shape[:2]}, got {own.shape}")
         _weights(own.reshape(-1), own.size, "weights")
     lengths = np.full(len(tables), tables.shape[1])
     return TableSet(
@@ -182,7 +180,7 @@ def _weights(weights: Any, n: int, name: str) -> np.ndarray:
     _on_host(weights)
     values = np.asarray(values_of(weights, name))
     if values.shape != (n,):
-        raise ValueError(f"{name} must have one entry a row, shape ({n},), got {values.shape}")
+        raise ValueError(f"{name} must have shape ({n},), one for each row; got {values.shape}")
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers, got {values.dtype}")
     if (values < 0).any():

@@ -1,4 +1,4 @@
-"""Learning a detector of anomalies from normal rows, and what it says of others."""
+"""Anomaly detectors: learning one from normal rows, and using it."""
 
 from .detector import Detector
 from .learning import fit

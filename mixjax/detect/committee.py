@@ -1,4 +1,4 @@
-"""Several mixtures that judge together, each by how rare its energy is among normal rows."""
+"""Several mixtures that judge together, by tail probabilities of their energies."""
 
 import jax
 import jax.numpy as jnp
@@ -12,22 +12,23 @@ from ..pytrees import pytree
 from ..threshold import pareto
 from ..threshold.conformal_prediction import share_as_high
 
-# The share of the energies that make the tail.
+# The share of the energies in the tail.
 TAIL = 0.1
-# In nats: energies this near (or this share of them) are equal; the least scale of a tail.
+# In nats: energies that differ by less than this (or this share) are equal. Also the smallest
+# scale of a tail.
 TIES = 1e-5
 NARROWEST = 0.05
 
 
 @pytree
 class Calibration(Described):
-    """How rare an energy is among normal rows.
+    """The distribution of the energies of normal rows.
 
     Attributes:
-      energies: (n,) of normal rows, ascending, each by a mixture that has not seen it.
-      start: () the energy from which the tail is a generalized Pareto law.
-      scale: () of that law.
-      shape: () of that law, from 0 (exponential) to 0.9.
+      energies: (n,) energies of normal rows, ascending, each by a mixture not fitted to the row.
+      start: () the energy above which the tail is a generalized Pareto distribution.
+      scale: () the scale of the tail.
+      shape: () the shape of the tail, from 0 (exponential) to 0.9.
     """
 
     energies: Array
@@ -37,19 +38,19 @@ class Calibration(Described):
 
     @classmethod
     def of(cls, energies: Array) -> "Calibration":
-        """With the tail of the energies (n,), by `threshold.pareto`."""
+        """The calibration by energies (n,); `threshold.pareto` fits the tail."""
         ordered = jnp.sort(energies)
         n_tail = max(1, int(TAIL * len(ordered)))
         start, _, shape, scale = pareto.tail_of(ordered, n_tail, pareto.moments)
-        # A tail of equal energies has the width of what rounding leaves of them.
+        # A tail of equal energies has the width of their rounding errors.
         return cls(ordered, start, jnp.maximum(scale, NARROWEST), shape)
 
     def rarity(self, energy: Array) -> Array:
-        """(N,) minus the logarithm of the share of normal rows with as high an energy."""
+        """(N,) minus the logarithm of the share of normal rows with an energy at least as high."""
         # Copies of a row may differ by rounding.
         near = jnp.where(jnp.isfinite(energy), TIES * jnp.maximum(jnp.abs(energy), 1), 0)
         counted = share_as_high(self.energies, energy - near)
-        # Energies may be infinite; their order is kept as far as floats go.
+        # Energies may be infinite; the order is kept within the range of floats.
         y = jnp.minimum((energy - self.start) / self.scale, jnp.finfo(energy.dtype).max / 4)
         y = jnp.maximum(y, 0)
         n_higher = jnp.sum((self.energies > self.start).astype(energy.dtype))
@@ -62,35 +63,35 @@ class Calibration(Described):
 
 @pytree
 class Member(Described):
-    """The best candidate of a family, fitted once for every part of the rows left out.
+    """The best candidate of a family, fitted once without each fold of the rows.
 
     Attributes:
-      mixtures: F of them, with a leading axis.
-      calibration: of the median of their energies.
+      mixtures: F mixtures, with a leading axis.
+      calibration: the distribution of the median of their energies.
     """
 
     mixtures: Mixture
     calibration: Calibration
 
     def rarity(self, x: Array) -> Array:
-        """(N,) of rows: minus the logarithm of a share of normal rows."""
+        """(N,) minus the logarithm of the share of normal rows that are at least as strange."""
         each = jax.lax.map(lambda mixture: -log_prob(mixture, x), self.mixtures)
-        # Not the mean: a row of a rare kind, which one part alone had none of, is not strange.
+        # Not the mean: a row of a rare kind that one fold lacked is not strange.
         return self.calibration.rarity(jnp.median(each, axis=0))
 
 
 @jit
 def calibrated(normal: Array, energies: Array) -> tuple[Calibration, Array]:
-    """For M members: their calibrations by normal rows (M, n), and scores (N,) of all rows."""
+    """The calibrations of M members by normal rows (M, n), and the scores (N,) of all rows."""
     each = jax.vmap(Calibration.of)(normal)
     return each, combined(jax.vmap(Calibration.rarity)(each, energies))
 
 
 def combined(rarities: Array) -> Array:
-    r"""One score (N,) from those of the members (M, N): $-\log$ of their harmonic mean p.
+    r"""One score (N,) from the scores (M, N) of the members: $-\log$ of the harmonic mean p-value.
 
-    $-\log\bar p = \log\tfrac1M\sum_m 1/p_m$: a row is strange if one member finds it so, and
-    it does not matter how much the members depend on each other.
+    $-\log\bar p = \log\tfrac1M\sum_m 1/p_m$. A row is strange if one member finds it strange,
+    and the members may depend on each other.
 
     Source: Wilson, The Harmonic Mean p-value for Combining Dependent Tests (2019),
     equation 1.

@@ -1,4 +1,4 @@
-"""A detector of anomalies: what it scores, what it flags, and why."""
+"""The anomaly detector: scores, p-values, flags and explanations."""
 
 import functools
 from typing import Any
@@ -21,25 +21,25 @@ from ..threshold.conformal_prediction import Conformal
 from ..threshold.scores import above
 from .committee import Member, combined
 
-# Scores nearer to each other than this are ties: programs differ in their rounding.
+# Scores that differ by less than this are ties, because programs differ in rounding.
 LEEWAY = 1e-3
 
 
 @pytree
 class Detector(Described):
-    """What was learned from normal rows: a pytree, with pure methods.
+    """A detector learned from normal rows: a pytree with pure methods.
 
     Attributes:
-      center: (C,) mean of each column used, in double precision.
-      scale: (C,) its standard deviation; 1 for a constant one.
-      members: the best candidate of each family, that of the lowest held-out energy first.
-      typical: (C,) the mean surprise in each column among normal rows.
-      rule: p-values and the threshold of the promised rate.
+      center: (C,) mean of each used column, in double precision.
+      scale: (C,) standard deviation of each used column; 1 for a constant one.
+      members: the best candidate of each family, the one of lowest held-out energy first.
+      typical: (C,) mean surprise of each column in normal rows.
+      rule: p-values, and the threshold of the promised rate.
       threshold: () rows of a higher score are flagged.
-      held_out: (n,) mean energy, in nats, of the rows held out but for the highest 5 %, for
-        each of the candidates, columns standardized; infinite where a fit failed.
-      candidates: n of them: family, n_components and reg_covar.
-      columns: the columns that are used, of the ``n_features`` of a table.
+      held_out: (n,) for each candidate the mean energy of held-out rows, without the highest
+        5 %, in nats, of standardized columns; infinite if a fit failed.
+      candidates: n candidates: family, n_components and reg_covar.
+      columns: the numbers of the used columns.
       feature_names: the names of all D columns.
 
     Example:
@@ -67,36 +67,36 @@ class Detector(Described):
 
     @property
     def n_features(self) -> int:
-        """D, the columns of a table, also of those that are not used."""
+        """D, the number of columns of a table, including unused ones."""
         return len(self.feature_names)
 
     def scores(self, x: ArrayLike) -> Array:
-        """How strange each row of x (N, D) is: (N,), minus the log of a share of normal rows."""
+        """(N,) how strange each row of x (N, D) is: minus the log of a tail probability."""
         return _scores(self.members, self.standardized(x))
 
     def p_values(self, x: ArrayLike) -> Array:
-        """(N,) for a new normal row, at most t with a probability of about t at most."""
+        """p-values (N,): for a new normal row, P(p <= t) is at most about t."""
         return self.judge(x)[1]
 
     def predict(self, x: ArrayLike) -> Array:
-        """(N,) True for the rows that are flagged."""
+        """(N,) True for flagged rows."""
         return self.judge(x)[2]
 
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
-        """`scores`, `p_values` and `predict` of x (N, D), for the price of one of them."""
+        """`scores`, `p_values` and `predict` of x (N, D), at the cost of one of them."""
         scores = self.scores(x)
         p_values, flags = _judged(self.rule, self.threshold, scores)
         return scores, p_values, flags
 
     def flags(self, scores: ArrayLike) -> Array:
-        """Which scores are above the threshold, as `predict` decides; NaN is."""
+        """Which scores are flagged: those above the threshold, and NaN."""
         return above(scores, self.threshold)
 
     def explain(self, x: ArrayLike) -> Array:
-        """(N, C) by how many nats each column is more surprising than in normal rows.
+        """(N, C) the surprise of each column minus its mean in normal rows, in nats.
 
-        Given the other columns of the row (see `mixjax.surprisal`), by the member with the
-        lowest held-out energy.
+        It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
+        member with the lowest held-out energy.
         """
         return _excess(self.members[0], self.typical, self.standardized(x))
 
@@ -118,13 +118,13 @@ class Detector(Described):
         )
 
     def standardized(self, x: ArrayLike) -> Array:
-        """The columns used (N, C) of x (N, D), as the members see them."""
+        """The used columns (N, C) of x (N, D), standardized."""
         x = in_order(x, self.feature_names)
         table = checks.table(x)
         checks.width(table, self.n_features)
         dtype = self.typical.dtype
         if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
-            # In double precision: a time in seconds has no digits left in single.
+            # In double precision: a time in seconds loses its digits in single.
             largest = np.finfo(dtype).max
             with np.errstate(over="ignore"):
                 z = (x[:, list(self.columns)] - self.center) / self.scale

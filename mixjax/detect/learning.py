@@ -1,4 +1,4 @@
-"""Learning a detector of anomalies from normal rows: it chooses and calibrates by itself."""
+"""Learning an anomaly detector from normal rows: it selects and calibrates by itself."""
 
 import copy
 import math
@@ -32,15 +32,15 @@ from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
 from .detector import LEEWAY, Detector, surprise
 
-# Rows that are fitted of a long table, and rows that the candidates are compared on.
+# The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
 MOST_COMPARED = 2**11
 FEWEST_ROWS = 10
-# The share of the rows held out, those of the highest energies, that have no say.
+# This share of the held-out rows, those of highest energy, is ignored.
 TRIMMED = 0.05
-# Products that an iteration of the chosen candidates may take.
+# The largest number of products in an iteration of the chosen candidates.
 ITERATION = 2.1e9
-# Candidates are compared after fewer iterations than the chosen ones are fitted by.
+# The largest number of iterations for comparing candidates; the chosen ones may take more.
 ROUGH = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
 
@@ -62,32 +62,31 @@ def fit(
     max_iter: int = 50,
     progress: bool = False,
 ) -> Detector:
-    r"""Learn from normal rows what is strange.
+    r"""Fit an anomaly detector to normal rows.
 
-    For each family, numbers of components and ridges are compared by the energy of a fifth
-    of the rows held out, without the highest 5 % of these energies. (Equal rows are held out
-    together, and rounded values are taken for what they may have been, see `mixjax.select`.)
-    The best is fitted ``n_folds`` times, each time without a part of the rows, and the energies
-    of those parts, by mixtures that have not seen them, say how rare an energy is. The families
-    are combined by the harmonic mean of their p-values; the same parts calibrate the result, so
-    that no rows are lost to calibration.
+    For each family, numbers of components and ridges are compared by the energy of a held-out
+    fifth of the rows, without the highest 5 % of these energies. (Equal rows are held out
+    together, and rounded values are dithered, see `mixjax.select`.) The best candidate is fitted
+    ``n_folds`` times, each time without one fold. The energies of the held-out folds give the
+    distribution of energies of normal rows. The families are combined by the harmonic mean of
+    their p-values. The same folds calibrate the result, so no rows are lost to calibration.
 
     Args:
       key: a typed random key.
-      x: (N, D) rows, an array, lists or a frame: normal ones, or with a contamination mostly so.
-      families: classes of components, or one of them; None tries all that suit so many columns,
-        see `mixjax.select`.
-      n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64 as far
-        as there are rows for them.
+      x: (N, D) rows, an array, lists or a frame; normal, or with ``contamination`` mostly normal.
+      families: one or several classes of components; None tries all that suit the number of
+        columns, see `mixjax.select`.
+      n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64, if
+        there are enough rows.
       reg_covar: ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
-      feature_names: a name for each column of x; None for those of a frame, or x0, x1, ...
+      feature_names: a name for each column of x; None for the names of a frame, or x0, x1, ...
       alpha: the promised rate of false alarms among new normal rows: at least 1/(N + 1), or 0
         to flag none.
-      contamination: the share of x that is strange, below half. Above 0, that share of the rows is
-        left out when the mixtures are fitted again, and is what the threshold flags.
+      contamination: the share of strange rows in x, below half. If it is above 0, the mixtures are
+        fitted again without this share of the rows, and the threshold flags this share.
       n_folds: the number of folds that the rows are cut into.
-      max_rows: of a longer table so many rows are drawn.
+      max_rows: fit at most this many rows, drawn at random.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
@@ -96,12 +95,13 @@ def fit(
       The detector.
 
     Raises:
-      TypeError, ValueError: x is no floating table, holds NaN or infinity, or has fewer
-        than 10 rows; columns that are not there; a rate that is none.
+      TypeError, ValueError: x is not a floating table, holds NaN or infinity, or has fewer than
+        10 rows; columns are out of range; alpha is outside [0, 1) or contamination outside
+        [0, 0.5).
       FitError: no candidate could be fitted.
 
     Warns:
-      UserWarning: so few rows that the rate cannot be promised.
+      UserWarning: there are too few rows to promise the rate.
 
     Example:
       >>> import jax, mixjax
@@ -123,14 +123,14 @@ def fit(
     checks.stopping(tol, max_iter)
     for name, rate, limit in (("alpha", alpha, 1.0), ("contamination", contamination, 0.5)):
         if not (isinstance(rate, numbers.Real) and 0 <= rate < limit):
-            raise ValueError(f"{name} must be a rate from 0 to below {limit:g}, got {rate!r}")
+            raise ValueError(f"{name} must be a number from 0 to below {limit:g}, got {rate!r}")
     if table.shape[0] < FEWEST_ROWS:
-        raise ValueError(f"x has {table.shape[0]} rows, at least {FEWEST_ROWS} are needed")
+        raise ValueError(f"x must have at least {FEWEST_ROWS} rows, got {table.shape[0]}")
     if checks.count(max_rows, "max_rows") < FEWEST_ROWS:
         raise ValueError(f"max_rows must be at least {FEWEST_ROWS}, got {max_rows}")
     n_folds = checks.count(n_folds, "n_folds")
     if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
-        raise ValueError(f"n_folds must be from 2 to half of the rows used, got {n_folds}")
+        raise ValueError(f"n_folds must be from 2 to half the number of used rows, got {n_folds}")
     wanted = np.arange(table.shape[1]) if columns is None else columns
     used = checks.columns(wanted, table.shape[1])
     if feature_names is None:
@@ -138,8 +138,8 @@ def fit(
     names = tuple(map(str, feature_names))
     if len(set(names)) != table.shape[1]:
         raise ValueError(
-            f"feature_names must be {table.shape[1]} different names, got {len(names)}, of which "
-            f"{len(set(names))} differ"
+            f"feature_names must be {table.shape[1]} different names, got {len(names)}, and only "
+            f"{len(set(names))} of them differ"
         )
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     for_starts = jax.random.split(key, n_folds + 1)
@@ -149,7 +149,7 @@ def fit(
     center, scale = _center_and_scale(rows)
     z = on_device((rows - center) / scale, table.dtype)
     copy_of, everything = copies(rows), np.ones(len(z), bool)
-    # The same folds twice, unless there are copies: the second time these are kept together.
+    # The same folds twice, unless there are copies, which the second time stay together.
     together = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
     fold = fold_of_rows(rng, everything, n_folds, np.arange(len(z)))
     step = steps(rows, np.random.default_rng(0)) / scale
@@ -169,7 +169,7 @@ def fit(
         with progress_bar(what, "fit", len(jobs), 0, progress) as show:
             return fit_jobs(z, jobs, most, tol, max_iter, lambda n: show(n, ""), least)
 
-    # Candidates are compared by what the rows may have been before they were rounded.
+    # Candidates are compared on dithered rows.
     smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
     own_fold = together[compared] == 0
     size = max(most.values())
@@ -179,13 +179,13 @@ def fit(
     chosen = _best_of_each(candidates, held_out)
     if isinstance(n_components, str):
         chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
-        # Never fewer: the programs of the comparison serve again where they are as large.
+        # Never fewer: programs of the comparison are used again if they have the same size.
         most = {family: max(k, most[family]) for family, k in most_components(chosen).items()}
         size = max(most.values())
     lefts = [fold == i for i in range(n_folds)]
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
-        """The members, and the scores of all rows by mixtures that have not seen them."""
+        """The members, and the scores of all rows by mixtures that were not fitted to them."""
         splits = [
             Split.of(key, z, kept & ~left, size)
             for key, left in zip(for_starts, lefts, strict=False)
@@ -211,7 +211,7 @@ def fit(
 
 
 def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By double precision: what is then fitted may be single."""
+    """Mean and standard deviation in double precision; the fit may use single."""
     rows = rows.astype(np.float64)
     center, scale = rows.mean(axis=0), rows.std(axis=0)
     constant = rows.min(axis=0) == rows.max(axis=0)
@@ -219,7 +219,7 @@ def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """The values, or so many of them drawn evenly, in their order."""
+    """The values in order, or ``most`` of them drawn at random."""
     if len(values) <= most:
         return values
     return values[np.sort(rng.permutation(len(values))[:most])]
@@ -228,8 +228,8 @@ def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray
 def _held_out(tried: list[Result], left: np.ndarray) -> np.ndarray:
     """For each candidate, the mean of the lower energies of the rows left out.
 
-    The highest are left out of the mean: a column that hardly varies can make one row a
-    million times as expensive as all others, which then alone would choose the ridge.
+    The highest energies are trimmed: a nearly constant column can give one row an energy a million
+    times larger than all others, and this row alone would choose the ridge.
     """
     energies = np.stack([one.energy[left] for one in tried]).astype(np.float64)
     energies = np.sort(energies, axis=1)[:, : math.ceil((1 - TRIMMED) * energies.shape[1])]
@@ -238,21 +238,21 @@ def _held_out(tried: list[Result], left: np.ndarray) -> np.ndarray:
 
 
 def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Candidate]:
-    """The candidate of each family with the lowest energy of the rows left out."""
+    """The candidate of each family with the lowest energy of held-out rows."""
     best: dict[type[Family], Candidate] = {}
     for i in np.argsort(held_out, kind="stable"):
         if np.isfinite(held_out[i]):
             best.setdefault(candidates[i].family, candidates[i])
     if not best:
         raise FitError(
-            "no candidate could be fitted: look for values near the largest float, or give a "
+            "no candidate could be fitted: look for values near the largest float, or pass a "
             "larger reg_covar"
         )
     return list(best.values())
 
 
 def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, ...]) -> Candidate:
-    """With more components, if cost alone kept them from being compared and there are rows."""
+    """The candidate with more components, if only the cost of comparison excluded them."""
     k = candidate.n_components
     if k == most:
         bound = min(
@@ -267,15 +267,15 @@ def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, .
 def _judged(
     tried: list[Result], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
 ) -> tuple[list[Member], np.ndarray]:
-    """Members, the lowest mean energy first, and the combined scores of all rows."""
+    """The members, the lowest mean energy first, and the combined scores of all rows."""
     n_folds = fold.max() + 1
     energies, mixtures = [], []
     for first in range(0, len(tried), n_folds):
         splits = tried[first : first + n_folds]
         each = np.stack([split.energy for split in splits])
         own = each[fold, np.arange(len(fold))]
-        # A new copy of a row is judged by the median of all, by some of which the row was seen:
-        # the row ties with its copies, or is stranger.
+        # A copy of a row is judged by the median of all mixtures, some of which were fitted to the
+        # row: the row ties with its copies, or is stranger.
         energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
         if any(split.fit.failed for split in splits) or not np.isfinite(energy[kept]).all():
             continue
@@ -284,7 +284,7 @@ def _judged(
             jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in splits])
         )
     if not energies:
-        raise FitError("no family could be fitted without each part of the rows: give more rows")
+        raise FitError("no family could be fitted without each fold of the rows: pass more rows")
     order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
     table = np.stack([energies[i] for i in order])
     calibrations, scores = jax.device_get(calibrated(table[:, kept], table))

@@ -1,1 +1,1 @@
-"""Which mixture: families, numbers of components and ridges against each other."""
+"""Model selection: families, numbers of components and ridges compared."""

@@ -1,4 +1,4 @@
-"""By what a mixture is chosen: lower is better, as with energies."""
+"""Criteria to choose a mixture by; lower is better, as for energies."""
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,9 @@ class HeldOut:
     """The mean energy of rows that were not fitted.
 
     Attributes:
-      n_folds: into how many parts the rows are dealt; each is held out in its turn.
-      n_used: how many of them are: 1 is a hold-out, None all, as in cross-validation.
+      n_folds: the number of parts that the rows are divided into; each is held out in turn.
+      n_used: how many parts are held out: 1 for a hold-out, None for all, as in
+        cross-validation.
 
     Example:
       >>> import mixjax
@@ -50,7 +51,7 @@ def bic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that it was fitted to.
+      x: (N, D) the rows that the mixture was fitted to.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:
@@ -78,11 +79,11 @@ def aic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that it was fitted to.
+      x: (N, D) the rows that the mixture was fitted to.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:
-      (); lower is better. It takes more components than `bic`.
+      (); lower is better. It chooses more components than `bic`.
 
     Raises:
       TypeError, ValueError: as `mixjax.energy`.
@@ -105,11 +106,11 @@ def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that it was fitted to.
+      x: (N, D) the rows that the mixture was fitted to.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:
-      (); lower is better. It wants components that do not overlap: clusters.
+      (); lower is better. It prefers components that do not overlap: clusters.
 
     Raises:
       TypeError, ValueError: as `mixjax.energy`.

@@ -1,7 +1,7 @@
-"""Many candidates for one table: a family is compiled once, whatever the rest is.
+"""Many candidates for one table: one compiled program for each family.
 
-The number of components is not part of a program's shape here: a candidate with fewer of
-them than the largest has components whose weight is held at zero.
+All candidates of a family have the same number of components in their program: a smaller
+candidate holds the weights of the extra components at zero.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,12 +29,12 @@ from ..rows.scaling import Scale
 from ..workers import as_here, n_cores
 from .candidates import Candidate, most_components
 
-# A weight of zero that is finite, as every parameter of a fit has to be.
+# A log-weight that stands for zero but is finite, as every parameter of a fit must be.
 NOTHING = -1e30
-# Candidates that iterate together: on a CPU each has a core of its own.
+# Candidates that iterate together; on a CPU each uses one core.
 ABREAST = {"cpu": 1}
 ABREAST_ELSEWHERE = 16
-# Numbers that an iteration looks at, up to which a fit is sooner run than compiled well.
+# Below this many numbers in an iteration, running costs less than optimized compilation.
 BRIEF = 2**19
 
 
@@ -42,7 +42,7 @@ class Split(NamedTuple):
     """Rows that are fitted together.
 
     Attributes:
-      weights: (N,) of the rows.
+      weights: (N,) weights of the rows; 0 for rows that are held out.
       labels: for each number of components, the nearest k-means++ seed of each row (N,).
     """
 
@@ -51,7 +51,7 @@ class Split(NamedTuple):
 
     @classmethod
     def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Split":
-        """Seeds are drawn one after the other: those of fewer components are the first."""
+        """A part with its seeds, which are nested: the first k are the seeds of k components."""
         seeds = np.asarray(nested_seeds(key, x, weights.astype(x.dtype), most))
         rows = np.asarray(x)
         nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
@@ -65,7 +65,7 @@ class Split(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A fit that is asked for."""
+    """A fit to run."""
 
     candidate: Candidate
     split: Split
@@ -73,7 +73,7 @@ class Job(NamedTuple):
 
 @pytree
 class PaddedState:
-    """A mixture with its mean energy, and the mixture that the next E-step looks at."""
+    """A mixture with its mean energy, and the mixture of the next E-step."""
 
     mixture: Mixture
     energy: Array
@@ -84,7 +84,7 @@ class PaddedState:
 class Padded:
     """EM in which only the active components (K,) have a weight, with the ridge ``reg`` (D,).
 
-    An iteration is an E-step and then an M-step, so that each stands in the program once.
+    An iteration is an E-step and then an M-step, so that each is compiled once.
     """
 
     active: Array
@@ -105,7 +105,7 @@ class Padded:
 
 
 class Result(NamedTuple):
-    """A fit, and the energies (N,) of all rows, also of those that had no weight."""
+    """A fit, and the energies (N,) of all rows, including those of weight zero."""
 
     fit: Fit
     energy: np.ndarray
@@ -125,11 +125,11 @@ def fit_jobs(
     Args:
       x: (N, D) rows.
       jobs: what to fit.
-      most: the largest number of components of each family, a part of its program.
-      tol: as that of `mixjax.fit`.
-      max_iter: as that of `mixjax.fit`.
-      report: is told how many are done.
-      hidden: (D,) the least ridge, as a share of each column's variance; None for 0.
+      most: the largest number of components of each family; a program is compiled for it.
+      tol: as for `mixjax.fit`.
+      max_iter: as for `mixjax.fit`.
+      report: called with the number of finished fits.
+      hidden: (D,) the smallest ridge, as a share of each column's variance; None for 0.
     """
     least = np.zeros(x.shape[1]) if hidden is None else hidden
     results: list[Any] = [None] * len(jobs)
@@ -155,7 +155,7 @@ def fit_jobs(
         seen.add(family)
     n_done = 0
     with ThreadPoolExecutor(n_cores()) as threads:
-        # One of each family first: their programs are compiled side by side, and once.
+        # One of each family first, so that every program is compiled once, side by side.
         for part in (firsts, others):
             for chunk, _ in zip(part, threads.map(as_here(work), part), strict=True):
                 n_done += len(chunk)
@@ -172,7 +172,7 @@ def _tried(
     max_iter: int,
     least: np.ndarray,
 ) -> list[Result]:
-    filled = jobs + [jobs[0]] * (abreast - len(jobs))  # programs are of one width
+    filled = jobs + [jobs[0]] * (abreast - len(jobs))  # all programs have the same width
     dtype = x.dtype
     weights = np.stack([job.split.weights for job in filled]).astype(dtype)
     labels = np.stack([job.split.labels[job.candidate.n_components] for job in filled])
@@ -193,7 +193,7 @@ def _tried(
 
 
 def _without_the_rest(fit: Fit, k: int) -> Fit:
-    """With the first k components alone, which are those that have a weight."""
+    """The fit with its first k components only; the others have weight zero."""
     mixture = fit.mixture
     components = mixture.components.take(slice(k))
     return Fit(Mixture(mixture.log_weights[:k], components), fit.energy, fit.n_iter, fit.status)
@@ -233,13 +233,13 @@ def _fit(
 
     jobs = (labels, weights, n_components, shares)
     if labels.shape[0] == 1:
-        # Not under vmap, where a choice between two ways would take both of them.
+        # Not under vmap, where a cond would run both branches.
         alone = one(*(leaf[0] for leaf in jobs))
         return jax.tree.map(lambda leaf: leaf[None], alone)
     return jax.vmap(one)(*jobs)
 
 
-# Half of the time to compile, and four times that to run.
+# Half the time to compile, four times the time to run.
 _fit_briefly = jit(
     _fit, static_argnums=(8, 9), compiler_options={"xla_backend_optimization_level": 0}
 )
@@ -247,7 +247,7 @@ _fit_some = jit(_fit, static_argnums=(8, 9))
 
 
 class Search:
-    """The candidates fitted again and again, with other rows left out."""
+    """Fits of the candidates with different rows held out."""
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ class Search:
     def run(
         self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
     ) -> list[list[Result]]:
-        """For each of the row weights, each candidate (or some) fitted to them."""
+        """Fit each candidate (or some of them) with each of the row weights."""
         numbers = range(len(self.candidates)) if some is None else some.tolist()
         keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
         most = max(self.most.values())

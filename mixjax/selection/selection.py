@@ -1,4 +1,4 @@
-"""Which mixture: families, numbers of components and ridges against each other."""
+"""Model selection: families, numbers of components and ridges compared."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ from .criteria import HeldOut
 from .grid import Result, Search
 
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
-# Mixtures of less weight than this, beside the best, are left out of the average.
+# Mixtures of less weight than this, relative to the best, are left out of the average.
 NEGLIGIBLE = 1e-6
 # Candidates that a summary shows.
 MOST_SHOWN = 4
@@ -36,20 +36,20 @@ Criterion = HeldOut | Callable[..., Array]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Selection(Described):
-    """The candidates, how each did, and the best of them.
+    """The candidates, their scores, and the best of them.
 
     Attributes:
-      candidates: C of them: family, n_components and reg_covar, the last as a share of
+      candidates: C candidates: family, n_components and reg_covar, the last as a share of
         each column's variance.
-      scores: (C,) by the criterion, lower is better; infinite where the fit failed.
-      standard_errors: (C,) of the difference to the lowest score, from the rows held out;
-        0 for criteria that hold none out.
-      n_parameters: (C,) free parameters.
-      n_iter: (C,) iterations of the fit (the first one, where rows are held out in turn).
-      status: (C,) numbers of `Status` of that fit.
-      best: the number of the chosen candidate.
-      fit: that candidate, fitted to all rows.
-      average: the candidates fitted to all rows, weighted by what the criterion says.
+      scores: (C,) values of the criterion, lower is better; infinite if the fit failed.
+      standard_errors: (C,) of the difference to the lowest score, from held-out rows; 0 for
+        criteria that hold no rows out.
+      n_parameters: (C,) numbers of free parameters.
+      n_iter: (C,) numbers of iterations (of the first fit, if rows are held out in turn).
+      status: (C,) numbers of `Status` of these fits.
+      best: the index of the chosen candidate.
+      fit: the chosen candidate, fitted to all rows.
+      average: the candidates fitted to all rows, weighted by the criterion.
 
     Example:
       >>> import jax, mixjax
@@ -111,32 +111,32 @@ def select(
     max_iter: int = 100,
     progress: bool = False,
 ) -> Selection:
-    r"""Fit a grid of families, numbers of components and ridges, and choose.
+    r"""Fit a grid of families, numbers of components and ridges, and choose the best.
 
-    All candidates of a family run in one compiled program, on all cores. They are judged by
-    the mean energy of rows held out, or by a criterion of yours. The average weighs the
+    All candidates of a family run in one compiled program, on all cores. They are compared by
+    the mean energy of held-out rows, or by another criterion. The average weighs the
     candidates by $\exp(-N\,\text{score})$, or $\exp(-\text{score}/2)$ for an information
     criterion.
 
-    The likelihood of repeated values has no bound: it grows as components shrink upon them.
-    So equal rows are held out together. Where the values of a column are rounded to steps s,
-    candidates are compared by rows that are spread evenly within the steps, and no component
-    is narrower than $s/\sqrt{12}$, what rounding hides. Other columns stay as they are.
+    The likelihood of repeated values is unbounded: it grows as components shrink onto them. So
+    equal rows are held out together. If the values of a column are rounded to steps s,
+    candidates are compared by rows that are spread uniformly within the steps, and no component
+    is narrower than the rounding error $s/\sqrt{12}$. Other columns are unchanged.
 
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64.
-      families: classes of components, or one of them. None tries the four Gaussians and
-        `Laplace`, without full covariances beyond 256 columns and without a tied one beyond 512.
-      n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, up to one for five
-        rows and, for large tables, to what an iteration may cost.
+      families: one or several classes of components. None tries the four Gaussians and
+        `Laplace`, but no full covariances beyond 256 columns and no tied one beyond 512.
+      n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, at most one
+        component for five rows, and fewer for large tables, where iterations are slow.
       reg_covar: ridges, as shares of each column's variance.
       criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
         or `icl`; lower is better.
       weights: (N,) weight of each row; None for 1 each.
-      n_init: starts a candidate; the fit of the lowest energy is kept.
-      one_standard_error: choose the candidate with the fewest parameters among those whose
-        score is within a standard error of the lowest, instead of the lowest.
+      n_init: number of starts for each candidate; the fit of lowest energy is kept.
+      one_standard_error: instead of the lowest score, choose the candidate with the fewest
+        parameters whose score is within one standard error of the lowest.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
@@ -145,11 +145,11 @@ def select(
       All candidates with their scores, the best fitted to all rows, and the average.
 
     Raises:
-      TypeError, ValueError: as `mixjax.fit`; an empty grid.
+      TypeError, ValueError: as `mixjax.fit`; or the grid is empty.
       FitError: no candidate could be fitted.
 
     Warns:
-      UserWarning: a component is narrower than the rounding of a column, after all.
+      UserWarning: a component is narrower than the rounding of a column.
 
     Example:
       >>> import jax, mixjax
@@ -161,7 +161,7 @@ def select(
       3
 
     Source: Smyth (2000), section 3; Hastie, Tibshirani and Friedman, The Elements of
-    Statistical Learning (2009), section 7.10, for the rule of one standard error.
+    Statistical Learning (2009), section 7.10, for the one-standard-error rule.
     """
     table, origin = near(checks.rows(x))
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
@@ -232,7 +232,7 @@ def select(
 def _folds(
     key: Array, x: np.ndarray, w: np.ndarray, criterion: Criterion
 ) -> list[np.ndarray] | None:
-    """Which rows (N,) are held out together; None if the criterion wants all rows fitted."""
+    """The fold (N,) of each row; None if the criterion fits all rows."""
     if not isinstance(criterion, HeldOut):
         if not callable(criterion):
             raise TypeError(
@@ -255,7 +255,7 @@ def _folds(
 def _by_rows(
     tried: list[list[Result]], folds: list[np.ndarray], w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean energies of the rows held out, and standard errors beside the lowest."""
+    """Mean energies of held-out rows, and standard errors of the difference to the lowest."""
     out = np.any(folds, axis=0)
     own = np.argmax(folds, axis=0)[out]
     energy = np.empty((len(tried[0]), len(own)))  # (C, held out)

@@ -1,1 +1,1 @@
-"""Tables larger than memory, streams without an end, and several processes."""
+"""Tables larger than memory, endless streams, and several processes."""

@@ -1,4 +1,4 @@
-"""The file of an unfinished stream fit: one for each process that works on it."""
+"""The checkpoint files of an unfinished stream fit, one for each process."""
 
 import time
 from pathlib import Path
@@ -17,12 +17,12 @@ FORM, VERSION = "mixjax stream", 2
 
 
 class Saved(NamedTuple):
-    """What is kept of a fit.
+    """What a checkpoint keeps.
 
     Attributes:
-      common: what is the same in all processes: the iterations done and the next mixture.
-      n_iter: how many iterations these are.
-      own: sums over the rows of this process in the iteration under way.
+      common: the part that is equal in all processes: the progress and the next mixture.
+      n_iter: the number of finished iterations.
+      own: sums over the rows of this process in the current iteration.
     """
 
     common: Any
@@ -31,12 +31,12 @@ class Saved(NamedTuple):
 
 
 class Checkpoint:
-    """Where a process keeps its part.
+    """The checkpoint of one process.
 
     Attributes:
-      path: the file: that which was asked for, and with a number for further processes.
-      fit: the digest of what is fitted; of another fit nothing can be taken.
-      rows: the digest of this process's rows; sums over other rows are of no use.
+      path: the file; all processes but the first add their number to the name.
+      fit: digest of the fit; the checkpoint of another fit is refused.
+      rows: digest of the rows of this process; sums over other rows are discarded.
     """
 
     def __init__(self, path: Path, fit: str, rows: str, seconds: float, team: Team) -> None:
@@ -50,11 +50,11 @@ class Checkpoint:
         return path.with_name(f"{path.name}.{team.rank}") if team.rank else path
 
     def resumed(self, begun: Saved) -> Saved:
-        """What to go on from: what most iterations were done for, else what is given.
+        """The most advanced state among all processes, or ``begun`` if there is none.
 
-        A process may have died before it wrote that an iteration was done, or have lost
-        its file, or rows may have been dealt anew: it then takes what is common from
-        one that knows more, and begins its part of the iteration again.
+        A process may have died before it recorded an iteration, or have lost its file, or the
+        rows may be divided differently. It then takes the common part from a process that is
+        further, and starts its part of the current iteration again.
         """
         with self.team.raise_on_all():
             found, same_rows = self._read(begun)
@@ -84,18 +84,18 @@ class Checkpoint:
         if header.get("fit") != self.fit:
             raise ValueError(
                 f"{self.path.name} is the checkpoint of another fit (another key, stream, number "
-                "of components, family, start or solver): give this one a file of its own, or "
-                "delete that one"
+                "of components, family, start or solver): use a new file for this fit, or "
+                "delete the old one"
             )
         n_iter, same_rows = header.get("n_iter"), header.get("rows") == self.rows
-        if not same_rows:  # sums of other devices and blocks, which may be of another shape
+        if not same_rows:  # sums over other blocks and devices may have other shapes
             common = {name: leaf for name, leaf in arrays.items() if name.startswith("[0]")}
             arrays = {**named((begun.common, begun.own)), **common}
         common, own = filled((begun.common, begun.own), arrays, self.path.name)
         progress, candidate = common
         if type(n_iter) is not int or n_iter != int(progress.n_iter) or n_iter < -1:
             raise ValueError(f"{self.path.name}: its n_iter is {n_iter!r}, not {progress.n_iter}")
-        if progress.status == RUNNING:  # a fit that failed may hold anything
+        if progress.status == RUNNING:  # a failed fit may hold any values
             require_mixture(progress.state.mixture, f"{self.path.name}: mixture")
             require_mixture(candidate, f"{self.path.name}: candidate")
         return Saved(common, n_iter, own), same_rows

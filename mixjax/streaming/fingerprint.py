@@ -1,35 +1,35 @@
-"""What tells the rows of a stream from others, however they are cut into batches."""
+"""A fingerprint of the rows of a stream; it does not depend on the batches."""
 
 import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-# Numbers that are hashed at a time: as many as stay in the cache.
+# Numbers that are hashed at a time: as many as fit in the cache.
 HASHED = 2**15
 
 
 class Fingerprint:
-    """Of the rows that were added so far.
+    """The fingerprint of the rows that were added so far.
 
     Attributes:
-      digest: the sum of a hash of each row, modulo 2^64: the same in any order, and that of
-        several processes together is the sum of theirs.
-      checksum: of the rows in their order.
+      digest: the sum of a hash of each row, modulo 2^64. It does not depend on the order, and
+        the digests of several processes add up.
+      checksum: a checksum of the rows in their order.
     """
 
     def __init__(self) -> None:
         self.digest, self.checksum = 0, 0
 
     def add(self, rows: np.ndarray) -> None:
-        """The rows (n, D) that come next."""
+        """Add the next rows (n, D)."""
         if rows.size:
             rows = np.ascontiguousarray(rows)
             self.digest = (self.digest + _sum_of_hashes(rows)) % 2**64
             self.checksum = zlib.crc32(rows.data, self.checksum)
 
     def over(self, batches: Callable[[], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
-        """A pass over the batches, which are added as they are read."""
+        """A pass over the batches that adds each batch as it is read."""
         for batch in batches():
             self.add(batch)
             yield batch
@@ -43,7 +43,7 @@ def _sum_of_hashes(rows: np.ndarray) -> int:
     for first in range(0, len(rows), length):
         some = rows[first : first + length]
         bits = some.view(f"u{some.dtype.itemsize}").astype(np.uint64)
-        if some.dtype.itemsize == 8:  # the low digits of round numbers are all zero
+        if some.dtype.itemsize == 8:  # the low bits of round numbers are all zero
             bits ^= bits >> np.uint64(32)
         each = np.einsum("nd,d->n", bits, factors)
         for _ in range(2):

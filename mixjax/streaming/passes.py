@@ -1,4 +1,4 @@
-"""One exact pass over a stream: the sums of its blocks, and the mixture that they make."""
+"""One exact pass over a stream: the sums over its blocks, and the resulting mixture."""
 
 import functools
 from collections.abc import Callable
@@ -27,12 +27,12 @@ BLOCK = 2**21
 
 
 class Streamed(NamedTuple):
-    """A fit under way: what the last whole pass gave, and the pass that is not done.
+    """An unfinished fit: the result of the last whole pass, and the current pass.
 
     Attributes:
-      progress: the mixture of the last pass, its energy and its statistics.
-      candidate: the mixture of the pass under way.
-      sums: of that pass so far, on each device of this process.
+      progress: the mixture of the last whole pass, its energy and its statistics.
+      candidate: the mixture of the current pass.
+      sums: the sums of the current pass so far, on each device of this process.
     """
 
     progress: Progress
@@ -40,7 +40,7 @@ class Streamed(NamedTuple):
     sums: tuple[Sums, ...]
 
     def saved(self) -> Saved:
-        """As a checkpoint keeps it."""
+        """The state as a checkpoint keeps it."""
         return Saved((self.progress, self.candidate), int(self.progress.n_iter), self.sums)
 
 
@@ -57,7 +57,7 @@ def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Su
 
 @functools.partial(jit, static_argnums=(2, 3))
 def begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
-    """Before the first pass, after which 0 iterations are done."""
+    """The state before the first pass, which is not an iteration."""
     dtype = scale.shift.dtype
     x = jax.ShapeDtypeStruct((length, scale.shift.shape[0]), dtype)
     shapes = jax.eval_shape(_sums_of_block, mixture, scale, x, jax.ShapeDtypeStruct((), jnp.int32))
@@ -78,13 +78,13 @@ def one_pass(
     seen: Callable[[Streamed, int], None],
     in_order: bool,
 ) -> Streamed:
-    """The state with the sums of all blocks, those that are in it already left out."""
+    """The state after all blocks; blocks that its sums already contain are skipped."""
     n_seen = sum(int(sums.n_blocks) for sums in state.sums)
     n_rows = 0
     sums = [jax.device_put(s, device) for s, device in zip(state.sums, team.devices, strict=True)]
     known = [jax.device_put((state.candidate, scale), device) for device in team.devices]
 
-    # The thread that reads touches no JAX: its settings would not be those of the caller.
+    # The reading thread does not use JAX: it would not have the settings of the caller.
     found = Fingerprint()
     blocks_to_come = blocks_of(
         lambda: found.over(source), length, len(scale.shift), scale.shift.dtype, origin
@@ -95,31 +95,31 @@ def one_pass(
             if i < n_seen:
                 continue
             turn = i % len(sums)
-            # A device is at most one block behind: what waits in its queue takes memory.
+            # A device is at most one block behind, because queued blocks take memory.
             jax.block_until_ready(sums[turn])
             sums[turn] = _added(sums[turn], *known[turn], block.rows, np.int32(block.n))
             state = Streamed(state.progress, state.candidate, tuple(sums))
             seen(state, i + 1)
     if n_rows != own.n_rows:
         raise ValueError(
-            f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: give "
-            "a source that can be gone through again and again with the same rows"
+            f"the first pass over batches gave {own.n_rows} rows, a later one {n_rows}: pass "
+            "a source that gives the same rows in every pass"
         )
     if found.digest != own.digest:
         raise ValueError(
-            f"the first pass over batches gave other rows than a later one (as many, {n_rows}): "
-            "give a source that can be gone through again and again with the same rows"
+            f"the first pass over batches gave other rows than a later one ({n_rows} in each): "
+            "pass a source that gives the same rows in every pass"
         )
     if in_order and found.checksum != own.checksum:
         raise ValueError(
-            "batches gave the rows in another order than in the first pass: with a checkpoint, "
-            "which may be written in the middle of a pass, they must not be shuffled"
+            "batches gave the rows in another order than in the first pass: with a checkpoint "
+            "they must not be shuffled, because it may be written in the middle of a pass"
         )
     return state
 
 
 def total_of(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
-    """Over the devices of this process."""
+    """The sums over the devices of this process."""
     totals = [jax.device_get(of_one.total) for of_one in sums]
     return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=leaves[0].dtype), *totals)
 
@@ -128,7 +128,7 @@ def total_of(sums: tuple[Sums, ...]) -> tuple[Any, Any, Any]:
 def concluded(
     progress: Progress, candidate: Mixture, total: tuple[Any, Any, Any], reg: Array, tol: Array
 ) -> tuple[Progress, Mixture]:
-    """After a whole pass: whether its mixture is kept, and the mixture of the next one."""
+    """The state after a whole pass: accept or reject its mixture, and make the next one."""
     energy, stats, n_rows = total
     progress = accepted(progress, EMState(candidate, energy / n_rows, stats), tol)
     kept = progress.state

@@ -1,4 +1,4 @@
-"""The processes that fit one mixture: what they tell each other, and when one fails."""
+"""The processes that fit one mixture: how they communicate and fail together."""
 
 import contextlib
 import functools
@@ -18,11 +18,11 @@ AXIS = "processes"
 
 
 class Team(NamedTuple):
-    """Those that share a mesh, seen from one of the processes.
+    """The processes that share a mesh, as seen by one of them.
 
     Attributes:
       devices: the devices of this process; (None,) for the default one.
-      mesh: one device of every process; None where there is only this one.
+      mesh: one device of every process; None if this is the only process.
     """
 
     devices: tuple[Any, ...]
@@ -46,7 +46,7 @@ class Team(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """The place of this process among them."""
+        """The number of this process in the team."""
         if self.mesh is None:
             return 0
         members = [device.process_index for device in self.mesh.devices.flat]
@@ -82,11 +82,11 @@ class Team(NamedTuple):
             raise error
         if len(failed):
             raise RuntimeError(
-                f"the fit failed in process {failed[0]}, so it ends here too: see the error there"
+                f"the fit failed in process {failed[0]}, so it stops here too: see the error there"
             )
 
     def _spread(self, own: np.ndarray) -> Array:
-        """An array (processes, ...) of which each process holds its own row."""
+        """An array (processes, ...); each process holds its own row."""
         assert self.mesh is not None
         return jax.make_array_from_process_local_data(
             NamedSharding(self.mesh, P(AXIS)), own[None], (self.mesh.size, *own.shape)

@@ -1,4 +1,4 @@
-"""What a stream may come from, read as batches of rows; and batches cut into even blocks."""
+"""Sources of a stream, read as batches of rows, and batches cut into even blocks."""
 
 import contextlib
 import mmap
@@ -18,13 +18,13 @@ from ..files import mapped_npy
 from ..rows.frames import is_frame, rows_of
 from ..rows.sharded import row_mesh
 
-# Numbers that are read from a file at a time.
+# Numbers read from a file at a time.
 PIECE = 2**20
 Batches = Callable[[], Iterator[np.ndarray]]
 
 
 def batches_of(source: Any) -> Batches:
-    """A function that begins a pass over the batches of any source that `fit_stream` takes."""
+    """A function that starts a pass over the batches of any source that `fit_stream` takes."""
     if isinstance(source, str | os.PathLike):
         return _of_path(Path(source))
     if is_frame(source):
@@ -35,22 +35,22 @@ def batches_of(source: Any) -> Batches:
         begin = source
     elif isinstance(source, Iterator):
         raise TypeError(
-            f"batches is a {type(source).__name__}, which can be gone through only once, and EM "
-            "needs a pass an iteration: give the function that makes it, not its result"
+            f"batches is a {type(source).__name__}, which can be read only once, but EM needs "
+            "one pass for each iteration: pass the function that makes it, not its result"
         )
     elif isinstance(source, Iterable):
         begin = source.__iter__
     else:
         raise TypeError(
-            "batches must be a function that returns an iterator, an iterable that can be gone "
-            "through again, an array, or the path of a file or folder, got "
+            "batches must be a function that returns an iterator, an iterable that can be read "
+            "again, an array, or the path of a file or folder, got "
             f"{type(source).__name__}"
         )
     return lambda: (_rows_of(batch, i) for i, batch in enumerate(begin()))
 
 
 def mesh_of(source: Any) -> Mesh | None:
-    """The mesh over which the first batch is spread, if it is."""
+    """The mesh over which the first batch is spread, or None."""
     if isinstance(source, str | os.PathLike | np.ndarray | Iterator) or jax.device_count() == 1:
         return None
     if not (callable(source) or isinstance(source, Iterable)):
@@ -61,7 +61,7 @@ def mesh_of(source: Any) -> Mesh | None:
 
 
 class Block(NamedTuple):
-    """As many rows as every block has, of which the first ``n`` count."""
+    """A block of fixed length; only its first ``n`` rows count."""
 
     rows: np.ndarray
     n: int
@@ -70,19 +70,19 @@ class Block(NamedTuple):
 def blocks_of(
     batches: Batches, length: int, width: int, dtype: Any, origin: np.ndarray | None = None
 ) -> Iterator[Block]:
-    """The rows of all batches, less the origin (D,), cut anew into blocks of one length."""
+    """The rows of all batches minus the origin (D,), cut into blocks of one length."""
     rows, n = np.empty((length, width), dtype), 0
     for batch in batches():
         taken = 0
         while taken < len(batch):
             some = min(length - n, len(batch) - taken)
             own = batch[taken : taken + some]
-            # Far from zero, a difference in double precision keeps the digits that count.
+            # Far from zero, a difference in double precision keeps the digits that matter.
             rows[n : n + some] = own if origin is None else own - origin.astype(np.float64)
             n, taken = n + some, taken + some
             if n == length:
                 yield Block(rows, n)
-                rows, n = np.empty((length, width), dtype), 0  # the last one is still in use
+                rows, n = np.empty((length, width), dtype), 0  # the last array is still in use
     if n:
         rows[n:] = 0
         yield Block(rows, n)
@@ -90,7 +90,7 @@ def blocks_of(
 
 @contextlib.contextmanager
 def read_ahead(items: Iterable[Any], most: int = 2) -> Iterator[Iterator[Any]]:
-    """The items, read by a thread of their own while the caller works on those before."""
+    """The items, read by a thread while the caller works on earlier ones."""
     waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(most)
     stopped = threading.Event()
     end = object()
@@ -126,11 +126,11 @@ def read_ahead(items: Iterable[Any], most: int = 2) -> Iterator[Iterator[Any]]:
         yield taken()
     finally:
         stopped.set()
-        thread.join(timeout=5)  # it may be waiting for a source that has nothing to give
+        thread.join(timeout=5)  # it may be waiting for a source that does not answer
 
 
 def files_of(source: Any) -> list[Path]:
-    """The files that a source is read from, as far as it names them."""
+    """The files that a source names."""
     if isinstance(source, np.memmap):
         return [] if source.filename is None else [Path(source.filename)]
     return _files(Path(source)) if isinstance(source, str | os.PathLike) else []
@@ -144,10 +144,10 @@ def _files(path: Path) -> list[Path]:
     elif path.exists():
         files = [path]
     else:
-        raise FileNotFoundError(f"there is no file or folder {path}")
+        raise FileNotFoundError(f"no file or folder at {path}")
     for file in files:
         if file.suffix not in (".npy", ".parquet"):
-            raise ValueError(f"a stream is read from .npy or .parquet files, got {file.name}")
+            raise ValueError(f"a stream must be .npy or .parquet files, got {file.name}")
     return files
 
 
@@ -182,7 +182,7 @@ def _pyarrow() -> Any:
 
 
 def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
-    """A table a piece at a time; what was read of a file is not kept in memory."""
+    """A table in pieces; pieces of a file that were read are not kept in memory."""
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"{name} must have shape (rows, columns), got {table.shape}")
     length = max(1, PIECE // table.shape[1])
@@ -194,7 +194,7 @@ def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
 
 
 def _rows_of(batch: Any, number: int) -> np.ndarray:
-    """One batch (n, D) from what loaders give: arrays, tensors, [x], or columns by name."""
+    """One batch (n, D) from an item of a loader: an array, a tensor, [x], or columns by name."""
     name = f"batch {number}"
     if isinstance(batch, Mapping):
         columns = [_numbers(column, f"{name}, {key!r}") for key, column in batch.items()]
@@ -202,7 +202,7 @@ def _rows_of(batch: Any, number: int) -> np.ndarray:
     elif isinstance(batch, list | tuple):
         if len(batch) != 1 or np.ndim(batch[0]) != 2:
             raise TypeError(
-                f"{name} is a {type(batch).__name__} of {len(batch)} things: give the rows alone, "
+                f"{name} is a {type(batch).__name__} of {len(batch)} items: pass only the rows, "
                 "for example lambda: (x for x, labels in loader)"
             )
         batch = batch[0]
@@ -215,8 +215,8 @@ def _rows_of(batch: Any, number: int) -> np.ndarray:
 
 
 def _own_rows(batch: jax.Array) -> np.ndarray:
-    """The rows that this process holds; of those that several hold, the first does."""
-    row_mesh(batch)  # refuses columns that are spread
+    """The rows of this process; rows that several processes hold belong to the first."""
+    row_mesh(batch)  # raises if columns are spread
     shards = [shard for shard in batch.addressable_shards if shard.replica_id == 0]
     shards.sort(key=lambda shard: shard.index[0].start or 0)
     rows = [np.asarray(shard.data) for shard in shards]

@@ -1,4 +1,4 @@
-"""Stepwise EM: a mixture that follows a stream without an end."""
+"""Stepwise EM: a mixture that follows an endless stream."""
 
 from typing import Any, Self
 
@@ -25,12 +25,12 @@ class Stepwise(Described):
     """A mixture that follows a stream; a pytree, for ``jit``, ``scan`` and ``vmap``.
 
     Attributes:
-      mixture: the mixture now, in the units of x.
-      scaled: the same, of the scaled columns ``(x - shift) / scale``; with the ridge taken
-        off, it stands for the sums so far.
-      ridge: (D,) variance added to the diagonals, of the scaled columns.
-      shift: (D,) center of the columns under the mixture that it began with.
-      scale: (D,) their standard deviations under that mixture.
+      mixture: the current mixture, in the units of x.
+      scaled: the same mixture for the scaled columns ``(x - shift) / scale``. Without the
+        ridge, it stands for the sums so far.
+      ridge: (D,) variance added to the diagonals, in units of the scaled columns.
+      shift: (D,) center of the columns under the first mixture.
+      scale: (D,) standard deviations of the columns under the first mixture.
 
     Example:
       >>> import jax, mixjax
@@ -51,20 +51,20 @@ class Stepwise(Described):
 
     @classmethod
     def of(cls, mixture: Mixture, *, reg_covar: ArrayLike | None = None) -> Self:
-        """Begin with a mixture: one fitted to the first rows, or one of your own.
+        """Start from a mixture: one fitted to the first rows, or your own.
 
         Args:
           mixture: of a Gaussian family, in the units of x.
           reg_covar: None adds 1e-6 of the variance of each feature under the mixture to
-            the diagonals; a number or (D,) is added as it is, but never less than what
-            rounding makes of that variance: a sensor that is stuck leaves no variance at all.
+            the diagonals. A number or (D,) is added as it is, but at least the rounding error
+            of that variance, because a stuck sensor has no variance.
 
         Returns:
-          The state that `update` takes.
+          The state for `update`.
 
         Raises:
-          TypeError: no mixture, or of a family whose M-step is not made of sums.
-          ValueError: a reg_covar of another shape, or negative.
+          TypeError: mixture is not a `Mixture`, or the M-step of its family does not use sums.
+          ValueError: reg_covar has the wrong shape, or is negative.
         """
         require(mixture)
         components = mixture.components
@@ -110,23 +110,25 @@ def update(
     r"""One step of stepwise EM: $s \leftarrow (1-\gamma)s + \gamma\bar s(x)$, then the M-step.
 
     $\bar s$ is the mean of the sufficient statistics of a batch under the mixture so far.
-    With $\gamma_t = t^{-0.6}$ it converges to a maximum of the likelihood; a constant
-    $\gamma$ forgets old rows at that rate, and so follows a drift. Pure: use it under
-    ``jit``, in a ``scan`` over batches, or under ``vmap`` for thousands of streams.
+    With $\gamma_t = t^{-0.6}$ it converges to a maximum of the likelihood. A constant
+    $\gamma$ forgets old rows at that rate, so the mixture follows a drift. The function is
+    pure: use it under ``jit``, in a ``scan`` over batches, or under ``vmap`` for thousands of
+    streams.
 
     Args:
-      state: from `Stepwise.of`, or from the update before.
-      x: (n, D) a batch of rows, float32 or float64, whatever the state is; one row will do.
+      state: from `Stepwise.of`, or from the previous update.
+      x: (n, D) a batch of rows, float32 or float64, also if the state has the other dtype. One
+        row is enough.
       step_size: $\gamma$, from 0 (nothing changes) to 1 (only this batch counts).
-      weights: (n,) weight of each row; a batch in which none counts changes nothing.
+      weights: (n,) weight of each row; a batch without positive weights changes nothing.
 
     Returns:
-      The next state, of the dtype of the state. Rows that are not finite, or so far away
-      that their squares are not, are left out, as if they had weight 0.
+      The next state, with the dtype of the state. Rows that are not finite, or so far away
+      that their squares are not finite, count as absent.
 
     Raises:
-      TypeError: a state that is none; x is not floating.
-      ValueError: x of another width, or a step_size that is not in [0, 1].
+      TypeError: state is not a `Stepwise`, or x is not floating.
+      ValueError: x has the wrong width, or step_size is not in [0, 1].
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -140,7 +142,7 @@ def update(
     Source: Cappé and Moulines (2009), equations 11 and 12.
     """
     if not isinstance(state, Stepwise):
-        raise TypeError(f"state must be what Stepwise.of gives, got {type(state).__name__}")
+        raise TypeError(f"state must be made by Stepwise.of or update, got {type(state).__name__}")
     x = rounded(checks.rows(x))
     checks.width(x, state.mixture.n_features)
     row_weights = checks.row_weights(weights, x, may_all_be_zero=True)
@@ -154,7 +156,7 @@ def update(
 @jit
 def _updated(state: Stepwise, x: Array, weights: Array | None, step_size: Array) -> Stepwise:
     dtype = state.shift.dtype
-    # The difference first, in the precision of x, which may be that of the state or another.
+    # The difference first, in the precision of x, which may differ from that of the state.
     common = np.promote_types(x.dtype, dtype)
     shift, scale = state.shift.astype(common), state.scale.astype(common)
     z = ((x.astype(common) - shift[None]) / scale[None]).astype(dtype)

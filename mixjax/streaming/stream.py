@@ -34,7 +34,7 @@ from .processes import Team
 from .sources import batches_of, files_of, mesh_of
 from .survey import Survey, merged, surveyed
 
-# Rows that the start looks at.
+# Rows that the start uses.
 SAMPLE = 2**16
 
 
@@ -55,52 +55,51 @@ def fit_stream(
 ) -> Fit:
     r"""Fit a mixture to rows that come in batches: each EM iteration is one exact pass.
 
-    The result is that of `fit` on all rows at once, to rounding: the M-step needs only
-    the sums $\sum_n r_{nk}$, $\sum_n r_{nk} x_n$, $\sum_n r_{nk} x_n x_n^\top$, and sums
-    add up over batches. (`Laplace` has no such sums for its median: here it takes the
-    step from sums, see its `statistics`, which raises the likelihood as well.) The host
-    reads the next block while the device works on this one. A first pass takes the scale
-    of the columns and an even sample of 65,536 rows, from which the start is made.
+    Up to rounding, the result is that of `fit` on all rows: the M-step needs only the sums
+    $\sum_n r_{nk}$, $\sum_n r_{nk} x_n$, $\sum_n r_{nk} x_n x_n^\top$, and sums add up over
+    batches. (The median of `Laplace` is not such a sum. Here it takes the step from sums, see its
+    `statistics`, which also raises the likelihood.) The host reads the next block while the
+    device works on this one. A first pass finds the scale of the columns and an even sample of
+    65,536 rows for the start.
 
     With a mesh the blocks go to its devices in turn, and several processes (see
-    `jax.distributed.initialize`) fit one mixture: each goes through rows of its own, and
-    once an iteration their sums are added, by one all-reduce of 1 + K + K D + K D² numbers.
-    Batches may themselves be arrays that are spread over a mesh, by rows.
+    `jax.distributed.initialize`) fit one mixture: each process reads its own rows, and their sums
+    are added once an iteration, by one all-reduce of 1 + K + K D + K D² numbers. Batches may also
+    be arrays whose rows are spread over a mesh.
 
     Args:
       key: a typed random key.
-      batches: float rows (n_i, D) in batches of any lengths: a function that returns an
-        iterator over them; an iterable that can be gone through again, such as a list
-        or a data loader (its batches may be ``[x]`` or columns by name); an array, also
-        a `numpy.memmap`; or the path of a .npy or .parquet file, or of a folder of them.
+      batches: float rows (n_i, D) in batches of any lengths. It is a function that returns an
+        iterator over them; an iterable that can be read again, such as a list or a data loader
+        (its batches may be ``[x]`` or columns by name); an array, also a `numpy.memmap`; or the
+        path of a .npy or .parquet file, or of a folder of them.
       n_components: K, a Python int.
       family: the class of the components.
       start: (key, x, K, weights) -> responsibilities (N, K), for the sample; or the
-        mixture to begin with.
+        mixture to start from.
       solver: `EM`, with its ``reg_covar``.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations.
-      mesh: the devices to work on, of all processes that take part; None is that of the
-        batches, where they are spread over one, and else the default device.
-      checkpoint: a file in which to keep what is done. If it is there, the fit goes on
-        from it, and ends with the same mixture as if it had not been interrupted. (With
-        a larger ``max_iter`` it goes on; a fit that has converged stays as it is.) Of
-        several processes, all but the first add their number to its name; where one
-        finds no file, or where the rows were dealt out anew, it takes what the others
-        know and begins the iteration under way again.
-      checkpoint_seconds: how often it is written, beside the end of every pass.
+      mesh: the devices of all processes that take part. None uses the mesh of the batches if
+        they are spread over one, and otherwise the default device.
+      checkpoint: a file for the progress. If it exists, the fit resumes from it and ends with
+        the same mixture as an uninterrupted fit. (A larger ``max_iter`` continues the fit; a fit
+        that has converged does not change.) With several processes, all but the first add their
+        number to the name. A process without a file, or with other rows than before, takes
+        the progress of the others and starts the current iteration again.
+      checkpoint_seconds: how often the checkpoint is written, besides the end of every pass.
       progress: whether to show a progress bar (needs rich).
 
     Returns:
       The fit; see `mixjax.fit`.
 
     Raises:
-      TypeError: a generator that can be gone through only once; batches that are not
-        floating; a solver other than `EM`.
-      ValueError: an empty stream, batches of different widths, NaN or infinity (batch and
-        row are named), fewer rows than components, rows that changed between passes (with
-        a checkpoint also their order), a checkpoint of another fit, of other rows, of another
-        shape or version.
+      TypeError: batches is a generator, which can be read only once; batches are not floating;
+        the solver is not `EM`.
+      ValueError: the stream is empty; batches differ in width; there are NaN or infinity (batch
+        and row are named), or fewer rows than components; rows changed between passes (with a
+        checkpoint also their order); the checkpoint is of another fit, other rows, another shape
+        or another version.
       RuntimeError: another process of the mesh failed.
 
     Example:
@@ -120,7 +119,7 @@ def fit_stream(
     if not checks.is_concrete(key):
         raise TypeError(checks.HOST_ONLY.format("fit_stream", "mixjax.fit"))
     if not isinstance(solver, EM):
-        raise TypeError(f"fit_stream fits by mixjax.EM, got {solver!r}")
+        raise TypeError(f"the solver of fit_stream must be mixjax.EM, got {solver!r}")
     family = checks.family(family)
     team = Team.of(mesh_of(batches) if mesh is None else mesh)
     source = batches_of(batches)
@@ -195,7 +194,7 @@ def fit_stream(
 
 @jit
 def _moved(mixture: Mixture, shift: Array) -> Mixture:
-    """The mixture of rows that are moved by the shift (D,)."""
+    """The mixture of the rows moved by ``shift`` (D,)."""
     return Mixture(mixture.log_weights, mixture.components.affine(jnp.ones_like(shift), shift))
 
 
@@ -205,12 +204,12 @@ def _check_start(mixture: Mixture, survey: Survey, n_components: int) -> None:
     if found != expected:
         raise ValueError(
             "the mixture to start from has (components, columns, dtype) = "
-            f"({', '.join(map(str, found))}), the fit asks for ({', '.join(map(str, expected))})"
+            f"({', '.join(map(str, found))}), the fit needs ({', '.join(map(str, expected))})"
         )
 
 
 def _name_of(start: Any) -> str:
-    """What tells a start from others in another process, where its address differs."""
+    """A name of a start that is equal in all processes."""
     own = start.function if isinstance(start, OwnStart) else type(start)
     return f"{own.__module__}.{getattr(own, '__qualname__', type(own).__qualname__)}"
 
@@ -226,6 +225,6 @@ def _first(
     k: int,
     family: type[Family],
 ) -> Mixture:
-    """What a start makes of the sample, and of the same rows less their origin."""
+    """The mixture that a start makes from the sample, or from the sample minus its origin."""
     some = Problem.in_scale(Table.of(near, None, k), scale, k, family)
     return some.begin(key, sample, None, start, solver)

@@ -1,4 +1,4 @@
-"""Sums over thousands of blocks that lose no digits."""
+"""Compensated sums over thousands of blocks."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from ..pytrees import pytree
 
 @pytree
 class Sums:
-    """Sums over the blocks of a pass so far, each with the digits that it has lost.
+    """Sums over the blocks of a pass so far, each with its rounding error.
 
     Attributes:
       total: the sums of the energies, of the statistics and of the rows.
-      lost: what is to be subtracted from them.
-      n_blocks: () blocks seen.
+      lost: the rounding errors, to be subtracted from the sums.
+      n_blocks: () number of blocks.
     """
 
     total: tuple[Array, Any, Array]
@@ -24,7 +24,7 @@ class Sums:
     n_blocks: Array
 
     def plus(self, more: tuple[Array, Any, Array]) -> "Sums":
-        """With one block more; compensated, as thousands of blocks may come."""
+        """The sums with one more block, by compensated summation."""
         exact = jax.tree.map(jnp.subtract, more, self.lost)
         total = jax.tree.map(jnp.add, self.total, exact)
         lost = jax.tree.map(lambda new, old, x: (new - old) - x, total, self.total, exact)

@@ -1,4 +1,4 @@
-"""The first pass over a stream: how many rows, their scale, and a sample to start from."""
+"""The first pass over a stream: the number of rows, their scale, and a sample for the start."""
 
 from typing import Any, NamedTuple
 
@@ -14,16 +14,16 @@ from .sources import Batches
 
 
 class Survey(NamedTuple):
-    """What is known of the rows of a stream before anything is fitted.
+    """Facts about the rows of a stream before the fit.
 
     Attributes:
-      n_rows: N; 0 if there are none, and then nothing else is known.
-      dtype: float32 or float64, of what is fitted.
-      low, high, mean, spread: (D,) of each column, in float64; spread is the root of the variance.
-      sample: (n, D) rows drawn evenly without replacement, in float64; all of them if they are few.
-      narrowed: whether some rows came in double precision, and are fitted in single.
-      digest: of all rows, whatever their order, see `Fingerprint`.
-      checksum: of the rows of this process, in their order.
+      n_rows: N; if it is 0, nothing else is known.
+      dtype: float32 or float64, the dtype of the fit.
+      low, high, mean, spread: (D,) of each column, in float64; spread is the standard deviation.
+      sample: (n, D) rows in float64, drawn uniformly without replacement; all rows if they are few.
+      narrowed: whether some rows have double precision but are fitted in single.
+      digest: of all rows in any order, see `Fingerprint`.
+      checksum: of the rows of this process in their order.
     """
 
     n_rows: int
@@ -46,13 +46,13 @@ class Survey(NamedTuple):
         return np.where(self.low == self.high, self.low, self.mean)
 
     def origin(self, scaling: Scaling) -> np.ndarray | None:
-        """What to subtract (D,) before rows become single; None where nothing is lost."""
+        """What to subtract (D,) before rounding to single precision; None if nothing is lost."""
         if not self.narrowed or scaling is Scaling.NONE:
             return None
         return self._center.astype(self.dtype)
 
     def scale(self, scaling: Scaling) -> Scale:
-        """Center and scale of the columns less their origin, as those of a table in memory."""
+        """Center and scale of the columns minus their origin, as for a table in memory."""
         constant = self.low == self.high
         origin = self.origin(scaling)
         shift = self._center if origin is None else self._center - origin
@@ -68,7 +68,7 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
     """One pass; means and spreads are merged batch by batch, without cancellation.
 
     A row is in the sample if its random number is among the smallest, so the sample does
-    not depend on how the rows were cut into batches.
+    not depend on the batches.
     """
     rng = np.random.default_rng(seed)
     n, dtype, narrowed = 0, None, False
@@ -82,8 +82,8 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
             sample = np.zeros((0, d))
         if batch.shape[1] != len(mean):
             raise ValueError(
-                f"batch {i} has {batch.shape[1]} columns, those before it {len(mean)}: all must "
-                "have the same"
+                f"batch {i} has {batch.shape[1]} columns, but those before it have {len(mean)}: "
+                "all batches must have the same columns"
             )
         if len(batch) == 0:
             continue
@@ -97,8 +97,8 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
         largest = float(max(np.abs(least).max(), np.abs(most).max()))
         if largest > float(np.finfo(dtype).max):
             raise ValueError(
-                f"batch {i} holds {largest:.3g}, which no {dtype} can be: give the column in a "
-                "larger unit, or set jax_enable_x64"
+                f"batch {i} holds {largest:.3g}, too large for {dtype}: convert the column to "
+                "a larger unit, or set jax_enable_x64"
             )
         narrowed |= batch.dtype.itemsize > dtype.itemsize
         seen.add(batch)
@@ -108,7 +108,7 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
         mean, spread = _joined(mean, spread, own_mean, own_spread, len(batch) / total)
 
         drawn = rng.random(len(batch))
-        # Only rows that could be among the smallest so far.
+        # Only rows whose random number may be among the smallest so far.
         limit = tickets.max() if len(tickets) == n_sample else np.inf
         chosen = np.flatnonzero(drawn < limit)
         sample = np.concatenate([sample, batch[chosen].astype(np.float64)])
@@ -125,7 +125,7 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
 def _mean_and_spread(
     rows: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the columns (D,), in units of their reach, whose square is always a float."""
+    """Mean and spread (D,) of the columns, computed in units of their range to avoid overflow."""
     low, high = low.astype(np.float64), high.astype(np.float64)
     middle = 0.5 * low + 0.5 * high
     reach = np.maximum(high - middle, middle - low)
@@ -139,7 +139,7 @@ def _mean_and_spread(
 def _joined(
     mean: np.ndarray, spread: np.ndarray, other: np.ndarray, other_spread: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread of two tables, of which the other has this share of the rows."""
+    """Mean and spread of two tables together; the other has this share of the rows."""
     step = other - mean
     within = np.hypot(spread * np.sqrt(1 - share), other_spread * np.sqrt(share))
     spread = np.hypot(within, np.abs(step) * np.sqrt(share * (1 - share)))
@@ -147,7 +147,7 @@ def _joined(
 
 
 def merged(own: Survey, team: Team, n_sample: int) -> Survey:
-    """What all processes of a team know together, the rows of the first one coming first."""
+    """The survey of the rows of all processes, in the order of the processes."""
     size = 0 if own.dtype is None else own.dtype.itemsize
     facts = np.array([own.n_rows, own.n_features, size, own.narrowed], np.int64)
     n_rows, widths, sizes, narrowed = team.all_gather(facts).T
@@ -158,7 +158,7 @@ def merged(own: Survey, team: Team, n_sample: int) -> Survey:
     forms = sorted(set(zip(widths[n_rows > 0].tolist(), sizes[n_rows > 0].tolist(), strict=True)))
     if len(forms) > 1:
         raise ValueError(
-            "the processes gave rows of different forms (columns, bytes a number): "
+            "the processes gave different numbers of columns or dtypes (columns, bytes a number): "
             f"{', '.join(map(str, forms))}"
         )
     width, size = forms[0]
@@ -176,7 +176,7 @@ def merged(own: Survey, team: Team, n_sample: int) -> Survey:
         mean, spread = _joined(mean, spread, own_mean, own_spread, more / (n + more))
         n += more
 
-    # As many of the sample as its process has of the rows.
+    # A process contributes to the sample in proportion to its rows.
     shares = np.minimum(n_rows, n_sample * n_rows // total) if total > n_sample else n_rows
     padded = np.zeros((int(shares.max()), width))
     mine = int(shares[team.rank])

@@ -287,13 +287,13 @@ def test_bad_input_is_named(tmp_path):
     for source in (masked, [masked], [[masked]], lambda: [{"a": masked[:, 0]}]):
         refused(ValueError, "masked cells", source)
     refused(ValueError, r"holds 1e\+40, too large for float32", [np.full((60, 2), 1e40)])
-    refused(ValueError, "batch 1 has 1 columns, those before it 2", [x, x[:, :1]])
+    refused(ValueError, "batch 1 has 1 columns, but those before it have 2", [x, x[:, :1]])
     bad = x.copy()
     bad[7, 1] = np.nan
     refused(ValueError, "batch 1 holds NaN.*row 7, which is row 67 of the stream", [x, bad])
     refused(ValueError, "between 1 and the number of rows", [x], k=61)
     refused(TypeError, "batch 0 must hold float32", [x.astype("f2")])
-    refused(TypeError, "list of 2 things", [[x, x[:, 0]]])
+    refused(TypeError, "list of 2 items", [[x, x[:, 0]]])
     refused(ValueError, r"batch 0 must have shape", [x[:, 0]])
     refused(TypeError, "batches must be a function", 5)
     with pytest.raises(TypeError, match="fit_stream runs on the host"):

@@ -11,15 +11,15 @@ from ..families import known
 from ..families.family import Family
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
-# Rows of the table for each component, at least.
+# The smallest number of rows for each component.
 ROWS_EACH = 5
-# Products that an iteration may take, unless these few components take more.
+# The largest number of products in an iteration; these few components are always allowed.
 ITERATION = 5e7
 FEW = 8
 
 
 class Candidate(NamedTuple):
-    """What is tried.
+    """One point of the grid.
 
     Attributes:
       family: the class of the components.
@@ -46,12 +46,12 @@ def candidates_for(
     chosen = [checks.family(family) for family in several]
     ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
     if not ridges or not all(0 <= share < math.inf for share in ridges):
-        raise ValueError(f"reg_covar must be shares of the variance, not negative, got {reg_covar}")
+        raise ValueError(f"reg_covar must be non-negative shares of the variance, got {reg_covar}")
     grid = []
     for family in chosen:
         if isinstance(n_components, str):
             if n_components != "auto":
-                raise ValueError(f'n_components must be whole numbers or "auto": {n_components!r}')
+                raise ValueError(f'n_components must be ints or "auto", got {n_components!r}')
             few = max(FEW, affordable(family, shape, ITERATION))
             most = max(1, min(n_fitted // ROWS_EACH, few))
             numbers = [k for k in COMPONENTS if k <= most]
@@ -61,7 +61,7 @@ def candidates_for(
             ]
         grid += [Candidate(family, k, share) for k in numbers for share in ridges]
     if not grid:
-        raise ValueError("there is nothing to select from: families or n_components is empty")
+        raise ValueError("the grid is empty: families, n_components or reg_covar is empty")
     return grid
 
 

@@ -71,8 +71,8 @@ class Stepwise(Described):
         family = type(components)
         if not family.defines("expected_statistics"):
             raise TypeError(
-                f"stepwise EM needs a family whose M-step is made of sums, and that defines "
-                f"expected_statistics, such as mixjax.Gaussian; not {family.__name__}"
+                f"stepwise EM needs a family whose M-step uses sums and that defines "
+                f"expected_statistics, such as mixjax.Gaussian; got {family.__name__}"
             )
         checks.reg_covar(reg_covar, mixture.n_features)
         center, spread = _center_and_spread(mixture)

@@ -1,1 +1,1 @@
-"""What a component is: a file for each family."""
+"""The families of components, one file each."""

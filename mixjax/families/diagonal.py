@@ -93,11 +93,11 @@ class DiagonalGaussian(IndependentColumns):
         return self._log_prob(x.T).T
 
     def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r y and of r y², with y the rows as each component sees them."""
+        """Sums of r, of r y and of r y², with y the rows standardized by each component."""
         return self._sums(x.T, resp.T)
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, by matrix products where these lose no digits."""
+        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
         safe = few_digits_cancel(jnp.sum(1 + means**2 * precisions, axis=1))
@@ -116,7 +116,7 @@ class DiagonalGaussian(IndependentColumns):
             second = squares - 2 * means * total + count[:, None] * means**2
             return Moments(count, first / self.scales, second * precisions)
 
-        # Rows last, also through the conditional: a transpose does not cancel across it.
+        # Rows last, also inside the cond: XLA does not cancel transposes across it.
         log_prob = lax.cond(safe, product, self._log_prob, x.T).T
         return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
 
@@ -136,7 +136,7 @@ class DiagonalGaussian(IndependentColumns):
         return Moments(count, nothing, count[:, None] * (1 - share + nothing))
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        """Log-density of each value, independent of the other columns: (N, K, D)."""
         y = (x[:, None] - self.means[None]) / self.scales[None]
         return -0.5 * (y * y + LOG_2PI) - jnp.log(self.scales)[None]
 

@@ -1,4 +1,4 @@
-"""What a component is: the protocol that every family keeps, built in or your own."""
+"""The protocol of a family of components, built in or your own."""
 
 import abc
 import re
@@ -26,12 +26,12 @@ COLUMNS_SHOWN = 4
 
 @pytree
 class Moments:
-    """Sums over rows, weighted by responsibility: they add up over blocks of rows.
+    """Sums over rows, weighted by responsibility; they add up over blocks of rows.
 
     Attributes:
       count: (K,) sum of the responsibilities.
       first: (K, D) sums linear in the rows.
-      second: sums quadratic in the rows; their shape is the family's own.
+      second: sums quadratic in the rows; the shape depends on the family.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -49,10 +49,10 @@ class Family(Described, abc.ABC):
     """K components of one kind, in one pytree.
 
     Decorate a subclass with `mixjax.pytree`. Every method sees all N rows and all K
-    components at once. The M-step is two calls: ``statistics`` gives sums, which may be
-    added over blocks of rows, files or devices, and ``from_statistics`` turns them into
-    new components. Both are methods of the *current* components, so the sums can be
-    taken relative to them, which keeps float32 accurate.
+    components at once. The M-step is two calls: ``statistics`` returns sums, which are added up
+    over blocks of rows, files or devices, and ``from_statistics`` turns them into new
+    components. Both are methods of the *current* components, so the sums can be relative to
+    them, which keeps float32 accurate.
 
     No other file of the package lists the families: all it needs to know is a member here.
     The abstract methods are required. The others have defaults; a function that needs one
@@ -65,7 +65,7 @@ class Family(Described, abc.ABC):
     Attributes:
       scaling: which affine maps `affine` can apply; ``fit`` standardizes the table
         accordingly. `Scaling.NONE`, the default, leaves the table as it is.
-      needs_sorted_rows: whether `m_step` wants the rows that sort each column.
+      needs_sorted_rows: whether `m_step` needs the sort order of each column.
       independent_columns: whether the columns of a component are independent.
       word: what commands and estimators call the family. By default the name of the class,
         in lower case with hyphens; not inherited.
@@ -167,7 +167,7 @@ class Family(Described, abc.ABC):
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
         """`log_prob`, and `statistics` as a function of resp.
 
-        EM wants both for the same rows: override it where they share work.
+        EM needs both for the same rows. Override it if they share work.
         """
         return self.log_prob(x), lambda resp: self.statistics(x, resp)
 
@@ -176,17 +176,17 @@ class Family(Described, abc.ABC):
         """New components from sums taken relative to these.
 
         Args:
-          stats: what `statistics` gave, summed over blocks.
+          stats: the results of `statistics`, summed over blocks.
           reg_covar: (D,) variance to add to each feature of each component.
 
         Returns:
-          New components; one of count zero keeps its parameters.
+          New components; a component of count zero keeps its parameters.
         """
 
     @classmethod
     @abc.abstractmethod
     def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
-        """Standard components at the origin: what the first M-step is relative to."""
+        """Standard components at the origin; the first M-step is relative to them."""
 
     @abc.abstractmethod
     def sample(self, key: Array, labels: Array) -> Array:
@@ -194,7 +194,7 @@ class Family(Described, abc.ABC):
 
     @abc.abstractmethod
     def unconstrain(self) -> Any:
-        """A pytree of real leaves, any value of which is allowed."""
+        """A pytree of real leaves, in which any values are valid."""
 
     @classmethod
     @abc.abstractmethod
@@ -216,8 +216,8 @@ class Family(Described, abc.ABC):
         """The expected statistics of ``count`` (K,) rows drawn from each component.
 
         ``from_statistics(expected_statistics(count, reg_covar), reg_covar)`` gives these
-        components again; None stands for a ridge of 0. It is what stepwise EM remembers;
-        families without it cannot be fitted so.
+        components again; None stands for a ridge of 0. Stepwise EM keeps these statistics, and
+        cannot fit families without them.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define expected_statistics")
 
@@ -225,37 +225,38 @@ class Family(Described, abc.ABC):
         """Where each component lies: centers and widths (K, D), in the units of x.
 
         A deviation of one width in one column is at most sqrt(D) standard deviations of the
-        component, given the other columns. Rows farther away than squares of floats reach are
-        then told apart by it; None, the default, leaves them to the weights.
+        component, given the other columns. It gives responsibilities to
+        rows so far away that squares overflow. With None, the default, such rows get the
+        weights.
         """
         return None
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate given the others of its row: (N, D) -> (N, K, D)."""
+        """Log-density of each value given the others of its row: (N, D) -> (N, K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define coordinate_log_prob")
 
     def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
+        """The marginal components of these columns (C,)."""
         raise NotImplementedError(f"{type(self).__name__} does not define marginal")
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        """The components of the columns ``rest`` given ``values`` (C,) of ``columns`` (C,)."""
         raise NotImplementedError(f"{type(self).__name__} does not define conditional")
 
     def take(self, index: Any) -> Self:
-        """Some of the components, by an index along their leading axis."""
+        """Some of the components, by an index of the leading axis."""
         return type(self)(**{name: value[index] for name, value in vars(self).items()})
 
     @property
     def covariances(self) -> Array:
-        """The covariance of each component: (K, D, D); diagonal unless a family says more."""
+        """The covariance of each component: (K, D, D); diagonal unless overridden."""
         variances = self.variances
         eye = jnp.eye(variances.shape[-1], dtype=variances.dtype)
         return variances[..., None] * jnp.broadcast_to(eye, (*variances.shape, eye.shape[0]))
 
     @property
     def standard_deviations(self) -> Array:
-        """The roots of `variances`: (K, D). Override it where they are known without a square."""
+        """The roots of `variances`: (K, D). Override it if they are known without squares."""
         return jnp.sqrt(self.variances)
 
     @property
@@ -278,14 +279,14 @@ class Family(Described, abc.ABC):
 
     @property
     def sharpness(self) -> Array:
-        """By how many of its widths a component moves for a step of 1 in a feature: (K, D).
+        """One over the width of each component in each feature, given the others: (K, D).
 
-        One over the scale where columns are independent; a narrow component is sharp.
+        It is one over the scale if columns are independent; a narrow component is sharp.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define sharpness")
 
     def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
-        """The M-step over blocks of rows: override it where no finite sum gives it.
+        """The M-step over blocks of rows. Override it if it is not made of finite sums.
 
         Args:
           rows: the table in blocks.
@@ -304,7 +305,7 @@ class Family(Described, abc.ABC):
     def quick_m_step(
         self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
     ) -> Self:
-        """A first guess where many fits begin: override it where `m_step` is slow."""
+        """A fast approximate M-step for the start of many fits. Override it if `m_step` is slow."""
         return self.m_step(rows, responsibilities, reg_covar)
 
     def _summary(self) -> Summary:
@@ -331,7 +332,7 @@ keep_old_names(Family)
 
 
 def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:
-    """Means (..., K, D) and the one given array, whose axes are such as "KDD", as arrays."""
+    """Means (..., K, D) and one more array, whose axes are given as in "KDD", as arrays."""
     ((name, value),) = given.items()
     means, value = jnp.asarray(means), jnp.asarray(value)
     if means.ndim < 2:
@@ -340,7 +341,7 @@ def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:
     expected = means.shape[:-2] + tuple(sizes[axis] for axis in axes)
     if value.shape != expected:
         raise ValueError(
-            f"{name} must have shape ({', '.join(axes)}) = {expected} beside means of shape "
+            f"{name} must have shape ({', '.join(axes)}) = {expected} for means of shape "
             f"{means.shape}, got {value.shape}"
         )
     return means, value
@@ -349,13 +350,13 @@ def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:
 def smallest_share(dtype: Any) -> float:
     """The share of the rows below which a component counts as empty.
 
-    Its square is still a normal number, so quotients by it and their gradients are too.
+    Its square is still a normal float, so quotients by it and their gradients are finite.
     """
     return float(jnp.finfo(dtype).eps) ** 2
 
 
 def occupied(count: Array) -> Array:
-    """Which components (K,) have any rows to speak of."""
+    """Which components (K,) are not empty."""
     return count > smallest_share(count.dtype) * jnp.sum(count)
 
 
@@ -368,15 +369,15 @@ def per_count(total: Array, count: Array) -> Array:
 
 
 def few_digits_cancel(squares: Array) -> Array:
-    """Whether ``|x|² - 2 x·m + |m|²`` may stand for ``|x - m|²`` in working precision.
+    """Whether ``|x|² - 2 x·m + |m|²`` is accurate enough for ``|x - m|²``.
 
     Args:
       squares: (K,) the size of |x|² for a typical row of each component, in units of
-        the component's spread: what cancels.
+        the component's spread: the size of what cancels.
 
     Returns:
-      () true where the rounding error of a log-density is bounded by 5e-4 in float32 (a
-      typical error is ten times less) and by 1e-12 in float64.
+      () true if the rounding error of a log-density is at most 5e-4 in float32 (a typical error
+      is ten times smaller) and 1e-12 in float64.
     """
     eps = float(jnp.finfo(squares.dtype).eps)
     return eps * jnp.max(squares) < (5e-4 if eps > 1e-10 else 1e-12)

@@ -1,4 +1,4 @@
-"""Gaussian components, each with a full covariance of its own."""
+"""Gaussian components, each with its own full covariance."""
 
 import functools
 import math
@@ -32,7 +32,7 @@ def whitening(covariances: Array) -> Array:
 
 def whitening_of_precision(precisions: Array) -> Array:
     """Lower-triangular F (..., D, D) with ``F.T @ F`` the precision."""
-    # Cholesky gives P = C C^T, the wrong way round; reversed rows and columns mend that.
+    # Cholesky gives P = C C^T, but F^T F is needed: reverse rows and columns.
     flipped = linalg.symmetric(precisions)[..., ::-1, ::-1]
     return linalg.cholesky(flipped)[..., ::-1, ::-1].mT
 
@@ -44,10 +44,10 @@ def whitening_of_rows(lower: Array) -> Array:
 
 
 def conditioned(factors: Array, rest: Any, columns: Any, away: Array) -> tuple[Array, Array]:
-    """The whitening (K, R, R) of the columns ``rest``, and how far their means move (K, R).
+    """The whitening (K, R, R) of the columns ``rest``, and the shifts (K, R) of their means.
 
-    That is where ``columns`` are ``away`` (K, C) from their own means, and ``factors``
-    (K, D, D) whiten all columns.
+    Given are the deviations ``away`` (K, C) of ``columns`` from their means, and ``factors``
+    (K, D, D) that whiten all columns.
     """
     unit, norm = linalg.unit_columns(factors)
     others = unit[:, :, rest]
@@ -67,13 +67,13 @@ def covariance_of(factors: Array) -> Array:
 
 
 def log_diagonal(factors: Array) -> Array:
-    """Triangular factors with the logarithm of their diagonal: any value is allowed."""
+    """Triangular factors with the logarithm of their diagonal, in which any value is valid."""
     eye = linalg.eye_like(factors)
     return jnp.where(eye > 0, jnp.log(jnp.where(eye > 0, factors, 1)), factors)
 
 
 def exp_diagonal(leaves: Array) -> Array:
-    """The inverse of `log_diagonal`; what lies above the diagonal is ignored."""
+    """The inverse of `log_diagonal`; values above the diagonal are ignored."""
     eye = linalg.eye_like(leaves)
     return jnp.tril(jnp.where(eye > 0, jnp.exp(jnp.where(eye > 0, leaves, 0)), leaves))
 
@@ -174,9 +174,9 @@ class Gaussian(Family):
         return k * d + k * d * (d + 1) // 2
 
     def _frame(self) -> tuple[Array, Array]:
-        """A common center (D,) and each mean from there, whitened (K, D).
+        """A common center (D,), and the whitened means (K, D) relative to it.
 
-        Far from the origin the digits of x - mean would be lost in F x - F mean.
+        Far from the origin F x - F mean would lose the digits of x - mean.
         """
         center = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))
         return center, linalg.einsum("kij,kj->ki", self.factors, self.means - center[None])
@@ -184,12 +184,12 @@ class Gaussian(Family):
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, which share the whitened rows.
 
-        The factors are lower-triangular, and so is the half that is wanted of the
-        second moments: wide tables are worked through in strips up to the diagonal.
+        The factors are lower-triangular, and only the lower half of the second moments is
+        needed, so wide tables are processed in strips up to the diagonal.
         """
         center, offset = self._frame()
         d = self.shape[1]
-        # With a row of ones, one product subtracts the means and takes the sums as well.
+        # With a row of ones, one product subtracts the means and also gives the sums.
         columns = jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), (x - center[None]).T])
         maps = jnp.concatenate([-offset[:, :, None], self.factors], axis=2)
         strips = [(top, min(top + STRIP, d)) for top in range(0, d, STRIP)]
@@ -202,8 +202,8 @@ class Gaussian(Family):
         constant = log_det - 0.5 * d * LOG_2PI
 
         def statistics(resp: Array) -> Moments:
-            # Count and sums in the same products: from_statistics relies on the sum of
-            # r y being that of the very y in r y x^T, rounding included.
+            # Count and sums in the same products: from_statistics needs the same y in the sum of
+            # r y as in r y x^T, rounding included.
             count = linalg.matmul(resp.T, columns[0])
             sums = []
             for y, (_, end) in zip(ys, strips, strict=True):
@@ -221,8 +221,8 @@ class Gaussian(Family):
     def statistics(self, x: Array, resp: Array) -> Moments:
         """Sums of r, of r y and (below the diagonal) of r y x^T, with y the whitened rows.
 
-        One matrix product gives the last, and what cancels in ``r y x^T`` grows with
-        |mean| / sigma, not with its square as in ``r x x^T``.
+        One matrix product gives the last. Cancellation in ``r y x^T`` grows with |mean| / sigma,
+        not with its square as in ``r x x^T``.
         """
         return self.log_prob_and_statistics(x)[1](resp)
 
@@ -253,11 +253,11 @@ class Gaussian(Family):
         return self.means, 1 / jnp.max(jnp.abs(self.factors), axis=1)
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate given the others of its row: (N, K, D).
+        """Log-density of each value given the others of its row: (N, K, D).
 
-        With P the precision, x_d given the rest is normal of precision P_dd, and
-        (P (x - mean))_d / P_dd from its mean. P itself, a square, might leave the range of
-        floats.
+        With the precision P, x_d given the rest is normal with precision P_dd, and its deviation
+        from the mean is (P (x - mean))_d / P_dd. P itself is not formed: it is a square and
+        might leave the range of floats.
         """
         y = linalg.einsum("kij,nkj->nki", self.factors, x[:, None] - self.means[None])
         unit, norm = linalg.unit_columns(self.factors)
@@ -265,12 +265,12 @@ class Gaussian(Family):
         return jnp.log(norm)[None] - 0.5 * (pull**2 + LOG_2PI)
 
     def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
+        """The marginal components of these columns (C,)."""
         lower = linalg.inverse_lower(self.factors)[:, columns]
         return type(self)(self.means[:, columns], whitening_of_rows(lower))
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        """The components of the columns ``rest`` given ``values`` (C,) of ``columns`` (C,)."""
         away = values[None] - self.means[:, columns]
         factors, moved = conditioned(self.factors, rest, columns, away)
         return type(self)(self.means[:, rest] + moved, factors)
@@ -289,7 +289,7 @@ class Gaussian(Family):
             noise, labels = rows
             return self.means[labels] + linalg.einsum("nij,nj->ni", lower[labels], noise)
 
-        # In blocks: a matrix for each of many rows would take D times what the rows do.
+        # In blocks: a matrix for each row would take D times the memory of the rows.
         return map_rows(block, (noise, labels), self.shape[1] ** 2)
 
     def unconstrain(self) -> tuple[Array, Array]:

@@ -42,11 +42,11 @@ class IndependentColumns(Family):
         return self.centers, self.scales
 
     def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
+        """The marginal components of these columns (C,)."""
         return self._with(self.centers[:, columns], self.scales[:, columns])
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest``, whatever the others are."""
+        """The components of the columns ``rest``; they do not depend on the other columns."""
         return self.marginal(rest)
 
     def affine(self, scale: Array, shift: Array) -> Self:

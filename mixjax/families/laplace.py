@@ -29,13 +29,13 @@ class LaplaceSums:
 
 @pytree
 class Laplace(IndependentColumns):
-    r"""Laplace components: robust, since a row pulls on a median, not on a mean.
+    r"""Laplace components: robust, because their centers are medians, not means.
 
     $\log p_k(x) = -\sum_d |x_d-m_{kd}|/b_{kd} + \log 2b_{kd}$. The M-step is the
-    weighted median and the weighted mean absolute deviation about it. No finite sum
-    gives a median: ``fit`` and ``m_step`` find it exactly with two passes over data in
-    memory, while `statistics` and `from_statistics` take a step that raises the
-    likelihood too, seeing the density as a mixture of Gaussians over their scales.
+    weighted median and the weighted mean absolute deviation about it. A median is not a
+    finite sum: ``fit`` and ``m_step`` find it exactly with two passes over data in memory. The
+    step by `statistics` and `from_statistics` also raises the likelihood; it treats the density
+    as a mixture of Gaussians over their scales.
 
     Attributes:
       locations: (K, D) medians, in the units of x.
@@ -94,7 +94,7 @@ class Laplace(IndependentColumns):
         """The sums of a step that raises the likelihood; see `LaplaceSums`."""
         y, r = self._deviations(x), resp.T[:, None]
         distance = jnp.abs(y)
-        # A row on the median would weigh infinitely.
+        # A row on the median would have infinite weight.
         near = jnp.finfo(x.dtype).eps * self.scales[:, :, None]
         weight = r / jnp.maximum(distance, near)
         pull, stiffness = jnp.sum(weight * y, axis=2), jnp.sum(weight, axis=2)
@@ -102,14 +102,14 @@ class Laplace(IndependentColumns):
         return LaplaceSums(count, pull, stiffness, jnp.sum(r * distance, axis=2))
 
     def from_statistics(self, stats: LaplaceSums, reg_covar: Array) -> Self:
-        """Locations and scales of a higher likelihood; equal to these at a maximum."""
+        """Locations and scales of higher likelihood; at a maximum they do not change."""
         stiffness = jnp.where(stats.stiffness > 0, stats.stiffness, 1)
         step = jnp.where(stats.stiffness > 0, stats.pull / stiffness, 0)
         scales = per_count(stats.deviation - 0.5 * stats.pull * step, stats.count)
         return self._bounded(self.locations + step, scales, stats.count, reg_covar)
 
     def _bounded(self, locations: Array, scales: Array, count: Array, reg_covar: Array) -> Self:
-        """Components with variances of at least reg_covar; the empty ones keep theirs."""
+        """Components with variances of at least reg_covar; empty components are unchanged."""
         kept = occupied(count)[:, None]
         floor = jnp.sqrt(0.5 * reg_covar)[None]
         scales = jnp.where(kept, jnp.maximum(scales, floor), self.scales)
@@ -148,7 +148,7 @@ class Laplace(IndependentColumns):
         return self._bounded(locations, per_count(deviation, count), count, reg_covar)
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        """Log-density of each value, independent of the other columns: (N, K, D)."""
         distance = jnp.abs(x[:, None] - self.locations[None])
         return -distance / self.scales[None] - (jnp.log(self.scales) + LOG_2)[None]
 
@@ -164,9 +164,9 @@ class MeanLaplace(Laplace):
     r"""Laplace components updated by means: the rule of the published Laplacian DAGMM.
 
     The density is that of `Laplace`; the location is the weighted *mean* instead of the
-    median, and the scale the weighted mean absolute deviation about it. This is not a
-    maximum-likelihood step, so EM with it may raise the energy; it is smooth in the
-    responsibilities, which a network trained through it needs.
+    median, and the scale is the weighted mean absolute deviation about it. This is not a
+    maximum-likelihood step, so EM with it may raise the energy. But it is smooth in the
+    responsibilities, as training a network through it requires.
 
     Attributes:
       locations: (K, D) weighted means, in the units of x.
@@ -222,15 +222,15 @@ class MeanLaplace(Laplace):
 
 
 def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> Array:
-    """The row (K, D) that holds each component's weighted median of each column.
+    """The row (K, D) that holds the weighted median of each column for each component.
 
-    Columns are cut into about sqrt(N) runs of sorted values. One pass finds the run in
-    which the weight passes one half; only the rows of that run are then looked at one
-    by one, so nothing of size N × K is kept.
+    Sorted columns are cut into about sqrt(N) runs. One pass finds the run in which the weight
+    passes one half. Only the rows of that run are then examined one by one, so no array of size
+    N × K is kept.
     """
     order, rank = rows.order, rows.rank
     if order is None or rank is None:
-        raise ValueError("weighted medians need rows that were sorted: Rows.sorted()")
+        raise ValueError("weighted medians need sorted rows: call Rows.sorted()")
     n, d = order.shape
     length = max(1, math.isqrt(n))
     n_runs = -(-n // length)
@@ -256,7 +256,7 @@ def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> 
         own = resp.reshape(k, k, length)[jnp.arange(k), jnp.arange(k)]
         own = jnp.where(places < n, own, 0)
         mass = jnp.cumsum(own, axis=1)
-        # Rounding may leave the last cumulated weight just below what is missing.
+        # Rounding may leave the last cumulative weight just below the missing weight.
         reached = (mass >= jnp.minimum(missing, mass[:, -1])[:, None]) & (own > 0)
         return jnp.take_along_axis(index, jnp.argmax(reached, axis=1)[:, None], axis=1)[:, 0]
 

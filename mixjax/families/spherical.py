@@ -1,4 +1,4 @@
-"""Gaussian components that are round: one variance each."""
+"""Spherical Gaussian components: one variance each."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from .outline import ELLIPSE, Outline
 
 @pytree
 class SphericalGaussian(IndependentColumns):
-    r"""Gaussian components with one variance each, the same in every direction.
+    r"""Gaussian components with one variance each, equal in all directions.
 
     $\log p_k(x) = -\tfrac{\|x-\mu_k\|^2}{2\sigma_k^2} - D\log\sigma_k - \tfrac D2\log 2\pi$.
 
@@ -117,7 +117,7 @@ class SphericalGaussian(IndependentColumns):
         return self._sums(x.T, resp.T)
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, by matrix products where these lose no digits."""
+        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
         norms = jnp.sum(means**2, axis=1)
@@ -138,7 +138,7 @@ class SphericalGaussian(IndependentColumns):
             second = squares - 2 * jnp.sum(means * total, axis=1) + count * norms
             return Moments(count, first, second * precisions)
 
-        # Rows last, also through the conditional: a transpose does not cancel across it.
+        # Rows last, also inside the cond: XLA does not cancel transposes across it.
         log_prob = lax.cond(safe, product, self._log_prob, x.T).T
         return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
 
@@ -162,17 +162,17 @@ class SphericalGaussian(IndependentColumns):
         return self.means, self.standard_deviations
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate, of which none knows of the others: (N, K, D)."""
+        """Log-density of each value, independent of the other columns: (N, K, D)."""
         scales = self.scales[None, :, None]
         y = (x[:, None] - self.means[None]) / scales
         return -0.5 * (y * y + LOG_2PI) - jnp.log(scales)
 
     def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
+        """The marginal components of these columns (C,)."""
         return type(self)(self.means[:, columns], self.scales)
 
     def affine(self, scale: Array, shift: Array) -> Self:
-        """The components of ``scale * x + shift``, where every entry of scale is the same."""
+        """The components of ``scale * x + shift``; all entries of scale must be equal."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[0])
 
     def sample(self, key: Array, labels: Array) -> Array:

@@ -27,7 +27,7 @@ from .outline import ELLIPSE, Outline
 
 @pytree
 class TiedGaussian(Family):
-    r"""Gaussian components with one full covariance for all of them.
+    r"""Gaussian components that share one full covariance.
 
     $\log p_k(x) = -\tfrac12\|F(x-\mu_k)\|^2 + \log\det F - \tfrac D2\log 2\pi$.
 
@@ -117,7 +117,7 @@ class TiedGaussian(Family):
         return k * d + d * (d + 1) // 2
 
     def _whitened(self, x: Array) -> tuple[Array, Array]:
-        """The rows (D, N) and the means (K, D), whitened, from a common center."""
+        """The whitened rows (D, N) and means (K, D), relative to a common center."""
         center = jax.lax.stop_gradient(jnp.mean(self.means, axis=0))[None]
         y = linalg.matmul(self.factor, (x - center).T)
         return y, linalg.matmul(self.means - center, self.factor.T)
@@ -144,7 +144,7 @@ class TiedGaussian(Family):
         return Moments(jnp.sum(resp, axis=1), jnp.sum(rz, axis=2), scatter)
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, by matrix products where these lose no digits."""
+        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
         y, offset = self._whitened(x)
         norms = jnp.sum(offset**2, axis=1)
         safe = few_digits_cancel(self.shape[1] + norms)
@@ -194,7 +194,7 @@ class TiedGaussian(Family):
         return Moments(count, jnp.zeros_like(self.means), jnp.sum(count) * scatter)
 
     def take(self, index: Any) -> Self:
-        """Some of the components, with the covariance of all of them."""
+        """Some of the components, with the shared covariance."""
         return type(self)(self.means[index], self.factor)
 
     def extent(self) -> tuple[Array, Array]:
@@ -203,19 +203,19 @@ class TiedGaussian(Family):
         return self.means, jnp.broadcast_to(widths[None], self.means.shape)
 
     def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each coordinate given the others of its row: (N, K, D)."""
+        """Log-density of each value given the others of its row: (N, K, D)."""
         y = linalg.einsum("ij,nkj->nki", self.factor, x[:, None] - self.means[None])
         unit, norm = linalg.unit_columns(self.factor)
         pull = linalg.einsum("ij,nki->nkj", unit, y)
         return jnp.log(norm)[None, None] - 0.5 * (pull**2 + LOG_2PI)
 
     def marginal(self, columns: Any) -> Self:
-        """The components of these columns (C,) alone."""
+        """The marginal components of these columns (C,)."""
         lower = linalg.inverse_lower(self.factor)[columns]
         return type(self)(self.means[:, columns], whitening_of_rows(lower))
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Self:
-        """The components of the columns ``rest`` where ``columns`` (C,) have ``values`` (C,)."""
+        """The components of the columns ``rest`` given ``values`` (C,) of ``columns`` (C,)."""
         away = values[None] - self.means[:, columns]
         factors, moved = conditioned(self.factor[None], rest, columns, away)
         return type(self)(self.means[:, rest] + moved, factors[0])

@@ -1,4 +1,4 @@
-"""From scores to decisions: a row is flagged where its score is above the threshold."""
+"""From scores to decisions: a row is flagged if its score is above the threshold."""
 
 from .conformal_prediction import Conformal, benjamini_hochberg, conformal
 from .f1_score import BestF1, best_f1

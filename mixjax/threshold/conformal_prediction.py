@@ -1,4 +1,4 @@
-"""Thresholds that keep their promise on new rows, from rows that were not fitted."""
+"""Thresholds with a guarantee for new rows, from rows that were not fitted."""
 
 import math
 import warnings
@@ -18,10 +18,10 @@ from .scores import above, ascending, between, no_nan, probabilities_of, scores_
 
 @pytree
 class Conformal(Described):
-    r"""A threshold and p-values, from the scores of normal rows set aside.
+    r"""A threshold and p-values, from the scores of held-out normal rows.
 
     Attributes:
-      calibration: (n,) those scores, ascending.
+      calibration: (n,) the scores, ascending.
       alpha: () the highest rate of false alarms.
 
     Example:
@@ -44,14 +44,14 @@ class Conformal(Described):
         return _threshold(self.calibration, n_above)
 
     def p_values(self, scores: ArrayLike) -> Array:
-        r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ of scores (N,); NaN counts as strangest of all.
+        r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ of scores (N,); NaN counts as the strangest score.
 
-        For a new normal row, p is at most any t with a probability of at most t.
+        For a new normal row, P(p <= t) is at most t.
         """
         return share_as_high(self.calibration, on_device(scores))
 
     def flags(self, scores: ArrayLike) -> Array:
-        """Which of the scores are above the threshold; NaN is."""
+        """Which scores are flagged: those above the threshold, and NaN."""
         return above(scores, self.threshold)
 
 
@@ -72,13 +72,13 @@ def share_as_high(calibration: Array, scores: Array) -> Array:
 
 
 def warn_of_rate(n: int, alpha: ArrayLike) -> None:
-    """Warn where alpha is lower than any rate that n scores can promise, but not 0."""
+    """Warn if alpha is above 0 but lower than any rate that n scores can promise."""
     rate = rates.written(alpha) or 0
     if rate > 0 and (n + 1) * rate < 1:
         enough = math.ceil(1 / rate) - 1
         warnings.warn(
             f"alpha {float(rate):g} is below 1/{n + 1} = {1 / (n + 1):.3g}, the lowest rate that "
-            f"{n} normal rows can promise: the threshold is infinite and nothing is flagged. Give "
+            f"{n} normal rows can promise: the threshold is infinite and nothing is flagged. Pass "
             f"at least {enough} rows, an alpha of at least {1 / (n + 1):.3g}, or use "
             "mixjax.threshold.peaks_over_threshold",
             stacklevel=3,
@@ -88,12 +88,12 @@ def warn_of_rate(n: int, alpha: ArrayLike) -> None:
 def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
     r"""Split conformal: at most a share alpha of new normal rows lies above the threshold.
 
-    The promise needs no model of the scores, only that new normal rows are drawn as the
-    calibration rows were, and that none of these was used to fit what scores them. It
-    holds on average over calibration sets; for one of n rows the rate is spread around
-    alpha by about $\sqrt{\alpha(1-\alpha)/n}$. An alpha below 1/(n + 1) cannot be promised:
-    the threshold is then infinite, nothing is flagged, and unless alpha is 0 a warning says so
-    (see `peaks_over_threshold`).
+    The promise needs no model of the scores. New normal rows must have the distribution of the
+    calibration rows, and the scoring model must not be fitted to calibration rows. The promise
+    holds on average over calibration sets. For one set of n rows the rate deviates from alpha by
+    about $\sqrt{\alpha(1-\alpha)/n}$. An alpha below 1/(n + 1) cannot be promised: the
+    threshold is then infinite, nothing is flagged, and a warning says so unless alpha is 0 (see
+    `peaks_over_threshold`).
 
     Args:
       calibration_scores: (n,) scores of normal rows that were not fitted.
@@ -103,11 +103,11 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
       The threshold, and p-values for new scores.
 
     Raises:
-      TypeError, ValueError: scores that are no floats, not of one axis or empty, or an
-        alpha that is outside [0, 1].
+      TypeError, ValueError: scores are not floats, not of one axis, or empty; alpha is outside
+        [0, 1].
 
     Warns:
-      UserWarning: so few scores that no threshold keeps the rate.
+      UserWarning: there are too few scores for a threshold that keeps the rate.
 
     Example:
       >>> import jax, mixjax
@@ -127,22 +127,22 @@ def conformal(calibration_scores: ArrayLike, alpha: ArrayLike) -> Conformal:
 
 
 def benjamini_hochberg(p_values: ArrayLike, rate: ArrayLike) -> Any:
-    r"""Which rows of a batch to flag, so that of those flagged a share ``rate`` is normal.
+    r"""Which rows of a batch to flag, so that at most a share ``rate`` of the flagged is normal.
 
-    All with $p \le p_{(k)}$, for the largest k with $p_{(k)} \le k\,\text{rate}/N$. The
-    expected share of false alarms among the flagged is at most the rate times the share of
-    normal rows, for independent p-values and for those of one `conformal` calibration.
+    Flags all rows with $p \le p_{(k)}$, for the largest k with $p_{(k)} \le k\,\text{rate}/N$. The
+    expected share of false alarms among the flagged rows is at most the rate times the share of
+    normal rows, for independent p-values and for p-values of one `conformal` calibration.
 
     Args:
       p_values: (N,) of the rows of the batch.
-      rate: the share of false alarms among what is flagged, from 0 to 1.
+      rate: the share of false alarms among flagged rows, from 0 to 1.
 
     Returns:
       (N,) bool.
 
     Raises:
-      TypeError, ValueError: p-values that are not floats of one axis from 0 to 1, or a rate
-        outside [0, 1].
+      TypeError, ValueError: p-values are not floats of one axis from 0 to 1, or rate is outside
+        [0, 1].
 
     Example:
       >>> import jax.numpy as jnp, mixjax

@@ -1,4 +1,4 @@
-"""The threshold that would have been best, for those who have labels."""
+"""The threshold of the highest F1 on labeled rows."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,13 +12,13 @@ from .scores import above, anomalies_of, scores_of
 
 @pytree
 class BestF1(Described):
-    """A threshold and what it reaches on the rows it was chosen by; all ().
+    """A threshold, and its quality on the rows that it was chosen on; all ().
 
     Attributes:
-      threshold: flag what is above.
-      f1: the harmonic mean of the two below.
-      precision: the share of anomalies among the flagged.
-      recall: the share of the flagged among the anomalies.
+      threshold: scores above it are flagged.
+      f1: the harmonic mean of precision and recall.
+      precision: the share of anomalies among flagged rows.
+      recall: the share of flagged rows among anomalies.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -35,27 +35,27 @@ class BestF1(Described):
     recall: Array
 
     def flags(self, scores: ArrayLike) -> Array:
-        """Which of the scores are above the threshold; NaN is."""
+        """Which scores are flagged: those above the threshold, and NaN."""
         return above(scores, self.threshold)
 
 
 def best_f1(scores: ArrayLike, labels: ArrayLike) -> BestF1:
     r"""The threshold of the highest $F_1 = 2PR/(P+R)$, of precision P and recall R.
 
-    It promises to be the best for these rows. On others F1 will be lower: choose it by
-    rows that are not those it is judged by.
+    It is the best threshold for these rows only. F1 will be lower on other rows, so do not
+    evaluate it on the rows that it was chosen on.
 
     Args:
       scores: (N,) higher is stranger.
       labels: (N,) 1 or True for anomalies, 0 for normal rows.
 
     Returns:
-      The threshold, halfway between two scores, and its precision, recall and F1. Of
-      equally good ones the highest, which flags fewest rows.
+      The threshold, halfway between two scores, and its precision, recall and F1. Among
+      equally good thresholds it is the highest, which flags the fewest rows.
 
     Raises:
-      TypeError, ValueError: scores that are no floats of one axis, labels of another
-        length or other than 0 and 1, or no anomaly at all.
+      TypeError, ValueError: scores are not floats of one axis; labels have the wrong length,
+        hold other values than 0 and 1, or hold no anomaly.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -78,12 +78,12 @@ def _best_f1(scores: Array, labels: Array) -> BestF1:
     n_flagged = jnp.arange(1, len(scores) + 1, dtype=scores.dtype)
     f1 = 2 * hits / (n_flagged + hits[-1])
     following = jnp.append(ordered[1:], -jnp.inf)
-    # Rows of one score are flagged together or not at all.
+    # Rows of equal score are flagged together or not at all.
     f1 = jnp.where(ordered > following, f1, -1)
     i = jnp.argmax(f1)
     middle = following[i] + 0.5 * (ordered[i] - following[i])
     threshold = jnp.where(middle < ordered[i], middle, following[i])
-    # Nothing is above minus infinity if all are.
+    # If all scores are minus infinity, none is above the threshold.
     some = f1[i] >= 0
     found = jnp.where(some, hits[i], 0)
     return BestF1(

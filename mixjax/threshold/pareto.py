@@ -1,4 +1,4 @@
-r"""The generalized Pareto law of the highest scores: $P(s > u + \sigma y) = (1+\xi y)^{-1/\xi}$."""
+r"""The generalized Pareto tail of high scores: $P(s > u + \sigma y) = (1+\xi y)^{-1/\xi}$."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# A shape nearer to zero than this is that of an exponential law: a quotient by it is lost.
+# A shape closer to zero than this counts as exponential: a quotient by it loses all digits.
 FLAT = 1e-12
 FEWEST_PEAKS = 10
-# The heaviest tail that is believed where rows are ranked by it.
+# The heaviest tail that is used for ranking rows.
 HEAVIEST = 0.9
 
 # Shape and scale from the last n () of ascending excesses (m,).
@@ -20,15 +20,15 @@ Estimate = Callable[[Array, Array], tuple[Array, Array]]
 def tail_of(
     ordered: Array, n_peaks: int, estimate: Estimate | None = None
 ) -> tuple[Array, Array, Array, Array]:
-    """Start, share, shape and scale of the law of the highest scores, ascending (n,).
+    """Start, share, shape and scale of the tail of the scores (n,), given in ascending order.
 
-    Equal scores are spread first, as if they had been rounded; where many are equal at the
-    start, the tail begins above them, with fewer scores than ``n_peaks``. Infinite ones count
-    as the outermost that is finite.
+    Equal scores are first spread, as if they had been rounded. If many are equal at the start of
+    the tail, it begins above them, with fewer scores than ``n_peaks``. An infinite score counts
+    as the outermost finite one.
     """
     n = ordered.shape[0]
     ordered = bounded(ordered)
-    # Differences of the largest floats are infinite.
+    # Differences of the largest floats overflow.
     largest = jnp.finfo(ordered.dtype).max
     shrink = jnp.where(jnp.max(jnp.abs(ordered)) > largest / 8, 0.125, 1).astype(ordered.dtype)
     smooth, end = spread(ordered * shrink)
@@ -45,7 +45,7 @@ def tail_of(
 
 
 def bounded(scores: Array) -> Array:
-    """The scores (n,) with the outermost that are finite in place of infinite ones."""
+    """The scores (n,); infinite ones are replaced by the outermost finite ones."""
     finite = jnp.isfinite(scores)
     largest = jnp.finfo(scores.dtype).max
     low = jnp.min(jnp.where(finite, scores, largest))
@@ -55,11 +55,11 @@ def bounded(scores: Array) -> Array:
 
 
 def spread(ordered: Array) -> tuple[Array, Array]:
-    """Ascending scores (n,), equal ones spread evenly halfway to their neighbors.
+    """Ascending scores (n,); equal ones are spread evenly, halfway to their neighbors.
 
-    Scores that were rounded, or that are whole numbers, become what they may have been: a
-    tail of a few different numbers has no law otherwise. Beside them stands for each score
-    where the room of its equals ends.
+    Rounded scores and whole numbers become plausible values before rounding: otherwise no tail
+    can be fitted to a few distinct numbers. Also returns, for each score, the upper end of the
+    interval of its equals.
     """
     n = ordered.shape[0]
     place = jnp.arange(n, dtype=jnp.int32)
@@ -68,7 +68,7 @@ def spread(ordered: Array) -> tuple[Array, Array]:
     last = lax.cummin(jnp.where(jnp.append(differs, True), place, n - 1), reverse=True)
     below = ordered - ordered[jnp.maximum(first - 1, 0)]
     above = ordered[jnp.minimum(last + 1, n - 1)] - ordered
-    # The outermost reach as far out as in.
+    # The outermost scores are spread symmetrically.
     below, above = jnp.where(first == 0, above, below), jnp.where(last == n - 1, below, above)
     copies = (last - first + 1).astype(ordered.dtype)
     part = ((place - first).astype(ordered.dtype) + 0.5) / copies
@@ -78,9 +78,9 @@ def spread(ordered: Array) -> tuple[Array, Array]:
 
 
 def zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
-    """Shape and scale of the law, from the last n () excesses (m,), in ascending order.
+    """Shape and scale of the tail, from the last n () excesses (m,), in ascending order.
 
-    Close to maximum likelihood, and always finite.
+    The estimate is close to maximum likelihood and always finite.
 
     Source: Zhang and Stephens, A New and Efficient Estimation Method for the Generalized
     Pareto Distribution (2009), equations 4 to 6.
@@ -112,10 +112,10 @@ def zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
 
 
 def moments(excesses: Array, n: Array) -> tuple[Array, Array]:
-    """The same by mean and variance, with a shape from 0 (exponential) to 0.9.
+    """The same by the method of moments, with a shape from 0 (exponential) to 0.9.
 
-    For ranking: of a few dozen scores this shape varies less than that of the highest
-    likelihood, and no law ends where rows still differ. Detection is better by it.
+    It is for ranking: for a few dozen scores this shape varies less than the maximum-likelihood
+    shape, and the tail does not end where rows still differ. Detection is better with it.
 
     Source: Hosking and Wallis, Parameter and Quantile Estimation for the Generalized Pareto
     Distribution (1987), section 3.
@@ -131,9 +131,9 @@ def moments(excesses: Array, n: Array) -> tuple[Array, Array]:
 
 
 def log_survival(y: Array, shape: Array) -> Array:
-    r"""$-\log(1+\xi y)/\xi$ at y scales above the start; -y where the shape is 0.
+    r"""$-\log(1+\xi y)/\xi$ at y scales above the start; -y if the shape is 0.
 
-    Minus infinity beyond the end of a law of negative shape.
+    Minus infinity beyond the end of a tail of negative shape.
     """
     curved = jnp.abs(shape) > FLAT
     safe = jnp.where(curved, shape, 1)
@@ -142,7 +142,7 @@ def log_survival(y: Array, shape: Array) -> Array:
 
 
 def quantile(log_ratio: Array, shape: Array) -> Array:
-    r"""$(r^{\xi}-1)/\xi$, from log r: how many scales above the start a share 1/r begins."""
+    r"""$(r^{\xi}-1)/\xi$, from log r: the height, in scales, that a share 1/r exceeds."""
     curved = jnp.abs(shape) > FLAT
     safe = jnp.where(curved, shape, 1)
     return jnp.where(curved, jnp.expm1(jnp.where(curved, safe * log_ratio, 0)) / safe, log_ratio)

@@ -1,4 +1,4 @@
-"""A threshold beyond all scores seen so far, from the shape of their tail."""
+"""A threshold beyond all observed scores, extrapolated from their tail."""
 
 import dataclasses
 import functools
@@ -19,10 +19,11 @@ class Tail(Described):
     r"""A generalized Pareto tail: $P(s > u + y) = \pi\,(1+\xi y/\sigma)^{-1/\xi}$.
 
     Attributes:
-      start: () u, above which the scores are peaks.
-      share: () pi, the share of the scores that are.
+      start: () u, the start of the tail.
+      share: () pi, the share of the scores above the start.
       scale: () sigma, in the units of the scores.
-      shape: () xi: 0 for an exponential tail, above for a heavier one; a tail below 0 ends.
+      shape: () xi: 0 for an exponential tail, above 0 for a heavier one, below 0 for a tail that
+        ends.
       risk: () the probability of a new score above the threshold.
 
     Example:
@@ -51,39 +52,39 @@ class Tail(Described):
         return jnp.where(self.risk > 0, jnp.minimum(threshold, largest), threshold)
 
     def p_values(self, scores: ArrayLike) -> Array:
-        """The probability of a score as high in a normal row; at most ``share``, below u too.
+        """The probability that a normal row scores as high; at most ``share``, also below u.
 
-        Infinity and NaN are the strangest of all: 0, or what is left beyond all floats.
+        Infinity and NaN are the strangest scores: 0, or the probability beyond all floats.
         """
         return _p_values(self, on_device(scores))
 
     def flags(self, scores: ArrayLike) -> Array:
-        """Which of the scores are above the threshold; NaN is."""
+        """Which scores are flagged: those above the threshold, and NaN."""
         return above(scores, self.threshold)
 
 
 def peaks_over_threshold(scores: ArrayLike, risk: ArrayLike, tail: float = 0.1) -> Tail:
-    r"""The threshold that normal scores exceed with a small probability, by extreme values.
+    r"""The threshold that normal scores exceed with a small probability, by extreme-value theory.
 
-    The highest scores of nearly every distribution follow a generalized Pareto law, so that
-    a risk far below 1/N can be extrapolated, where `conformal` has nothing to say. It is
-    only as good as that law: promised is a rate near the risk (within a factor of a few for
-    risks around 1/N), not a bound. The law is fitted by the estimate of Zhang and Stephens,
-    which is close to maximum likelihood. Equal scores are spread to halfway between their
-    neighbors before, as scores that were rounded. Infinite scores count as the highest that is
-    finite; the threshold is finite, but for a risk of 0.
+    The highest scores of nearly every distribution follow a generalized Pareto distribution. So
+    thresholds for risks far below 1/N can be extrapolated, which `conformal` cannot do. The
+    result is approximate: it promises a rate near the risk (within a factor of a few for risks
+    around 1/N), not a bound. The tail is fitted by the estimate of Zhang and Stephens, which is
+    close to maximum likelihood. Equal scores are first spread halfway to their neighbors, as if
+    they had been rounded. Infinite scores count as the highest finite one. The threshold is
+    finite unless the risk is 0.
 
     Args:
       scores: (N,) of normal rows, at least 10 of them in the tail.
       risk: the probability of a new normal score above the threshold, less than ``tail``.
-      tail: the share of the scores from which the law is taken; a Python number.
+      tail: the share of the scores in the tail; a Python number.
 
     Returns:
       The tail, with its threshold and p-values.
 
     Raises:
-      TypeError, ValueError: scores that are no floats of one axis, a risk or a tail out of
-        range, or too few scores in the tail.
+      TypeError, ValueError: scores are not floats of one axis, risk or tail is out of range, or
+        there are too few scores in the tail.
 
     Example:
       >>> import jax, mixjax
@@ -102,8 +103,8 @@ def peaks_over_threshold(scores: ArrayLike, risk: ArrayLike, tail: float = 0.1) 
     n_peaks = int(tail * len(scores))
     if n_peaks < pareto.FEWEST_PEAKS:
         raise ValueError(
-            f"{len(scores)} scores with a tail of {tail:g} leave {n_peaks} peaks, at least "
-            f"{pareto.FEWEST_PEAKS} are needed: give more scores, or a larger tail"
+            f"{len(scores)} scores with a tail of {tail:g} leave {n_peaks} peaks, but at least "
+            f"{pareto.FEWEST_PEAKS} are needed: pass more scores, or a larger tail"
         )
     return _tail(scores, risk, n_peaks)
 
@@ -122,15 +123,15 @@ def _p_values(tail: Tail, scores: Array) -> Array:
 
 
 def _plausible(tail: Tail, ordered: Array) -> Tail:
-    """The tail, made so wide that no more scores lie above its threshold than chance allows.
+    """The tail, widened until no more scores lie above its threshold than chance allows.
 
-    The law may end below what was seen, as where many scores are equal to the highest.
+    The fitted tail may end below observed scores, for example if many are equal to the highest.
     """
     n = ordered.shape[0]
     expected = n * tail.risk
     allowed = jnp.floor(expected + 3 * jnp.sqrt(expected) + 1).astype(jnp.int32)
     lowest = ordered[jnp.clip(n - 1 - allowed, 0, n - 1)]
-    # Rounding must not leave the threshold just below a score that many rows have.
+    # Rounding must not put the threshold just below a score of many rows.
     margin = 8 * jnp.finfo(ordered.dtype).eps * jnp.maximum(jnp.abs(lowest), jnp.abs(tail.start))
     reach = pareto.quantile(jnp.maximum(jnp.log(tail.share / tail.risk), 0), tail.shape)
     short = (tail.threshold < lowest + margin) & (reach > 0)

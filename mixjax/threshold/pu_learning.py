@@ -1,4 +1,4 @@
-"""A threshold from labeled normal rows, where the others have no label."""
+"""A threshold from labeled normal rows, when the other rows have no labels."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ _mean = jit(jnp.mean)
 
 @pytree
 class ElkanNoto(Described):
-    r"""What makes predictions of "labeled" into predictions of "normal".
+    r"""The correction from predictions of "labeled" to predictions of "normal".
 
     Attributes:
       c: () $p(\text{labeled} \mid \text{normal})$.
@@ -35,11 +35,11 @@ class ElkanNoto(Described):
 
     @property
     def threshold(self) -> Array:
-        """() the prediction below which a row is more likely an anomaly: c / 2."""
+        """() c / 2: below this prediction a row is more likely an anomaly."""
         return 0.5 * self.c
 
     def is_anomaly(self, predictions: ArrayLike) -> Array:
-        """Which predictions of p(labeled | x) are below the threshold; NaN is."""
+        """Which rows are anomalies: predictions of p(labeled | x) below the threshold, and NaN."""
         return _below(on_device(predictions), self.threshold)
 
     def normal_probability(self, predictions: ArrayLike) -> Array:
@@ -50,10 +50,10 @@ class ElkanNoto(Described):
 def elkan_noto(labeled_predictions: ArrayLike) -> ElkanNoto:
     r"""The threshold of a positive-unlabeled classifier: $c/2$, $c = \overline{p}$.
 
-    Where the labeled rows are drawn at random from the normal ones,
+    If the labeled rows are drawn at random from the normal ones,
     $p(\text{normal}\mid x) = p(\text{labeled}\mid x)/c$, and c is the mean prediction
-    for labeled rows that the classifier has not seen. The probability is that of a row
-    drawn from labeled and unlabeled ones together, as the classifier's was.
+    for labeled rows that the classifier was not trained on. The probability is that of a row
+    drawn from labeled and unlabeled rows together, as for the classifier.
 
     Args:
       labeled_predictions: (N,) p(labeled | x) of held-out labeled rows.
@@ -62,8 +62,7 @@ def elkan_noto(labeled_predictions: ArrayLike) -> ElkanNoto:
       c, the threshold c / 2 and the corrected probabilities.
 
     Raises:
-      ValueError: no predictions, other axes, no floats, values outside of 0 to 1, or
-        only zeros.
+      ValueError: predictions are empty, not floats of one axis, outside [0, 1], or all 0.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -75,7 +74,7 @@ def elkan_noto(labeled_predictions: ArrayLike) -> ElkanNoto:
     predictions = on_device(labeled_predictions)
     if predictions.ndim != 1 or predictions.size == 0:
         raise ValueError(
-            f"labeled_predictions must have shape (rows,) with a row, got {predictions.shape}"
+            f"labeled_predictions must have shape (rows,) and not be empty, got {predictions.shape}"
         )
     if not jnp.issubdtype(predictions.dtype, jnp.floating):
         raise ValueError(f"labeled_predictions must be probabilities, got {predictions.dtype}")
@@ -84,7 +83,7 @@ def elkan_noto(labeled_predictions: ArrayLike) -> ElkanNoto:
         if not ((host >= 0) & (host <= 1)).all():
             raise ValueError("labeled_predictions must be probabilities, from 0 to 1")
         if not host.any():
-            raise ValueError("labeled_predictions are all 0: the classifier knows no normal row")
+            raise ValueError("labeled_predictions are all 0: the classifier finds no normal row")
     return ElkanNoto(_mean(predictions))
 
 

@@ -18,20 +18,20 @@ NORMAL_MAD = 1.482602218505602
 def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
     r"""The score below which ``percent`` of the scores lie: $\hat F^{-1}(\text{percent}/100)$.
 
-    It promises that about 100 - percent % of *these* scores lie above it, and nothing of
-    others: scores of the rows that a mixture was fitted to are lower than those of new
-    ones. For a promise about new rows see `conformal`.
+    About 100 - percent % of *these* scores lie above it. It promises nothing for other rows:
+    scores of fitted rows are lower than scores of new rows. For a promise about new rows see
+    `conformal`.
 
     Args:
       scores: (N,) higher is stranger.
       percent: from 0 to 100.
 
     Returns:
-      () the threshold, interpolated between two scores; infinite beside an infinite one.
+      () the threshold, interpolated between two scores; infinite if one of them is.
 
     Raises:
-      TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
-        percent that is not between 0 and 100.
+      TypeError, ValueError: scores are not floats, not of one axis, or empty; percent is not
+        between 0 and 100.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -45,11 +45,11 @@ def percentile(scores: ArrayLike, percent: ArrayLike) -> Array:
 
 
 def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
-    r"""So many robust deviations above the median: $\mathrm{med} + n\cdot 1.4826\,\mathrm{MAD}$.
+    r"""Some robust deviations above the median: $\mathrm{med} + n\cdot 1.4826\,\mathrm{MAD}$.
 
-    Where the scores are normally distributed but for fewer than half of them, however far
-    those are, a share of $1-\Phi(n)$ lies above: 0.13 % for n = 3. Energies are skewed to
-    the right, so that more do.
+    If more than half of the scores are normally distributed, a share of $1-\Phi(n)$ of these
+    lies above: 0.13 % for n = 3, however far the other scores are. Energies are skewed to the
+    right, so more of them lie above.
 
     Args:
       scores: (N,) higher is stranger.
@@ -59,8 +59,8 @@ def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
       () the threshold; infinite unless more than half of the scores are finite.
 
     Raises:
-      TypeError, ValueError: scores that are no floats, not of one axis or empty, or a
-        negative n.
+      TypeError, ValueError: scores are not floats, not of one axis, or empty; n_deviations is
+        negative.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -80,14 +80,14 @@ def mad(scores: ArrayLike, n_deviations: ArrayLike = 3.0) -> Array:
 def _mad(scores: Array, n: Array, lower: Array, part: Array) -> Array:
     median = _quantile(scores, lower, part)
     deviation = _quantile(jnp.abs(scores - median), lower, part)
-    # No deviation times infinity is none.
+    # Zero deviations times infinity count as 0.
     threshold = median + jnp.where(deviation > 0, n * NORMAL_MAD * deviation, 0)
     enough = 2 * jnp.sum(jnp.isfinite(scores).astype(jnp.int32)) > len(scores)
     return jnp.where(enough, threshold, jnp.inf)
 
 
 def _place(n: int, percent: Any) -> tuple[Any, Any]:
-    """Where a quantile lies among n numbers: after the how manieth, and how far from it."""
+    """The position of a quantile among n sorted numbers: whole part and fraction."""
     exact = written(percent)
     if exact is not None:
         whole, rest = divmod(exact * (n - 1) / 100, 1)
@@ -99,12 +99,12 @@ def _place(n: int, percent: Any) -> tuple[Any, Any]:
 
 @jit
 def _quantile(scores: Array, lower: Array, part: Array) -> Array:
-    """The quantile of scores (n,) at a place, interpolated between two; exact where it is one."""
+    """The quantile of scores (n,) at a position, interpolated; exact at whole positions."""
     ordered = jnp.sort(scores)
     low, high = ordered[lower], ordered[jnp.minimum(lower + 1, len(scores) - 1)]
     largest = jnp.finfo(ordered.dtype).max
     gap = high - low
-    # The gap may be infinite, between numbers that are not.
+    # The gap may overflow although both numbers are finite.
     ends = (1 - part) * jnp.clip(low, -largest, largest) + part * jnp.clip(high, -largest, largest)
     ends = jnp.where(jnp.isinf(low) == jnp.isinf(high), ends, jnp.where(jnp.isinf(low), low, high))
     between_ = jnp.where(jnp.isfinite(gap), low + part * jnp.where(jnp.isfinite(gap), gap, 0), ends)

@@ -1,4 +1,4 @@
-"""Rates as they were written: 0.1 is one tenth, which no binary number is."""
+"""Exact rates: 0.1 means one tenth, which is not a binary number."""
 
 import math
 from fractions import Fraction
@@ -16,7 +16,7 @@ SIMPLE = 10**6
 
 
 def written(rate: Any) -> Fraction | None:
-    """The number that prints as this float; None under ``jit``, where it is not known."""
+    """The decimal number that prints as this float; None under ``jit``."""
     if not checks.is_concrete(rate):
         return None
     value = np.asarray(rate)[()]
@@ -28,8 +28,8 @@ def written(rate: Any) -> Fraction | None:
 def whole_part(n: int, rate: Array) -> Array:
     """The whole part of n * rate, int32, of the shape of the rate.
 
-    Exact for the rate as it was written. Under ``jit`` a product within rounding of a whole
-    number is that number.
+    Exact for the decimal rate. Under ``jit`` a product within rounding of a whole number counts
+    as that number.
     """
     if checks.is_concrete(rate):
         rates, place = np.unique(np.asarray(rate), return_inverse=True)
@@ -42,10 +42,10 @@ def whole_part(n: int, rate: Array) -> Array:
 
 
 def steps(n: int, rate: Array) -> Array:
-    """``k * rate / n`` for k = 1 ... n, (n,), each the float next to the exact number."""
+    """``k * rate / n`` for k = 1 ... n, (n,), each rounded once from the exact number."""
     exact = written(rate)
     if exact is not None:
-        # Both factors are whole: for rates of a few digits the quotient is rounded once.
+        # Both factors are whole, so for rates of a few digits the quotient is rounded once.
         multiples = np.arange(1, n + 1, dtype=np.float64) * exact.numerator
         return on_device(multiples / (n * exact.denominator), rate.dtype)
     k = jnp.arange(1, n + 1, dtype=rate.dtype)

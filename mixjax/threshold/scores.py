@@ -1,4 +1,4 @@
-"""What all thresholds ask of their arguments, and how a score is held against one."""
+"""Checks of arguments for all thresholds, and the comparison of scores with a threshold."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..rows.frames import rows_of
 
 
 def above(scores: ArrayLike, threshold: ArrayLike) -> Array:
-    """Which scores are above the threshold (a score on it is not); NaN is."""
+    """Which scores are above the threshold (an equal score is not), or NaN."""
     return _above(on_device(scores), on_device(threshold))
 
 
@@ -27,28 +27,28 @@ ascending = jit(jnp.sort)
 
 
 def no_nan(scores: ArrayLike) -> Array:
-    """The scores with infinity, the strangest there is, in the place of NaN."""
+    """The scores with NaN replaced by infinity, the strangest score."""
     scores = jnp.asarray(scores)
     return jnp.where(jnp.isnan(scores), jnp.inf, scores)
 
 
 def scores_of(values: Any, name: str = "scores") -> Array:
-    """Floats of one axis, at least one. NaN is refused, and under ``jit`` the strangest."""
+    """Floats of one axis, not empty. NaN raises, and under ``jit`` counts as the strangest."""
     values, _ = rows_of(values, name)
     if values.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64 numbers, got {values.dtype}")
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"{name} must have shape (rows,) with a row, got {values.shape}")
+        raise ValueError(f"{name} must have shape (rows,) and not be empty, got {values.shape}")
     if not checks.is_concrete(values):
         return no_nan(values)
     if np.isnan(np.asarray(values)).any():
         first = int(np.argmax(np.isnan(np.asarray(values))))
-        raise ValueError(f"{name} hold NaN, the first in row {first}: leave such rows out")
+        raise ValueError(f"{name} hold NaN, the first in row {first}: drop such rows")
     return on_device(values)
 
 
 def probabilities_of(values: Any, name: str) -> Array:
-    """Floats from 0 to 1 of one axis, at least one."""
+    """Floats from 0 to 1 of one axis, not empty."""
     values = scores_of(values, name)
     if checks.is_concrete(values):
         host = np.asarray(values)
@@ -60,7 +60,7 @@ def probabilities_of(values: Any, name: str) -> Array:
 
 
 def between(value: Any, low: float, high: float, name: str, scores: Array) -> Array:
-    """One number in a range, as a float like the scores; under ``jit`` brought into it."""
+    """One number in a range, with the dtype of the scores; under ``jit`` it is clipped."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one number, got shape {np.shape(value)}")
     if not checks.is_concrete(value):
@@ -73,8 +73,8 @@ def between(value: Any, low: float, high: float, name: str, scores: Array) -> Ar
 
 
 def anomalies_of(labels: ArrayLike, n: int) -> Array:
-    """(n,) bool from 0 and 1, with at least one anomaly where that can be seen."""
+    """(n,) bool from 0 and 1; raises without an anomaly, except under ``jit``."""
     labels = checks.labels(labels, n)
     if checks.is_concrete(labels) and not np.asarray(labels).any():
-        raise ValueError("labels hold no anomaly: there is nothing to find a threshold for")
+        raise ValueError("labels hold no anomaly: at least one is needed to choose a threshold")
     return on_device(labels, bool)

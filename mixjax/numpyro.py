@@ -14,7 +14,13 @@ except ImportError as error:
         "mixjax.numpyro needs its extra (numpyro is missing): pip install 'mixjax[numpyro]'"
     ) from error
 
+from .families.diagonal import DiagonalGaussian
 from .families.family import Family
+from .families.gaussian import Gaussian
+from .families.laplace import Laplace
+from .families.spherical import SphericalGaussian
+from .families.tied import TiedGaussian
+from .linalg import inverse_lower
 from .mixture.mixture import Mixture, require_one
 
 
@@ -48,11 +54,28 @@ def to_distribution(mixture: Mixture) -> Any:
     # NumPyro needs finite logits, also for a weight of zero.
     least = float(jnp.finfo(mixture.log_weights.dtype).min)
     logits = jnp.maximum(jax.nn.log_softmax(mixture.log_weights), least)
-    return dist.MixtureSameFamily(dist.Categorical(logits=logits), Components(mixture.components))
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), _components(mixture.components))
+
+
+def _components(components: Family) -> Any:
+    """NumPyro's own distribution where it has one, with its parameters by their names there."""
+    match components:
+        case Gaussian(means, factors):
+            return dist.MultivariateNormal(means, scale_tril=inverse_lower(factors))
+        case TiedGaussian(means, factor):
+            lower = jnp.broadcast_to(inverse_lower(factor), (*means.shape, means.shape[-1]))
+            return dist.MultivariateNormal(means, scale_tril=lower)
+        case DiagonalGaussian(means, scales):
+            return dist.Normal(means, scales).to_event(1)
+        case SphericalGaussian(means, scales):
+            return dist.Normal(means, scales[:, None]).to_event(1)
+        case Laplace(locations, scales):
+            return dist.Laplace(locations, scales).to_event(1)
+    return Components(components)
 
 
 class Components(dist.Distribution):
-    """K components of a family: a batch (K,) of distributions of rows (D,)."""
+    """K components of any other family: a batch (K,) of distributions of rows (D,)."""
 
     support = dist.constraints.real_vector
     pytree_data_fields = ("components",)

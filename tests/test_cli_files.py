@@ -27,15 +27,15 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("detect x.csv --save x.csv", "--save x.csv is the file that is read (x.csv)"),
-        ("detect x.csv --report ./x.csv", "--report x.csv is the file that is read"),
-        ("detect x.csv --output link.csv", "--output link.csv is the file that is read"),
+        ("detect x.csv --save x.csv", "--save x.csv is also the input (x.csv)"),
+        ("detect x.csv --report ./x.csv", "--report x.csv is also the input"),
+        ("detect x.csv --output link.csv", "--output link.csv is also the input"),
         ("detect x.csv --save n.npz --output n.npz", "--save n.npz is also --output n.npz"),
         ("detect x.csv --save .", "--save . cannot be written: it is a folder"),
         ("detect x.csv --report none/p.html", "there is no folder"),
-        ("score d.npz x.csv --out x.csv", "--out x.csv is the file that is read (x.csv)"),
-        ("score d.npz x.csv --out d.npz", "--out d.npz is the file that is read (d.npz)"),
-        ("score d.npz link.csv --out x.csv", "--out x.csv is the file that is read (link.csv)"),
+        ("score d.npz x.csv --out x.csv", "--out x.csv is also the input (x.csv)"),
+        ("score d.npz x.csv --out d.npz", "--out d.npz is also the input (d.npz)"),
+        ("score d.npz link.csv --out x.csv", "--out x.csv is also the input (link.csv)"),
         ("score d.npz x.csv --out /dev/full", "No space left"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_table_from_standard_input_is_not_written_over(folder):
     before = (folder / "x.csv").read_bytes()
     done = process("mixjax score d.npz - --out x.csv < x.csv", folder)
     assert done.returncode == 2
-    assert "--out x.csv is the file that is read (standard input)" in done.stderr
+    assert "--out x.csv is also the input (standard input)" in done.stderr
     assert (folder / "x.csv").read_bytes() == before
 
 

@@ -356,7 +356,7 @@ X = rows(np.random.default_rng(0))
         ({"optimizer": "adam"}, TypeError, "optimizer"),
         ({"objective": 0.1}, TypeError, "objective"),
         ({"inputs": 5.0}, TypeError, "inputs"),
-        ({"inputs": dagmm.Inputs.unchanged(3)}, ValueError, "inputs are of"),
+        ({"inputs": dagmm.Inputs.unchanged(3)}, ValueError, "inputs have shape"),
         ({"refit": 16}, TypeError, "refit"),
         ({"refit": dagmm.Refit(n_components=0)}, ValueError, "n_components"),
         ({"refit": dagmm.Refit(ridge=-1.0)}, ValueError, "negative"),

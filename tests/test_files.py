@@ -38,11 +38,11 @@ def test_no_output_is_an_input(table, how, monkeypatch):
         other.symlink_to("x.csv")
     if how in ("hard", "case"):  # a file system that knows no case shows one file by both names
         os.link(table, other)
-    with pytest.raises(ValueError, match=r"--out .*\.csv is the file that is read \(.*x\.csv\)"):
+    with pytest.raises(ValueError, match=r"--out .*\.csv is also the input \(.*x\.csv\)"):
         check_outputs({"--save": folder / "d.npz", "--out": other}, [None, table])
-    with pytest.raises(ValueError, match="the file that is read"):
+    with pytest.raises(ValueError, match="also the input"):
         check_outputs({"--out": table}, [other])
-    with table.open() as opened, pytest.raises(ValueError, match=r"read \(standard input\)"):
+    with table.open() as opened, pytest.raises(ValueError, match=r"input \(standard input\)"):
         check_outputs({"--out": other}, [opened.fileno()])
     assert table.read_text() == "1,2\n"
 
@@ -91,7 +91,7 @@ check = runpy.run_path({outputs.__file__!r})["check_outputs"]
 os.chdir({str(folder)!r})
 if os.geteuid() == 0:
     os.setuid(65534)
-for name, mode in (("d.npz", "write-protected"), ("new.npz", "no file can be made in the folder")):
+for name, mode in (("d.npz", "write-protected"), ("new.npz", "no file can be created in the folder")):
     try:
         check({{"--save": name}})
     except PermissionError as error:

@@ -396,9 +396,9 @@ def test_a_checkpoint_is_looked_at_before_the_rows(tmp_path):
     for source, file, kind, text in (
         (never, tmp_path / "nowhere" / "fit.ckpt", FileNotFoundError, "no folder"),
         (never, tmp_path, IsADirectoryError, "is a folder"),
-        (path, path, ValueError, "is the file that is read"),
-        (tmp_path, path, ValueError, "is the file that is read"),
-        (np.load(path, mmap_mode="r"), path, ValueError, "is the file that is read"),
+        (path, path, ValueError, "is also the input"),
+        (tmp_path, path, ValueError, "is also the input"),
+        (np.load(path, mmap_mode="r"), path, ValueError, "is also the input"),
     ):
         with pytest.raises(kind, match=text):
             mixjax.fit_stream(jax.random.key(0), source, 2, checkpoint=file)

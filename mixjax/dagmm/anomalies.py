@@ -1,4 +1,4 @@
-"""What the energy of a row labeled as an anomaly costs."""
+"""The cost of the energy of rows labeled as anomalies."""
 
 from typing import Any, ClassVar
 
@@ -12,11 +12,10 @@ from ..pytrees import pytree
 class InverseEnergy:
     r"""The published cost: $1/E$.
 
-    An energy is the logarithm of a density, so it may be zero or negative, where 1/E has
-    a pole and then the wrong sign. Energies below ``floor`` therefore cost $1/$floor,
-    with no gradient: such a row is never pushed away, which is why this form hurts where
-    energies are negative. The labeled rows also stay in the moments and in the
-    reconstruction, as published.
+    An energy is minus the logarithm of a density, so it may be zero or negative. There 1/E has a
+    pole and then the wrong sign. So energies below ``floor`` cost $1/$floor without a gradient,
+    and such a row is never pushed away. This form is therefore harmful if energies are
+    negative. As published, the labeled rows stay in the moments and in the reconstruction.
 
     Attributes:
       floor: the energy, in nats, below which the cost is constant; positive.
@@ -41,13 +40,12 @@ class InverseEnergy:
 
 @pytree
 class Repulsion:
-    r"""A sound cost: bounded, falling everywhere, with a gradient of at most one half.
+    r"""A bounded cost that decreases everywhere, with a gradient of at most one half.
 
     $\tfrac w2\bigl(1 - \tfrac{u}{1+|u|}\bigr)$ with $u = (E - \bar E - m)/w$ and
-    $\bar E$ the mean energy of the normal rows of the batch: it falls from w to 0 as the
-    energy rises past the typical one by more than m. Its tails are those of 1/u, so that
-    a row on the wrong side is still pushed. The labeled rows take no part in the
-    moments or in the reconstruction.
+    $\bar E$ the mean energy of the normal rows of the batch. It falls from w to 0 as the energy
+    rises more than m above the typical energy. Its tails are those of 1/u, so a row on the wrong
+    side is still pushed. The labeled rows are excluded from the moments and the reconstruction.
 
     Attributes:
       margin: m, in nats above the mean energy of normal rows.
@@ -68,6 +66,6 @@ class Repulsion:
     keeps_apart: ClassVar[bool] = True
 
     def __call__(self, energy: Array, typical: Array) -> Array:
-        """The cost (N,) of energies (N,) beside the typical energy () of normal rows."""
+        """The cost (N,) of energies (N,), given the typical energy () of normal rows."""
         u = (energy - typical - self.margin) / self.width
         return 0.5 * self.width * (1 - u / (1 + jnp.abs(u)))

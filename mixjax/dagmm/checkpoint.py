@@ -1,4 +1,4 @@
-"""The file of an unfinished training."""
+"""The checkpoint file of an unfinished training."""
 
 import dataclasses
 from pathlib import Path
@@ -13,23 +13,23 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """The file of an unfinished training, and the digest of what that training is."""
+    """The file of an unfinished training, and a digest that identifies the training."""
 
     path: Path
     digest: str
 
     @classmethod
     def of(cls, path: FilePath, identity: Any) -> Self:
-        """For a training told by these leaves: key, model, data and options."""
+        """The checkpoint of a training identified by key, model, data and options."""
         return cls(Path(path), digest_of("", identity))
 
     def write(self, run: Any, done: tuple[Terms, ...]) -> None:
-        """The state after these epochs, atomically."""
+        """Write the state after these epochs, atomically."""
         header = {"format": "mixjax.dagmm checkpoint", "version": VERSION, "digest": self.digest}
         write_arrays(self.path, {**header, "epochs": len(done)}, named((run, done)))
 
     def read(self, begun: Any) -> tuple[Any, tuple[Terms, ...]]:
-        """The state to go on from: that of the file, or where there is none the one given."""
+        """The state to resume from: that of the file, or ``begun`` if there is no file."""
         if not self.path.exists():
             return begun, ()
         header, arrays = read_arrays(self.path, "mixjax.dagmm checkpoint", VERSION)
@@ -37,13 +37,13 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path.name} is the checkpoint of another training (another key, model, "
                 "table, labels, objective, inputs, batch_size or form of the optimizer's state): "
-                "give this one a file of its own, or delete that one"
+                "use a new file for this training, or delete the old one"
             )
         epochs = header.get("epochs")
         if type(epochs) is not int or not 0 <= epochs <= len(arrays):
-            raise ValueError(f"{self.path.name}: its epochs are {epochs!r}, not a number of them")
+            raise ValueError(f"{self.path.name}: its number of epochs is {epochs!r}")
         terms = Terms(*(begun.diverged.astype(begun.model.dtype) for _ in Terms._fields))
         run, done = filled((begun, (terms,) * epochs), arrays, self.path.name)
-        # The model is the last good one, also of a run that diverged.
+        # The model is the last good one, even if the run diverged.
         require_finite(run.model, f"{self.path.name}: model")
         return run, done

@@ -1,4 +1,4 @@
-"""An epoch: one compiled scan over shuffled batches, which keeps the last good parameters."""
+"""An epoch: one compiled scan over shuffled batches that keeps the last good parameters."""
 
 import functools
 from typing import Any
@@ -16,20 +16,20 @@ from .inputs import Inputs
 from .losses import Objective, Terms, loss
 from .model import DAGMM
 
-# Rows by which idle codes are told, at the start and after each epoch.
+# Rows used to find idle codes, at the start and after each epoch.
 LOOKED_AT = 4096
-# What a key is folded with: these, then the numbers of the epochs.
+# Numbers to fold into a key: these, then the numbers of the epochs.
 BEFORE, AFTER = 0, 1
 
 
 @pytree
 class Run:
-    """Where a training stands: all that the next epoch needs.
+    """The state of a training: all that the next epoch needs.
 
     Attributes:
-      model: the parameters; finite.
-      optimizer_state: the optimizer's own.
-      diverged: () whether the loss has left the range of numbers.
+      model: the parameters, all finite.
+      optimizer_state: the state of the optimizer.
+      diverged: () whether the loss became NaN or infinite.
     """
 
     model: DAGMM
@@ -40,7 +40,7 @@ class Run:
 def batches_of(key: Array, number: int, n_rows: int, batch_size: int) -> Array:
     """The rows of each batch, (B, batch size), for one key or (S, B, batch size) for S.
 
-    Drawn by NumPy: to sort 200,000 random numbers takes JAX a third of an epoch.
+    NumPy draws them: JAX needs a third of an epoch to sort 200,000 random numbers.
     """
     n_batches = n_rows // batch_size
 
@@ -56,7 +56,7 @@ def batches_of(key: Array, number: int, n_rows: int, batch_size: int) -> Array:
 def begun(
     key: Array, model: DAGMM, *, x: Array, inputs: Inputs, optimizer: optax.GradientTransformation
 ) -> Run:
-    """The model with the codes that no row would choose moved, before the first epoch."""
+    """The model before the first epoch, with idle codes moved onto rows."""
     for_rows, for_codes = jax.random.split(jax.random.fold_in(key, BEFORE))
     model = _revived(model, for_rows, for_codes, x, inputs)
     with jax.numpy_dtype_promotion("standard"):
@@ -77,7 +77,7 @@ def epoch(
     objective: Objective,
     optimizer: optax.GradientTransformation,
 ) -> tuple[Run, Terms]:
-    """One pass over batches (B, batch size) of rows, and the means of the terms over them."""
+    """One pass over batches (B, batch size) of rows, and the mean terms of the loss."""
     key = jax.random.fold_in(key, AFTER + 1 + number)
     for_noise, for_rows, for_codes = jax.random.split(key, 3)
     with_extra = optax.with_extra_args_support(optimizer)

@@ -41,7 +41,7 @@ from .pu_learning import EXTRA, PositiveUnlabeled
 from .trained import Status, Trained
 
 VERSION = 1
-# What building a model from a header that is not one may raise.
+# Errors from building a model with an invalid header.
 DAMAGE = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError,
     MemoryError,
@@ -60,13 +60,13 @@ def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
 
     Args:
       path: the file; it is replaced.
-      trained: what `train` or `positive_unlabeled` returned.
+      trained: the result of `train` or `positive_unlabeled`.
 
     Raises:
-      TypeError: something else, an autoencoder of your own, or a family that has its name from
-        another.
-      ValueError: parameters that are not numbers; the field is named.
-      OSError: the file cannot be written, as where its folder does not exist.
+      TypeError: trained is something else, its autoencoder is your own, or its family shares its
+        name with another family.
+      ValueError: a parameter is invalid; the message names the field.
+      OSError: the file cannot be written, for example because its folder does not exist.
 
     Example:
       >>> import jax, tempfile, pathlib
@@ -89,7 +89,7 @@ def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
         trained = trained.trained
     if not isinstance(trained, Trained):
         raise TypeError(
-            "trained must be what dagmm.train or dagmm.positive_unlabeled returns, got "
+            "trained must be the result of dagmm.train or dagmm.positive_unlabeled, got "
             f"{type(trained).__name__}"
         )
     model, mixture = trained.model, trained.mixture
@@ -100,7 +100,7 @@ def save(path: FilePath, trained: Trained | PositiveUnlabeled) -> None:
     if AUTOENCODERS.get(kind.__name__) is not kind:
         raise TypeError(
             f"dagmm.save knows the autoencoders {', '.join(AUTOENCODERS)}, not {kind.__name__}: a "
-            "file holds no code, so one of your own cannot be read back"
+            "file holds no code, so an autoencoder of your own cannot be read back"
         )
     estimation = model.estimation
     header = {
@@ -136,13 +136,13 @@ def load(path: FilePath) -> Any:
       path: the file.
 
     Returns:
-      The trained model, or the classifier of `positive_unlabeled`; what it says of rows is
-      what the one that was saved says, bit for bit.
+      The trained model, or the classifier of `positive_unlabeled`. Its results equal those of
+      the saved object, bit for bit.
 
     Raises:
-      ValueError: a file that was cut short or damaged, that `save` did not write, or of another
-        version; arrays whose shapes are not those of its header, or values that cannot be.
-      OSError: it cannot be opened, as where there is no such file.
+      ValueError: the file is truncated, damaged, not written by `save`, or of another version;
+        shapes of arrays differ from the header; a value is invalid.
+      OSError: the file cannot be opened, for example because it does not exist.
 
     Example:
       >>> import tempfile, pathlib
@@ -161,7 +161,7 @@ def load(path: FilePath) -> Any:
     try:
         skeleton = _skeleton(header)
     except DAMAGE as error:
-        raise ValueError(f"{name}: its header does not tell a model: {reason(error)}") from error
+        raise ValueError(f"{name}: the header describes no model: {reason(error)}") from error
     lanes = arrays[".status"].shape if ".status" in arrays else ()
     loaded = filled(skeleton, arrays, name, lanes)
     try:
@@ -172,7 +172,7 @@ def load(path: FilePath) -> Any:
 
 
 def _skeleton(header: dict[str, Any]) -> Any:
-    """The shapes of what the header tells."""
+    """The object that the header describes, with shapes instead of arrays."""
     about, mix = dict(header["model"]), header["mixture"]
     name = header["autoencoder"]["kind"]
     kind = AUTOENCODERS[RENAMED.get(name, name)]
@@ -205,7 +205,7 @@ def _skeleton(header: dict[str, Any]) -> Any:
 
 
 def _require_valid(loaded: Trained | PositiveUnlabeled) -> None:
-    """Raise unless all values are such as training could have put there."""
+    """Raise unless all values are valid."""
     if isinstance(loaded, PositiveUnlabeled):
         _require_inputs(loaded.inputs, "inputs")
         require_finite(loaded.network, "network")

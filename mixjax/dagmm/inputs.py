@@ -1,4 +1,4 @@
-"""How a table is put before a network: centered, scaled, and bounded."""
+"""How the columns of a network's input are centered, scaled and bounded."""
 
 from typing import Any, Self
 
@@ -14,11 +14,10 @@ from ..rows.scaling import Scale, column_scale
 
 @pytree
 class Inputs:
-    r"""Columns as a network sees them: $(x - \text{shift})/\text{scale}$, within $\pm$ limit.
+    r"""Scaled input columns: $(x - \text{shift})/\text{scale}$, clipped to $\pm$ limit.
 
-    A nearly constant column has rows hundreds of standard deviations out; squared, they
-    are all that a reconstruction looks at. What lies beyond the limit counts as the
-    limit.
+    A nearly constant column has rows hundreds of standard deviations from its mean. Without a
+    limit their squares would dominate the reconstruction error.
 
     Attributes:
       shift: (D,) in the units of x.
@@ -39,18 +38,18 @@ class Inputs:
 
     @classmethod
     def of(cls, x: Array, weights: Array | None = None, limit: ArrayLike = 5.0) -> Self:
-        """By the mean and standard deviation of each column of x (N, D)."""
+        """Inputs scaled by the mean and standard deviation of each column of x (N, D)."""
         scale = _column_scale(x, weights)
         return cls(scale.shift, scale.scale, jnp.asarray(limit, x.dtype))
 
     @classmethod
     def unchanged(cls, n_features: int, dtype: Any = None) -> Self:
-        """The columns as they are."""
+        """Inputs that leave the columns unchanged."""
         zeros = jnp.zeros(n_features, dtype)
         return cls(zeros, jnp.ones_like(zeros), jnp.asarray(jnp.inf, zeros.dtype))
 
     def __call__(self, x: Array) -> Array:
-        """Rows (N, D) as the network sees them."""
+        """The scaled and clipped rows (N, D)."""
         scaled = (x - self.shift[None]) / self.scale[None]
         return jnp.clip(scaled, -self.limit, self.limit)
 

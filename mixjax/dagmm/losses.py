@@ -1,4 +1,4 @@
-"""What training minimizes: nothing of a mixture is computed here but by the core."""
+"""The training loss of DAGMM; its mixture terms come from the core functions."""
 
 from typing import Any, NamedTuple
 
@@ -17,16 +17,16 @@ from .model import DAGMM, of_model
 
 @pytree
 class Objective:
-    r"""The weights of the loss; other numbers do not compile again.
+    r"""The weights of the loss; new numbers do not compile again.
 
     Attributes:
-      energy_weight: $\lambda_1$, of the mean energy. Published: 0.1, which shrinks codes
-        of more than a few columns until little is left in them.
-      covariance_weight: $\lambda_2$, of the covariance penalty. Published: 0.005, which
+      energy_weight: $\lambda_1$, weight of the mean energy. The published 0.1 shrinks codes of
+        more than a few columns until they hold little information.
+      covariance_weight: $\lambda_2$, weight of the covariance penalty. The published 0.005
         makes the components too wide.
-      reg_covar: as of `mixjax.m_step`.
-      anomaly_weight: of the mean cost of labeled anomalies.
-      anomalies: that cost: `Repulsion` or the published `InverseEnergy`.
+      reg_covar: as for `mixjax.m_step`.
+      anomaly_weight: weight of the mean cost of labeled anomalies.
+      anomalies: the cost of labeled anomalies, `Repulsion` or the published `InverseEnergy`.
 
     Example:
       >>> from mixjax import dagmm
@@ -48,7 +48,7 @@ class Terms(NamedTuple):
     """The loss and its terms, unweighted, each ().
 
     Attributes:
-      total: what is minimized.
+      total: the training loss.
       reconstruction: mean loss of the autoencoder.
       energy: mean energy of the normal rows, in nats.
       covariance: the covariance penalty.
@@ -80,13 +80,13 @@ def loss(
 ) -> Terms:
     r"""The loss of a batch: $\overline{\ell(x)} + \lambda_1\bar E + \lambda_2 P$.
 
-    $\ell$ is the autoencoder's loss, E the energy of the latent rows under the mixture
-    of their own responsibilities, P the covariance penalty; labeled anomalies add the
-    mean of their cost times ``anomaly_weight`` in place of their energy.
+    $\ell$ is the autoencoder's loss, E the energy of the latent rows under the mixture of their
+    own responsibilities, and P the covariance penalty. For labeled anomalies, the mean of their
+    cost times ``anomaly_weight`` replaces their energy.
 
     Args:
       model: the model.
-      x: (N, D) rows as the model is to see them (see `Inputs`), of the model's dtype.
+      x: (N, D) input rows of the model (see `Inputs`), with its dtype.
       objective: the weights of the terms.
       key: for dropout and drawn codes; None for neither.
       labels: (N,) 1 for a labeled anomaly, else 0; None for no anomalies.
@@ -95,9 +95,9 @@ def loss(
       The terms; ``total`` is differentiable in the model and in x.
 
     Raises:
-      TypeError: x is not floating, or the objective is none.
-      ValueError: x of another width than the model, labels of another length than x
-        or other values than 0 and 1.
+      TypeError: x is not floating, or objective is not an `Objective`.
+      ValueError: x has the wrong width; labels have the wrong length, or other values than 0
+        and 1.
 
     Example:
       >>> import jax
@@ -150,16 +150,16 @@ def _loss(model: DAGMM, x: Array, objective: Objective, key: Array | None, label
 
 
 def check_cost(objective: Objective) -> None:
-    """Raise unless its cost of anomalies is one."""
+    """Raise unless its cost of anomalies is valid."""
     if not (callable(objective.anomalies) and hasattr(objective.anomalies, "keeps_apart")):
         raise TypeError(
-            "objective.anomalies must be dagmm.Repulsion(), dagmm.InverseEnergy() or one like "
-            f"them, got {objective.anomalies!r}"
+            "objective.anomalies must be dagmm.Repulsion(), dagmm.InverseEnergy() or a "
+            f"similar cost, got {objective.anomalies!r}"
         )
 
 
 def _mean(values: Array, weights: Array | None) -> Array:
-    """Weighted mean; 0 where every weight is."""
+    """Weighted mean; 0 if every weight is 0."""
     if weights is None:
         return jnp.mean(values)
     return jnp.sum(weights * values) / jnp.maximum(jnp.sum(weights), 1)

@@ -1,4 +1,4 @@
-"""The model: an autoencoder, the latent rows made of it, a network that assigns them."""
+"""The model: an autoencoder, its latent rows, and a network that assigns them."""
 
 from typing import Any, NamedTuple
 
@@ -15,19 +15,19 @@ from ..rows.origin import rounded
 from .autoencoders.autoencoder import Autoencoder, squared_distance, whole_number
 from .networks import Layers
 
-# A row shorter than this, a column, counts as this long. Standardized rows near the mean
-# are short, and a relative error would call the commonest of all rows the strangest.
+# A row whose norm for each column is shorter than this counts as this long. Standardized rows near
+# the mean are short, and a relative error would make the most common rows the strangest.
 SMALLEST_NORM = 0.01
 
 
 class Latent(NamedTuple):
-    """What a model makes of N rows.
+    """The result of a model for N rows.
 
     Attributes:
       z: (N, L + 2) code, relative Euclidean error and cosine similarity.
-      responsibilities: (N, K) of the estimation network, each row of sum 1.
+      responsibilities: (N, K) of the estimation network; each row sums to 1.
       error: (N,) squared Euclidean error of the reconstruction.
-      loss: (N,) what the autoencoder's training minimizes.
+      loss: (N,) the training loss of the autoencoder.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -48,19 +48,19 @@ class DAGMM(eqx.Module):
 
     $z = [\text{code},\ \|x-x'\|/\|x\|,\ x\cdot x'/\|x\|\|x'\|]$ and
     $\gamma = \mathrm{softmax}(\mathrm{MLP}(z))$, from which `mixjax.m_step` makes the
-    mixture. Norms below 0.01 √D count as 0.01 √D, so that rows of zeros or nearly so are
-    nothing special, in value and in gradient.
+    mixture. Norms below 0.01 √D count as 0.01 √D, so value and gradient are well behaved for
+    rows near zero.
 
     Args:
       key: a typed random key.
       n_features: D, columns of the tables.
       autoencoder: `Autoencoder`, `VariationalAutoencoder`, `VectorQuantizedAutoencoder`
-        or one of your own.
+        or your own.
       n_components: K, components of the mixture in the latent space.
-      family: what a component is; `mixjax.Gaussian`, or `mixjax.MeanLaplace` for the
+      family: the class of the components: `mixjax.Gaussian`, or `mixjax.MeanLaplace` for the
         published Laplacian form.
       estimation: widths of the estimation network's hidden layers (tanh).
-      dropout: share of the last hidden layer of that network left out in training.
+      dropout: share of the last hidden layer of this network that is dropped in training.
       dtype: of the parameters; None for JAX's default float.
 
     Attributes:
@@ -69,9 +69,10 @@ class DAGMM(eqx.Module):
       n_features, n_components: D and K.
 
     Raises:
-      TypeError: an old-style key, or a family or autoencoder that is none.
-      ValueError: widths that are not whole numbers of at least 1, or a dropout that is
-        not from 0 to less than 1; another dtype than float32 and float64.
+      TypeError: the key is an old-style key, family is not a `Family`, or autoencoder is not an
+        `Autoencoder`.
+      ValueError: a width is not a whole number of at least 1, dropout is outside [0, 1), or
+        dtype is not float32 or float64.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -108,7 +109,7 @@ class DAGMM(eqx.Module):
                 f"got {autoencoder!r}"
             )
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be from 0 to less than 1, got {dropout!r}")
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}")
         if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32, float64 or None, got {dtype!r}")
         n_features = whole_number("n_features", n_features)
@@ -133,7 +134,7 @@ class DAGMM(eqx.Module):
         return self.estimation.linear[0].weight.dtype
 
     def __call__(self, x: Array, key: Array | None = None) -> Latent:
-        """The latent rows of x (N, D); without a key nothing is random: no dropout, no draws."""
+        """The latent rows of x (N, D); without a key there is no dropout and no random code."""
         for_code, for_dropout = (None, None) if key is None else jax.random.split(key)
         encoded = self.autoencoder(self.coder, x, for_code)
         z = latent_rows(x, encoded.code, encoded.reconstruction)
@@ -158,11 +159,11 @@ def _norm(x: Array) -> Array:
 
 
 def of_model(model: DAGMM, x: Any) -> Array:
-    """A table of the model's width, in its dtype."""
+    """A table with the width of the model, in its dtype."""
     table = rounded(checks.rows(x))
     if table.shape[1] != model.n_features:
         raise ValueError(
             f"x has {table.shape[1]} columns, but the model was made for {model.n_features}: "
-            f"give it those columns, or make the model with n_features={table.shape[1]}"
+            f"pass those columns, or make the model with n_features={table.shape[1]}"
         )
     return table.astype(model.dtype)

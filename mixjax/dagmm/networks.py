@@ -1,4 +1,4 @@
-"""Fully connected layers: what every network of a DAGMM is made of."""
+"""Fully connected layers, for all networks of a DAGMM."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Layers(eqx.Module):
 
     Attributes:
       linear: the layers, first to last.
-      dropout: share of the last hidden units that is left out in training.
+      dropout: share of the last hidden units that is dropped in training.
     """
 
     linear: tuple[eqx.nn.Linear, ...]
@@ -32,7 +32,7 @@ class Layers(eqx.Module):
         self.dropout = dropout
 
     def __call__(self, x: Array, key: Array | None = None) -> Array:
-        """From (N, first width) to (N, last width); units drop out only with a key."""
+        """From (N, first width) to (N, last width); with a key, units drop out."""
         for layer in self.linear[:-1]:
             x = jnp.tanh(jax.vmap(layer)(x))
         if key is not None and self.dropout > 0 and len(self.linear) > 1:
@@ -41,7 +41,7 @@ class Layers(eqx.Module):
 
 
 def glorot(key: Array, n_in: int, n_out: int, dtype: Any) -> eqx.nn.Linear:
-    """A layer whose weights keep the variance through tanh, with biases of zero."""
+    """A layer with Glorot weights for tanh and biases of zero."""
     layer = eqx.nn.Linear(n_in, n_out, dtype=dtype, key=key)
     weight = jax.nn.initializers.glorot_uniform()(key, (n_out, n_in), layer.weight.dtype)
     bias = jnp.zeros(n_out, weight.dtype)

@@ -1,4 +1,4 @@
-"""A few labeled normal rows and many unlabeled ones: which of these are anomalies."""
+"""Finding anomalies among unlabeled rows, given a few labeled normal rows."""
 
 import functools
 from typing import Any
@@ -26,18 +26,18 @@ from .trained import Trained, require_one
 HIDDEN = (32, 32)
 ADAM = optax.adam(1e-3)
 BATCH = 1024
-# Features beside the latent row: its energy, and the error of its reconstruction.
+# Features besides the latent row: its energy, and its reconstruction error.
 EXTRA = 2
 
 
 @pytree
 class PositiveUnlabeled(Described):
-    r"""A classifier of labeled against unlabeled rows, and the threshold that it found.
+    r"""A classifier of labeled against unlabeled rows, and its threshold.
 
     Attributes:
-      trained: the DAGMM whose latent rows, energies and errors it looks at.
-      inputs: how these are scaled.
-      network: gives the logit of p(labeled | x).
+      trained: the DAGMM that computes latent rows, energies and errors.
+      inputs: how these features are scaled.
+      network: computes the logit of p(labeled | x).
       rule: c and the threshold c / 2.
 
     Example:
@@ -55,21 +55,21 @@ class PositiveUnlabeled(Described):
     rule: ElkanNoto
 
     def labeled_probability(self, x: ArrayLike) -> Array:
-        """p(labeled | x) of rows (N, D): (N,), NaN for rows that hold NaN or infinity."""
+        """p(labeled | x) (N,) of rows (N, D); NaN for rows that hold NaN or infinity."""
         x = of_model(self.trained.model, x)
         return _labeled_probability(self.trained, self.inputs, self.network, x)
 
     def labelled_probability(self, x: ArrayLike) -> Array:
-        """The old name of `labeled_probability`, with a warning."""
+        """The old name of `labeled_probability`; it warns."""
         warn_renamed("labelled_probability", "labeled_probability")
         return self.labeled_probability(x)
 
     def normal_probability(self, x: ArrayLike) -> Array:
-        """p(normal | x) = p(labeled | x) / c, at most 1, of rows (N, D): (N,)."""
+        """p(normal | x) = p(labeled | x) / c (N,), at most 1, of rows (N, D)."""
         return self.rule.normal_probability(self.labeled_probability(x))
 
     def is_anomaly(self, x: ArrayLike) -> Array:
-        """Whether p(labeled | x) is below c / 2 or NaN, of rows (N, D): (N,) bool."""
+        """(N,) whether p(labeled | x) of rows (N, D) is below c / 2 or NaN."""
         return self.rule.is_anomaly(self.labeled_probability(x))
 
 
@@ -82,30 +82,29 @@ def positive_unlabeled(
     held_out: float = 0.2,
     epochs: int = 20,
 ) -> PositiveUnlabeled:
-    r"""Learn which unlabeled rows are anomalies, with a threshold found from the data.
+    r"""Learn which unlabeled rows are anomalies, with a threshold learned from the data.
 
-    A small network predicts p(labeled | x) from what a trained DAGMM computes of a row:
-    latent row, energy and logarithm of the reconstruction error. The mean prediction c
-    for labeled rows that were held out turns it into p(normal | x) = p(labeled | x)/c;
-    below one half a row counts as an anomaly. This is right where the labeled rows are
-    a random part of the normal ones, and p(normal | x) is that of a row drawn from both
-    tables together.
+    A small network predicts p(labeled | x) from features of a trained DAGMM: the latent row, its
+    energy and the logarithm of the reconstruction error. With c the mean prediction for held-out
+    labeled rows, p(normal | x) = p(labeled | x)/c; below one half a row counts as an anomaly.
+    This is valid if the labeled rows are a random part of the normal rows. p(normal | x) is the
+    probability for a row drawn from both tables together.
 
     Args:
       key: a typed random key.
       trained: a DAGMM trained on normal rows, for example on the labeled ones.
       labeled: (N, D) rows known to be normal; at least 10.
       unlabeled: (M, D) rows of both kinds.
-      held_out: share of the labeled rows by which c is estimated.
+      held_out: share of the labeled rows that estimates c.
       epochs: passes over the rows.
 
     Returns:
       The classifier.
 
     Raises:
-      TypeError: tables that are not floating, an old-style key.
-      ValueError: too few labeled rows, NaN rows, another width than the model's, a
-        ``held_out`` that is not between 0 and 1.
+      TypeError: a table is not floating, or the key is an old-style key.
+      ValueError: there are too few labeled rows, or NaN; a table has the wrong width;
+        ``held_out`` is not between 0 and 1.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -154,13 +153,13 @@ def positive_unlabeled(
 @jit
 def _labeled_probability(trained: Trained, inputs: Inputs, network: Layers, x: Array) -> Array:
     logits = network(inputs(features_of(trained, x)))[:, 0]
-    # Bounding the inputs would make infinity look like any large number.
+    # Clipping the inputs would make infinity look like any large number.
     return jnp.where(jnp.all(jnp.isfinite(x), axis=1), jax.nn.sigmoid(logits), jnp.nan)
 
 
 @functools.partial(jit, static_argnums=3)
 def _dealt(key: Array, known: Array, rest: Array, n_held: int) -> tuple[Array, Array]:
-    """The known rows that are held out, and all others, the known ones first."""
+    """The held-out known rows, and all other rows, the known ones first."""
     known = known[jax.random.permutation(key, known.shape[0])]
     return known[:n_held], jnp.concatenate([known[n_held:], rest])
 

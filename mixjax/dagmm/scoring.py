@@ -1,4 +1,4 @@
-"""Scores: energies under the mixture of the whole training set."""
+"""Scores of rows: energies under the mixture of the whole training set."""
 
 from typing import Any
 
@@ -18,23 +18,22 @@ from .inputs import Inputs
 from .model import DAGMM, of_model
 from .trained import Trained, require_one
 
-# Rows that a component of a refitted mixture should at least have on average.
+# The smallest mean number of rows for each component of a refitted mixture.
 ROWS_A_COMPONENT = 50
 
 
 @pytree
 class Refit:
-    """Fit the mixture anew to the latent rows once the networks are trained.
+    """Fit a new mixture to all latent rows after the networks are trained.
 
-    The estimation network is small and saw batches; EM on all latent rows explains them
-    better. The family is the model's, with `Laplace` in place of `MeanLaplace`, whose
-    update is for gradients.
+    EM on all latent rows fits them better than the estimation network, which is small and saw
+    batches only. The family is that of the model, but `Laplace` replaces `MeanLaplace`, whose
+    update is meant for gradients.
 
     Attributes:
-      ridge: variance added to each latent column, as a share of its variance: latent
-        rows often lie on curves and, quantized, on points.
-      n_components: components of the new mixture; fewer where there are not 50 rows
-        for each.
+      ridge: variance added to each latent column, as a share of its variance, because latent
+        rows often lie on curves and, if quantized, on points.
+      n_components: components of the new mixture; fewer if there are not 50 rows for each.
 
     Example:
       >>> from mixjax import dagmm
@@ -71,7 +70,7 @@ def finished(
     reg_covar: Any,
     refit: Refit | None,
 ) -> tuple[Mixture, Array]:
-    """The mixture of all rows, in one pass after training, and the mean squared error."""
+    """The mixture of all latent rows after training, and the mean squared error."""
     z, resp, error = latent_rows_and_error(model, inputs, x)
     mean_error = jnp.average(error, weights=weights)
     if refit is None:
@@ -96,28 +95,29 @@ def _score(trained: Trained, x: Array, reconstruction_weight: Array) -> Array:
     z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
     typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)
     scores = energy(trained.mixture, z) + reconstruction_weight * error / typical
-    # Bounding the inputs would make infinity look like any large number.
+    # Clipping the inputs would make infinity look like any large number.
     return jnp.where(jnp.all(jnp.isfinite(x), axis=1), scores, jnp.nan)
 
 
 def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 0.0) -> Array:
     r"""How strange each row is: $E(z_n) + \rho\,\|x_n - x_n'\|^2 / \overline{\|x - x'\|^2}$.
 
-    The energy is that of the latent row under the mixture of the whole training set.
-    Nothing is random: no unit drops out and no code is drawn.
+    E is the energy of the latent row under the mixture of the whole training set. Scores are
+    deterministic: there is no dropout and no random code.
 
     Args:
-      trained: what `train` returned.
-      x: (N, D) rows in the units that it was trained in.
-      reconstruction_weight: $\rho$, of the squared error of reconstruction relative to
-        its mean over the training rows.
+      trained: the result of `train`.
+      x: (N, D) rows in the units of the training rows.
+      reconstruction_weight: $\rho$, weight of the squared reconstruction error relative to its
+        mean over the training rows.
 
     Returns:
       (N,) in nats; higher is stranger, and NaN for rows that hold NaN or infinity.
 
     Raises:
-      TypeError: x is not floating, or trained is nothing that `train` returned.
-      ValueError: x has another rank or width than the model; several seeds at once.
+      TypeError: x is not floating, or trained is not a `Trained`.
+      ValueError: x does not have two axes or the width of the model; trained holds several
+        seeds.
 
     Example:
       >>> import jax

@@ -1,4 +1,4 @@
-"""What training returns."""
+"""The result of training."""
 
 import enum
 from typing import Any
@@ -21,7 +21,7 @@ class Status(enum.IntEnum):
     Example:
       >>> from mixjax import dagmm
       >>> dagmm.Status.DIVERGED.meaning
-      'the loss left the range of numbers: lower the learning rate; the model is the last good one'
+      'the loss became NaN or infinite: lower the learning rate; the model is the last good one'
     """
 
     COMPLETED = 0
@@ -30,12 +30,12 @@ class Status(enum.IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What happened, and what to do."""
+        """What happened and what to do."""
         return {
             Status.COMPLETED: "all epochs were trained",
             Status.INTERRUPTED: "stopped from the keyboard: train again with the same "
-            "checkpoint to go on",
-            Status.DIVERGED: "the loss left the range of numbers: lower the learning rate; "
+            "checkpoint to resume",
+            Status.DIVERGED: "the loss became NaN or infinite: lower the learning rate; "
             "the model is the last good one",
         }[self]
 
@@ -44,14 +44,14 @@ class Status(enum.IntEnum):
 class Trained(Described):
     """A trained model, and the mixture of the latent rows of its whole training set.
 
-    Trained with S keys, every leaf has a leading axis of S.
+    After training with S keys, every leaf has a leading axis of S.
 
     Attributes:
       model: the model.
-      inputs: how rows are put before it.
-      mixture: of the latent rows of the whole training set, (K', L + 2).
-      mean_error: () mean squared error of reconstruction over the normal training rows.
-      history: the terms of the loss, each (epochs,), means over the epoch's batches.
+      inputs: how input columns are scaled.
+      mixture: the mixture of all latent training rows, (K', L + 2).
+      mean_error: () mean squared reconstruction error of the normal training rows.
+      history: the terms of the loss, each (epochs,), as means over the batches of an epoch.
       status: () one of the numbers of `Status`.
 
     Example:
@@ -95,9 +95,9 @@ class Trained(Described):
 
 
 def require_one(trained: Any) -> None:
-    """Raise unless it is what `train` returned for a single seed."""
+    """Raise unless it is the result of `train` for a single seed."""
     if not isinstance(trained, Trained):
-        raise TypeError(f"trained must be what dagmm.train returns, got {type(trained).__name__}")
+        raise TypeError(f"trained must be the result of dagmm.train, got {type(trained).__name__}")
     if jnp.ndim(trained.status) != 0:
         raise ValueError(
             f"trained holds {jnp.shape(trained.status)[0]} seeds: use "

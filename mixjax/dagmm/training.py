@@ -1,4 +1,4 @@
-"""The front door of training: a progress bar, checkpoints, seeds at once, a status."""
+"""`train`: epochs with a progress bar, checkpoints, many seeds and a status."""
 
 import dataclasses
 import functools
@@ -45,45 +45,46 @@ def train(
     checkpoint_every: int = 10,
     progress: bool = True,
 ) -> Trained:
-    r"""Train the networks, then take the mixture of all latent rows.
+    r"""Train the networks, then fit the mixture of all latent rows.
 
-    An epoch is one compiled scan over shuffled batches; rows that do not fill a batch
-    wait for another epoch. The key of an epoch depends on its number alone, so a run
-    that was stopped and resumed ends with the same numbers as one that was not.
+    An epoch is one compiled scan over shuffled batches; rows that do not fill a batch are left
+    out of the epoch. The key of an epoch depends only on its number, so a resumed run ends with
+    the same numbers as an uninterrupted one.
 
     Args:
-      key: a typed random key; or S of them, and a model whose leaves have a leading axis
-        of S (``jax.vmap(lambda key: DAGMM(key, D))(keys)``), to train S seeds at once.
-      model: where to begin.
+      key: a typed random key. To train S seeds at once, S keys and a model whose leaves have a
+        leading axis of S (``jax.vmap(lambda key: DAGMM(key, D))(keys)``).
+      model: the untrained model, or one to train further.
       x: (N, D) training rows, in any units; they stay on the device.
-      labels: (N,) 1 for a row labeled as an anomaly, else 0; None: no row is.
+      labels: (N,) 1 for rows labeled as anomalies, else 0; None if there are none.
       epochs: passes over the rows.
       batch_size: rows in a batch, at most N.
-      optimizer: any `optax.GradientTransformation`; build it once, another object is
-        another compilation. None given: Adam with a rate of 1e-3.
+      optimizer: any `optax.GradientTransformation`; build it once, because a new object
+        compiles again. None is Adam with a rate of 1e-3.
       objective: the weights of the loss.
-      inputs: how rows are put before the network; None: standardized by the normal
-        training rows and bounded at five deviations (see `Inputs`).
-      refit: how a mixture is fitted to the latent rows at the end; None: the moments by
-        the estimation network's responsibilities, pooled over all training rows.
-      checkpoint: a file to write the run to every ``checkpoint_every`` epochs, at the
-        end and on Ctrl-C, as long as it has not diverged; where it is there already, the
-        run goes on from it. Only the optimizer may be another one then, with a state of
-        the same form: a lower rate after a divergence, for instance.
+      inputs: how input columns are scaled; None standardizes by the normal training rows and
+        clips at five deviations (see `Inputs`).
+      refit: how a mixture is fitted to the latent rows at the end; None uses the moments by the
+        responsibilities of the estimation network, pooled over all training rows.
+      checkpoint: a file for the run, written every ``checkpoint_every`` epochs, at the end and
+        on Ctrl-C, unless the run has diverged. If the file exists, the run resumes from it. Then
+        only the optimizer may change, if its state has the same form: for example to a lower
+        rate after a divergence.
       checkpoint_every: epochs between two writes.
       progress: whether to show a progress bar.
 
     Returns:
-      What was trained. Ctrl-C ends with `Status.INTERRUPTED` and what there is; a loss
-      that is not finite with `Status.DIVERGED`, a warning and the last good parameters.
+      The trained model. After Ctrl-C it has `Status.INTERRUPTED` and the progress so far. After
+      a loss that is not finite it has `Status.DIVERGED` and the last good parameters, and
+      there is a warning.
 
     Raises:
-      TypeError: a table that is not floating, an old-style key, an optimizer, objective, inputs
-        or refit that is none.
-      FileNotFoundError: the checkpoint's folder does not exist.
-      ValueError: NaN rows, another width than the model's, a batch larger than the data,
-        labels of another length or other values than 0 and 1, no normal rows, a
-        checkpoint of another run.
+      TypeError: x is not floating, the key is an old-style key, or optimizer, objective, inputs
+        or refit has the wrong type.
+      FileNotFoundError: the folder of the checkpoint does not exist.
+      ValueError: x holds NaN, or has the wrong width or fewer rows than a batch; labels have
+        the wrong length, other values than 0 and 1, or no normal row; the checkpoint is of
+        another run.
 
     Example:
       >>> import jax
@@ -124,8 +125,8 @@ def train(
         run, done = file.read(run)
         if len(done) > epochs:
             raise ValueError(
-                f"{checkpoint} holds {len(done)} epochs, more than epochs={epochs}: ask for at "
-                "least as many, or give a file of its own"
+                f"{checkpoint} holds {len(done)} epochs, more than epochs={epochs}: pass a "
+                "larger number of epochs, or another file"
             )
 
     interrupted = False
@@ -161,7 +162,7 @@ def train(
 
 
 def _mapped(lanes: tuple[int, ...], f: Callable[..., Any], n_arguments: int) -> Callable[..., Any]:
-    """``f`` of its first arguments, or of S of each at once."""
+    """``f``, mapped over a leading axis of S of its first arguments if there is one."""
     return jax.vmap(f, in_axes=(0,) * n_arguments) if lanes else f
 
 
@@ -174,7 +175,7 @@ def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
     if getattr(key, "shape", ()) != lanes:
         raise ValueError(
             f"key has shape {getattr(key, 'shape', ())}, but the leaves of the model have leading "
-            f"axes {lanes}: give a single key and model, or S keys and "
+            f"axes {lanes}: pass a single key and model, or S keys and "
             "jax.vmap(lambda key: dagmm.DAGMM(key, n_features))(keys)"
         )
     return lanes
@@ -183,14 +184,14 @@ def _lanes(key: Any, model: DAGMM) -> tuple[int, ...]:
 def _checked_options(
     objective: Any, inputs: Any, refit: Any, n_features: int, flags: Array | None, n_rows: int
 ) -> Refit | None:
-    """The refit with no more components than the normal rows afford."""
+    """The refit with as many components as the number of normal rows allows."""
     for name, value, kind in (("objective", objective, Objective), ("inputs", inputs, Inputs)):
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be a dagmm.{kind.__name__}, got {value!r}")
     check_cost(objective)
     if np.shape(inputs.shift) != (n_features,) or np.shape(inputs.scale) != (n_features,):
         raise ValueError(
-            f"inputs are of shape {np.shape(inputs.shift)}, but the model was made for "
+            f"inputs have shape {np.shape(inputs.shift)}, but the model was made for "
             f"{n_features} columns"
         )
     if refit is None:
@@ -219,5 +220,5 @@ def _checked(
         return table, None
     flags = np.asarray(checks.labels(labels, table.shape[0]))
     if flags.all():
-        raise ValueError("labels name every row an anomaly: there are no normal rows to learn from")
+        raise ValueError("labels mark every row as an anomaly: no normal rows are left to fit")
     return table, on_device(flags, np.int8)

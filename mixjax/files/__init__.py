@@ -1,4 +1,4 @@
-"""Files: outputs that are whole or not there, archives of arrays, trees in them."""
+"""Atomic output files, archives of arrays, and trees stored in them."""
 
 from .archive import read_arrays, reason, write_arrays
 from .atomic import atomically, write_text

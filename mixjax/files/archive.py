@@ -12,7 +12,7 @@ from .numpy_files import read_npz
 from .outputs import FilePath, printable
 
 HEADER = "header"
-# Parameters hardly compress: what unpacks to more than so many times the file is no model.
+# Parameters hardly compress: a file that unpacks to more than this many times its size is no model.
 MOST_GROWTH = 100
 
 
@@ -29,11 +29,11 @@ def write_arrays(
 def read_arrays(
     path: FilePath, form: str, version: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header and the arrays of a file of this form and version.
+    """The header and the arrays of a file of this format and version.
 
     Raises:
-      ValueError: the file is damaged, or of another form or version.
-      OSError: it cannot be opened.
+      ValueError: the file is damaged, or has another format or version.
+      OSError: the file cannot be opened.
     """
     name = printable(Path(path).name)
     with Path(path).open("rb") as file:
@@ -43,21 +43,21 @@ def read_arrays(
             found, found_version = header["format"], header["version"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
-                f"{name} is not a whole {form} file (cut short, damaged, or something else): "
+                f"{name} is not a whole {form} file (truncated, damaged, or another kind): "
                 f"{reason(error)}"
             ) from error
     if found != form:
         raise ValueError(f"{name} is a {found!r} file, expected {form!r}")
     if type(found_version) is not int or found_version != version:
         raise ValueError(
-            f"{name} has version {found_version!r} of {form}, this mixjax reads version "
-            f"{version}: read it with the mixjax that wrote it"
+            f"{name} has version {found_version!r} of {form}, but this mixjax reads version "
+            f"{version}: read it with the version of mixjax that wrote it"
         )
     return header, arrays
 
 
 def reason(error: Exception) -> str:
-    """What an error has to say, also where its text is but a name."""
+    """The text of an error, made readable if it is only a key."""
     text = str(error)
     if isinstance(error, KeyError):
         return f"it has no {text}"

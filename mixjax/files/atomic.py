@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Atomic files: written next to their destination, then moved there."""
 
 import contextlib
 import io
@@ -13,20 +13,20 @@ from .outputs import FilePath, check_outputs, descriptor_of, is_special
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: what a killed process leaves stays there
+except ImportError:  # Windows has no such locks: the part files of killed processes stay
     fcntl = None  # type: ignore[assignment]
 
-# The parts of dead writers that a write looks for.
+# A write looks for this many part files of dead writers.
 LOOKED_FOR = 16
 
 
 @contextlib.contextmanager
 def atomically(path: FilePath) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``path`` once all of it is on disk.
+    """A file that replaces ``path`` once it is completely on disk.
 
-    A file that is there keeps its mode and, where that is allowed, its owner; of a symbolic
-    link the target is replaced. Devices and pipes are written to. What a process that was
-    killed has left is removed by the next write of that file.
+    An existing file keeps its mode and, if allowed, its owner. If ``path`` is a symbolic link, its
+    target is replaced. Devices and pipes are written to directly. The next write of a file
+    removes what killed processes left behind.
     """
     check_outputs({"file": path})
     if is_special(path):
@@ -44,7 +44,7 @@ def atomically(path: FilePath) -> Iterator[BinaryIO]:
             if found is not None:
                 _make_like(part, found)
             if fcntl is None:
-                file.close()  # where an open file cannot be moved
+                file.close()  # some systems cannot move an open file
             os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -52,13 +52,13 @@ def atomically(path: FilePath) -> Iterator[BinaryIO]:
 
 
 def write_text(path: FilePath, text: str) -> None:
-    """Write a text file, atomically; what is no text in it is written as an escape."""
+    """Write a text file atomically; characters that are not text are escaped."""
     with atomically(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
 class _Stream(io.FileIO):
-    """A device or a pipe: what is written is gone, whatever the kernel says of places in it."""
+    """A device or a pipe: not seekable, whatever the kernel says."""
 
     def seekable(self) -> bool:
         return False
@@ -79,7 +79,7 @@ def _opened(path: FilePath) -> BinaryIO:
 
 
 def _begun(target: Path, mode: int) -> tuple[Path, BinaryIO]:
-    """A new file beside the target, which is locked for as long as this process writes it."""
+    """A new file next to the target; it is locked while this process writes it."""
     stem = target.name[:40]  # names have at most 255 bytes
     for number in range(LOOKED_FOR):
         _remove_if_abandoned(target.with_name(f".{stem}.{number}.part"))
@@ -102,25 +102,25 @@ def _begun(target: Path, mode: int) -> tuple[Path, BinaryIO]:
 
 
 def _remove_if_abandoned(part: Path) -> None:
-    """Remove what a writer has left that lives no longer: its lock died with it."""
+    """Remove the part file of a dead writer, whose lock is gone."""
     if fcntl is None:
         return
     try:
         handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # there is none, or it is another's
+    except OSError:  # it does not exist, or belongs to another user
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(handle), os.lstat(part)):
             part.unlink()
-    except OSError:  # its writer lives, or has just ended
+    except OSError:  # its writer is alive, or has just ended
         return
     finally:
         os.close(handle)
 
 
 def _make_like(part: Path, found: os.stat_result) -> None:
-    """Give a file the owner, where that is allowed, and the mode of the one it replaces."""
+    """Give a file the mode and, if allowed, the owner of the file that it replaces."""
     if hasattr(os, "chown"):
         for owner in (-1, found.st_uid):
             with contextlib.suppress(OSError):

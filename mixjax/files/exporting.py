@@ -1,4 +1,4 @@
-"""A scoring function as one file of StableHLO, which needs no mixjax to be run."""
+"""A scoring function as one file of StableHLO, which runs without mixjax."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,26 +18,25 @@ def export(
     *,
     platforms: tuple[str, ...] = ("cpu", "cuda", "tpu"),
 ) -> None:
-    r"""Write how rows are scored to a file that is run without mixjax.
+    r"""Write a scoring function to a file that runs without mixjax.
 
-    It holds `Detector.scores`, or the energy of a mixture, for tables (N, D) of any N, with the
-    parameters in it. Both sides need flatbuffers (extra ``export``). In another process, with
-    jax and flatbuffers alone:
-    ``jax.export.deserialize(open(path, "rb").read()).call(x)``.
+    It holds `Detector.scores`, or the energy of a mixture, with its parameters, for tables (N, D)
+    of any N. Both sides need flatbuffers (extra ``export``). Another process needs only jax and
+    flatbuffers: ``jax.export.deserialize(open(path, "rb").read()).call(x)``.
 
-    The table is scored at once: give long ones in batches. Columns are standardized in the
-    dtype of the model, so that a column far from zero, as a time in seconds, has fewer digits
-    than `Detector.scores` keeps of NumPy's double precision.
+    The table is scored in one piece: pass long tables in batches. Columns are standardized in the
+    dtype of the model. A column far from zero, such as a time in seconds, therefore loses digits
+    that `Detector.scores` keeps for NumPy's double precision.
 
     Args:
-      model: what scores: a detector, or a mixture.
-      path: the file, replaced as a whole or not at all.
-      platforms: where it is to run: of "cpu", "cuda", "rocm" and "tpu".
+      model: a detector or a mixture.
+      path: the file; it is replaced atomically.
+      platforms: where it can run: some of "cpu", "cuda", "rocm" and "tpu".
 
     Raises:
-      TypeError: the model is neither.
-      ValueError: a platform that is not known; several models at once.
-      OSError: the file cannot be written, as where its folder does not exist.
+      TypeError: model is neither a detector nor a mixture.
+      ValueError: a platform is unknown; model holds several models.
+      OSError: the file cannot be written, for example because its folder does not exist.
       ImportError: flatbuffers is missing.
 
     Example:
@@ -55,7 +54,7 @@ def export(
     score, n_features, dtype = _scoring(model)
     known = {"cpu", "cuda", "rocm", "tpu"}
     if not platforms or not set(platforms) <= known:
-        raise ValueError(f"platforms must be of {', '.join(sorted(known))}, got {platforms!r}")
+        raise ValueError(f"platforms must be some of {', '.join(sorted(known))}, got {platforms!r}")
     check_outputs({"path": path})
     _require_flatbuffers()
     (n,) = jax.export.symbolic_shape("n")
@@ -66,7 +65,7 @@ def export(
 
 
 def _require_flatbuffers() -> None:
-    """Raise before the long work: jax looks for it at its end."""
+    """Raise before the long work; jax would look for it only at the end."""
     try:
         import flatbuffers  # noqa: F401
     except ImportError as error:

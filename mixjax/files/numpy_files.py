@@ -1,4 +1,4 @@
-"""NumPy's own files: what they claim to hold is compared with their size before it is read."""
+"""NumPy files; the sizes in their headers are checked before anything is read."""
 
 import io
 import math
@@ -14,19 +14,19 @@ from .outputs import printable
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
-    (3, 0): np.lib.format.read_array_header_2_0,  # which differs in the letters of names alone
+    (3, 0): np.lib.format.read_array_header_2_0,  # differs only in the encoding of names
 }
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Claim(NamedTuple):
-    """What the header of an ``.npy`` file says.
+    """The header of an ``.npy`` file.
 
     Attributes:
       shape: of the array.
       dtype: of the array.
-      n_bytes: what the array takes.
-      start: where in the file it begins.
+      n_bytes: the size of the array.
+      start: the position of the array in the file.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class Claim(NamedTuple):
 
     @property
     def as_numbers(self) -> int:
-        """What it takes at least once each element is a float64."""
+        """The size of the array as float64."""
         return max(self.n_bytes, 8 * math.prod(self.shape))
 
 
@@ -47,12 +47,12 @@ def read_npy(file: BinaryIO) -> np.ndarray:
         _require(claim_of(file, _size(file)).as_numbers, _memory())
         file.seek(0)
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-    except Exception as error:  # what is damaged raises many things
+    except Exception as error:  # damaged files raise many kinds of errors
         raise ValueError(_reason(error)) from error
 
 
 def mapped_npy(path: Path) -> np.ndarray:
-    """The array of an ``.npy`` file as a map of it; `ValueError` if it is damaged."""
+    """The array of an ``.npy`` file as a memory map; `ValueError` if it is damaged."""
     with path.open("rb") as file:
         try:
             claim_of(file, _size(file))
@@ -65,12 +65,12 @@ def read_npz(file: BinaryIO, growth: float = math.inf) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, by name.
 
     Args:
-      file: the file, at any place in it.
-      growth: how many times the size of the file its arrays may take, beyond 16 MiB.
+      file: the file, at any position.
+      growth: beyond 16 MiB, the arrays may take this many times the size of the file.
 
     Raises:
-      ValueError: it is damaged, or claims more than may be or than fits in memory; no array
-        has been read by then.
+      ValueError: the file is damaged, or claims too much or more than fits in memory. This is
+        checked before any array is read.
     """
     file = _seekable(file)
     try:
@@ -82,18 +82,18 @@ def read_npz(file: BinaryIO, growth: float = math.inf) -> dict[str, np.ndarray]:
             _require(sum(member.file_size for member in members), most)
             _require(sum(_claim_in(archive, member).as_numbers for member in members), _memory())
             return {n: _array(archive, m) for n, m in zip(names, members, strict=True)}
-    except Exception as error:  # what is damaged raises many things
+    except Exception as error:  # damaged files raise many kinds of errors
         raise ValueError(_reason(error)) from error
 
 
 def claim_of(file: BinaryIO | Any, size: int) -> Claim:
-    """What the header at the beginning of a file of this size says; `ValueError` if too much."""
+    """The header of a file of this size; `ValueError` if it claims more than the file holds."""
     version = np.lib.format.read_magic(file)
     if version not in HEADERS:
-        raise ValueError(f"version {version} of .npy is not read")
+        raise ValueError(f"version {version} of .npy is not supported")
     shape, _, dtype = HEADERS[version](file)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects, which only a pickle could bring back")
+        raise ValueError("it holds Python objects, which need pickle")
     if min(shape, default=0) < 0 or not all(type(n) is int for n in shape):
         raise ValueError(f"its header gives the shape {shape}")
     claim = Claim(shape, dtype, math.prod(shape) * max(1, dtype.itemsize), file.tell())
@@ -112,7 +112,7 @@ def _require_arrays(members: list[zipfile.ZipInfo], names: list[str]) -> None:
         if member.flag_bits & 1:
             raise ValueError(f"its member {member.filename!r} is encrypted")
     if len(set(names)) < len(names):
-        raise ValueError("it holds several arrays of one name")
+        raise ValueError("it holds several arrays with the same name")
 
 
 def _claim_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Claim:
@@ -126,7 +126,7 @@ def _claim_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Claim:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as opened:
         array = np.lib.format.read_array(opened, allow_pickle=False)
-        opened.read()  # to the end, where the checksum is compared
+        opened.read()  # to the end, where the checksum is verified
     return np.asarray(array)
 
 
@@ -146,7 +146,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def _memory() -> float:
-    """Bytes that this machine has."""
+    """The memory of this machine, in bytes."""
     if not hasattr(os, "sysconf"):
         return math.inf
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

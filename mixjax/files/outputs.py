@@ -1,4 +1,4 @@
-"""Which files may be written: asked before any work begins."""
+"""Checks of output files before any work begins."""
 
 import os
 import re
@@ -12,18 +12,18 @@ FilePath = str | os.PathLike[str]
 def check_outputs(
     outputs: Mapping[str, FilePath | None], inputs: Iterable[FilePath | int | None] = ()
 ) -> None:
-    """Raise unless all outputs of a job can be written without loss of anything.
+    """Raise unless all outputs of a job can be written without losing anything.
 
     Args:
-      outputs: the files that it will write, by what the user calls them; None is left out.
-      inputs: the files that it reads, as paths or numbers of open files. An output may not be
-        one of them, by whatever name.
+      outputs: the files to write, by the names that the user knows; None is skipped.
+      inputs: the files to read, as paths or numbers of open files. No output may be one of
+        them, under any name.
 
     Raises:
-      ValueError: an output is an input, or two outputs are one file.
-      FileNotFoundError: there is no such folder.
+      ValueError: an output is an input, or two outputs are the same file.
+      FileNotFoundError: the folder does not exist.
       IsADirectoryError: an output is a folder.
-      PermissionError: it, or its folder, cannot be written to.
+      PermissionError: the output or its folder cannot be written to.
     """
     read = [
         (given, found)
@@ -43,16 +43,16 @@ def check_outputs(
             if existing is not None and os.path.samestat(existing, found):
                 which = "standard input" if isinstance(given, int) else printable(given)
                 raise ValueError(
-                    f"{called} is the file that is read ({which}), which would be lost: give "
+                    f"{called} is also the input ({which}), which would be lost: choose "
                     "another name"
                 )
         if place in taken:
-            raise ValueError(f"{called} is also {taken[place]}: give each a file of its own")
+            raise ValueError(f"{called} is also {taken[place]}: choose a different file for each")
         taken[place] = called
 
 
 def descriptor_of(path: FilePath) -> int | None:
-    """The number of the open file that a path such as /dev/stdout stands for."""
+    """The number of the open file behind a path such as /dev/stdout."""
     text = os.fspath(path)
     known = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
     numbered = re.fullmatch(r"(?:/dev|/proc/self)/fd/(\d+)", text)
@@ -60,23 +60,23 @@ def descriptor_of(path: FilePath) -> int | None:
 
 
 def is_special(path: FilePath) -> bool:
-    """Whether a path is written to, and not replaced: an open file, a device or a pipe."""
+    """Whether a path is written to rather than replaced: an open file, a device or a pipe."""
     found = _found(path)
     special = found is not None and not stat.S_ISREG(found.st_mode)
     return special or descriptor_of(path) is not None
 
 
 def printable(path: FilePath) -> str:
-    """A path as it can be printed, whatever its bytes are."""
+    """A path in printable form, whatever its bytes are."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _require_writable(called: str, path: FilePath) -> object:
-    """What tells the file from others; None for one that is not replaced."""
+    """The identity of the file; None if it is not replaced."""
     found = _found(path)
     if found is not None and stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(f"{called} cannot be written: it is a folder; name a file in it")
+        raise IsADirectoryError(f"{called} cannot be written: it is a folder; choose a file in it")
     if found is not None and is_special(path):
         if stat.S_ISSOCK(found.st_mode) or not os.access(path, os.W_OK):
             raise PermissionError(f"{called} cannot be written to")
@@ -90,7 +90,7 @@ def _require_writable(called: str, path: FilePath) -> object:
         raise PermissionError(f"{called} cannot be written: the file is write-protected")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(
-            f"{called} cannot be written: no file can be made in the folder {printable(folder)}"
+            f"{called} cannot be written: no file can be created in the folder {printable(folder)}"
         )
     if found is not None:
         return found.st_dev, found.st_ino
@@ -99,12 +99,12 @@ def _require_writable(called: str, path: FilePath) -> object:
 
 
 def _found(path: FilePath | int) -> os.stat_result | None:
-    """What is there; None if nothing is."""
+    """The status of a file, or None if it does not exist."""
     try:
         return os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
-        if isinstance(path, int):  # a file that is closed
+        if isinstance(path, int):  # a closed file
             return None
         raise

@@ -1,4 +1,4 @@
-"""What can be saved, and what its fields may be: asked before saving, and when loaded."""
+"""What can be saved, and the valid values of its fields: checked on save and load."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,15 +40,15 @@ from .validity import (
     some_share,
 )
 
-# Fits of these say nothing of the rows: their lanes may hold anything.
+# Fits of these statuses may hold any values.
 FAILED = (Status.NONFINITE, Status.TOO_FEW_ROWS)
 
 
 def require_valid(tree: Any, place: str = "") -> None:
-    """Raise unless all values of a tree are such as mixjax itself could have put there.
+    """Raise unless all values of a tree are valid.
 
     Raises:
-      ValueError: it names the field, what is there and what may be.
+      ValueError: the message names the field, its value and valid values.
     """
     dot = f"{place}." if place else ""
     if isinstance(tree, tuple) and type(tree) not in FIELDS:
@@ -137,7 +137,7 @@ FIELDS: dict[type, dict[str, Check]] = {
 
 
 def _fit(fit: Fit, dot: str) -> None:
-    """Lane by lane: those that failed may hold anything."""
+    """Check each lane; failed lanes may hold any values."""
     numbers("energies", np.isreal)(fit.energy, f"{dot}energy")
     counts(fit.n_iter, f"{dot}n_iter")
     statuses(fit.status, f"{dot}status")
@@ -156,13 +156,13 @@ def _fit(fit: Fit, dot: str) -> None:
 def _detector(detector: Detector, dot: str) -> None:
     width, n = len(detector.columns), len(detector.feature_names)
     if not detector.members:
-        raise ValueError(f"{dot}members: there are none")
+        raise ValueError(f"{dot}members is empty")
     if not all(0 <= column < n for column in detector.columns):
-        raise ValueError(f"{dot}columns are not among the {n} feature_names")
+        raise ValueError(f"{dot}columns must be numbers of the {n} feature_names")
     for i, member in enumerate(detector.members):
         found = member.mixtures.components.shape[-1]
         if found != width or member.mixtures.log_weights.ndim != 2:
-            raise ValueError(f"{dot}members.{i} has {found} columns, the detector {width}")
+            raise ValueError(f"{dot}members.{i} has {found} columns, but the detector has {width}")
     of_columns = {name: getattr(detector, name) for name in ("center", "scale", "typical")}
     require_same(dot, columns=(width,), **shapes_of(of_columns))
     require_same(dot, candidates=(len(detector.candidates),), held_out=detector.held_out.shape)
@@ -175,7 +175,7 @@ def _selection(selection: Selection, dot: str) -> None:
     found = shapes_of({name: getattr(selection, name) for name in of_candidates})
     require_same(dot, candidates=(n,), **found)
     if selection.best >= n:
-        raise ValueError(f"{dot}best is {selection.best}, of {n} candidates")
+        raise ValueError(f"{dot}best is {selection.best}, but there are {n} candidates")
 
 
 def _average(average: Average, dot: str) -> None:
@@ -185,7 +185,7 @@ def _average(average: Average, dot: str) -> None:
 def _stepwise(state: Stepwise, dot: str) -> None:
     mixture, scaled = state.mixture, state.scaled
     if type(scaled.components) is not type(mixture.components):
-        raise ValueError(f"{dot}scaled is not of {type(mixture.components).__name__}")
+        raise ValueError(f"{dot}scaled is not a mixture of {type(mixture.components).__name__}")
     own = (*mixture.log_weights.shape, *mixture.components.shape)
     require_same(dot, mixture=own, scaled=(*scaled.log_weights.shape, *scaled.components.shape))
     lanes, d = mixture.log_weights.shape[:-1], mixture.components.shape[-1]
@@ -194,7 +194,7 @@ def _stepwise(state: Stepwise, dot: str) -> None:
 
 
 def _per_lane(tree: Any, dot: str) -> None:
-    """One number a lane, beside arrays of scores with a last axis."""
+    """Check that there is one number for each lane of the arrays of scores."""
     longer = ("energies", "calibration")
     shapes = shapes_of(vars(tree)).items()
     require_same(dot, **{name: s[:-1] if name in longer else s for name, s in shapes})

@@ -1,4 +1,4 @@
-"""Mixtures, fits and detectors as files: one file, no pickle, whole or not there."""
+"""Mixtures, fits and detectors as files: one atomic file, without pickle."""
 
 import dataclasses
 from pathlib import Path
@@ -24,22 +24,22 @@ def classes() -> dict[str, type[Any]]:
 def save(path: FilePath, tree: Any) -> None:
     """Write a mixture, a fit, a detector or a rule to one file, atomically.
 
-    The file is an ``.npz`` of plain arrays with a header in JSON: NumPy alone can read it,
-    and reading it runs no code.
+    The file is an ``.npz`` of plain arrays with a JSON header. NumPy alone can read it, and
+    reading it runs no code.
 
     Args:
       path: the file; it is replaced.
       tree: a `Mixture` or its components, a `Fit`, `Selection`, `Average`, `Stepwise`,
         `detect.Detector`, a rule of `mixjax.threshold` (`Conformal`, `Tail`, `BestF1`,
-        `ElkanNoto`), or an array, such as a threshold; also many of them along leading axes,
-        and tuples of all these, such as `fit_groups` returns.
+        `ElkanNoto`), or an array, such as a threshold. Leading axes are allowed, and so are
+        tuples of these, such as `fit_groups` returns.
 
     Raises:
-      TypeError: something else, a family that has its name from another, or an array of Python
-        objects.
-      ValueError: values that are not such as mixjax gives them, such as weights that do not sum
-        to 1; the field is named.
-      OSError: the file cannot be written, as where its folder does not exist.
+      TypeError: tree is something else, its family shares its name with another family, or it
+        holds an array of Python objects.
+      ValueError: a value is invalid, such as weights that do not sum to 1; the message names the
+        field.
+      OSError: the file cannot be written, for example because its folder does not exist.
 
     Example:
       >>> import jax, mixjax, pathlib, tempfile
@@ -66,14 +66,14 @@ def load(path: FilePath) -> Any:
       path: the file.
 
     Returns:
-      What was saved, bit for bit.
+      The saved object, bit for bit.
 
     Raises:
-      ValueError: a file that was cut short or damaged, that `save` did not write, or of another
-        version; a family of your own whose class is not defined; arrays that do not fit
-        together; values that cannot be, such as a scale below 0 (the field is named); float64
-        parameters where JAX has none.
-      OSError: it cannot be opened, as where there is no such file.
+      ValueError: the file is truncated, damaged, not written by `save`, or of another version; the
+        class of a family of your own is not defined; arrays do not fit together; a value is
+        invalid, such as a scale below 0 (the message names the field); parameters are float64
+        and ``jax_enable_x64`` is not set.
+      OSError: the file cannot be opened, for example because it does not exist.
 
     Example:
       >>> import mixjax, pathlib, tempfile
@@ -91,7 +91,7 @@ def load(path: FilePath) -> Any:
     try:
         tree = _built(header["tree"], arrays)
         if arrays:
-            raise ValueError(f"there is more than the header tells: {', '.join(sorted(arrays))}")
+            raise ValueError(f"arrays not listed in the header: {', '.join(sorted(arrays))}")
         require_valid(tree)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{name}: its parts do not fit together: {reason(error)}") from error
@@ -99,14 +99,14 @@ def load(path: FilePath) -> Any:
 
 
 def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
-    """What the header says of a tree, whose arrays are put aside by their places."""
+    """The header entry of a tree; its arrays are collected by place."""
     if isinstance(tree, jax.Array | np.ndarray | np.generic):
         host: Any = isinstance(tree, np.ndarray) or (isinstance(tree, np.generic) and "scalar")
         arrays[place] = np.asarray(tree)
         if arrays[place].dtype.hasobject:
             raise TypeError(
-                "save writes arrays of numbers or text, not of Python objects: give them a type, "
-                "as by np.asarray(values, str)"
+                "save writes arrays of numbers or text, not of Python objects: convert them, "
+                "for example by np.asarray(values, str)"
             )
         return {"array": place, "shape": list(tree.shape), "dtype": tree.dtype.name, "host": host}
     if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
@@ -124,14 +124,14 @@ def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree that the header tells; its arrays are taken out of those given."""
+    """The tree of a header entry; its arrays are removed from ``arrays``."""
     if isinstance(told, list):
         return tuple(_built(part, arrays) for part in told)
     if "array" in told:
         value = arrays.pop(told["array"])
         if list(value.shape) != told["shape"] or value.dtype.name != told["dtype"]:
             raise ValueError(
-                f"{told['array']} has shape {value.shape} of {value.dtype}, the header tells "
+                f"{told['array']} has shape {value.shape} of {value.dtype}, but the header says "
                 f"{tuple(told['shape'])} of {told['dtype']}"
             )
         if told["host"]:
@@ -155,7 +155,7 @@ def _class_of(name: str) -> type[Any]:
 
 
 def _fields(kind: type[Any]) -> list[str]:
-    """Of a dataclass or a named tuple."""
+    """The field names of a dataclass or a named tuple."""
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     return list(kind._fields)

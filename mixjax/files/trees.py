@@ -1,4 +1,4 @@
-"""Trees as arrays by name, and back; what tells a tree from others."""
+"""Trees as arrays by name, and back; digests of trees."""
 
 import hashlib
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def named(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a tree by the names of their places in it."""
+    """The leaves of a tree by the names of their places."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(place): np.asarray(leaf) for place, leaf in leaves}
 
@@ -17,12 +17,12 @@ def named(tree: Any) -> dict[str, np.ndarray]:
 def filled(
     skeleton: Any, arrays: dict[str, np.ndarray], file: str, lanes: tuple[int, ...] = ()
 ) -> Any:
-    """A tree like the skeleton, with the arrays as leaves; each has ``lanes`` before its axes."""
+    """A tree like the skeleton, with the arrays as leaves; each has the leading axes ``lanes``."""
     places, structure = jax.tree_util.tree_flatten_with_path(skeleton)
     names = [jax.tree_util.keystr(place) for place, _ in places]
     if set(names) != set(arrays):
         odd = sorted(set(names) ^ set(arrays))
-        raise ValueError(f"{file}: its arrays are not those expected: {', '.join(odd[:5])}")
+        raise ValueError(f"{file}: its arrays are not the expected ones: {', '.join(odd[:5])}")
     for name, (_, leaf) in zip(names, places, strict=True):
         found, expected = arrays[name], lanes + tuple(leaf.shape)
         if found.shape != expected or found.dtype != leaf.dtype:

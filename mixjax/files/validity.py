@@ -1,4 +1,4 @@
-"""What numbers may be, and with them the parameters of a mixture."""
+"""Checks of arrays of numbers, and of the parameters of a mixture."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +10,14 @@ from ..families import known
 from ..families.family import Family
 from ..mixture.mixture import Mixture
 
-# A check is given a value and the place where it stands, and raises `ValueError`.
+# A check takes a value and the name of its place, and raises `ValueError`.
 Check = Callable[[Any, str], None]
-# By how much weights may miss a sum of 1, and shares an end of their range: rounding.
+# Rounding: tolerance for the sum of weights, and for the ends of ranges.
 ROUNDING = 1e-3
 
 
 def numbers(words: str, holds: Callable[[np.ndarray], Any], kind: Any = np.floating) -> Check:
-    """The check that a value is an array of this kind of number, of which something holds."""
+    """A check that a value is an array of this kind of number and fulfils ``holds``."""
 
     def check(value: Any, place: str) -> None:
         if not isinstance(value, jax.Array | np.ndarray | np.generic):
@@ -73,7 +73,7 @@ PARAMETERS: dict[str, Check] = {
 
 
 def require_mixture(mixture: Any, place: str) -> None:
-    """Raise unless it is a mixture that mixjax could have made."""
+    """Raise unless it is a valid mixture."""
     if not isinstance(mixture, Mixture):
         raise ValueError(f"{place} is a {type(mixture).__name__}, not a Mixture")
     dot = f"{place}." if place else ""
@@ -83,7 +83,7 @@ def require_mixture(mixture: Any, place: str) -> None:
 
 
 def require_parameters(components: Any, dot: str) -> None:
-    """Raise unless the parameters of components are such as their names say."""
+    """Raise unless the parameters of components are valid."""
     for name, value in vars(components).items():
         PARAMETERS.get(name, finite)(value, dot + name)
     if set(vars(components)) <= set(PARAMETERS):
@@ -104,7 +104,7 @@ def _standard(components: Family) -> tuple[dict[str, Any], tuple[int, ...]]:
 
 
 def require_shapes(components: Any, dot: str, log_weights: Any = None) -> None:
-    """Arrays of the shapes and types that the family asks for."""
+    """Raise unless the arrays have the shapes and types of the family."""
     if known.by_name().get(type(components).__name__) is not type(components):
         raise ValueError(f"{dot}components is a {type(components).__name__}, not a family")
     for name, value in {**vars(components), "log_weights": log_weights}.items():
@@ -112,7 +112,7 @@ def require_shapes(components: Any, dot: str, log_weights: Any = None) -> None:
             numbers("floating numbers", np.isreal)(value, dot + name)
     shape = tuple(components.shape)
     if len(shape) != 2 or 0 in shape:
-        raise ValueError(f"{dot}components are of shape {shape}, not (K, D)")
+        raise ValueError(f"{dot}components have shape {shape}, not (K, D)")
     expected, lanes = _standard(components)
     found = dict(vars(components))
     if log_weights is not None:
@@ -140,7 +140,7 @@ def shapes_of(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def require_same(dot: str, **shapes: tuple[int, ...]) -> None:
-    """Raise unless all these shapes are one."""
+    """Raise unless all these shapes are equal."""
     if len({*shapes.values()}) > 1:
         parts = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"{dot.rstrip('.') or 'its parts'}: shapes that do not agree: {parts}")

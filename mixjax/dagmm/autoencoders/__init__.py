@@ -1,1 +1,1 @@
-"""What compresses rows, a file each."""
+"""Autoencoders, one file each."""

@@ -1,4 +1,4 @@
-"""The plain autoencoder, and what the others share with it."""
+"""The plain autoencoder, the base of the others."""
 
 import dataclasses
 import numbers
@@ -13,12 +13,12 @@ from ..networks import Layers
 
 
 class Encoded(NamedTuple):
-    """What an autoencoder makes of N rows.
+    """The result of an autoencoder for N rows.
 
     Attributes:
       code: (N, L) the latent code.
-      reconstruction: (N, D) the rows it gives back.
-      loss: (N,) what its training minimizes.
+      reconstruction: (N, D) the reconstructed rows.
+      loss: (N,) the training loss of the autoencoder.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -43,17 +43,17 @@ class Coder(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Autoencoder:
-    r"""Compresses rows to a code and back; minimizes $\|x - x'\|^2$.
+    r"""Compresses rows to a code and reconstructs them; minimizes $\|x - x'\|^2$.
 
-    A value, not a network: `init` makes the parameters, calling it applies them. A
-    subclass that overrides both is an autoencoder of your own.
+    This is a value, not a network: `init` makes the parameters, and a call applies them. To write
+    your own autoencoder, make a subclass that overrides both.
 
     Attributes:
       hidden: widths of the encoder's hidden layers (tanh); the decoder mirrors them.
       latent: L, the width of the code.
 
     Raises:
-      ValueError: a width that is not a whole number of at least 1.
+      ValueError: a width is not a whole number of at least 1.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -70,7 +70,7 @@ class Autoencoder:
     latent: int = 8
 
     def __post_init__(self) -> None:
-        # Plain Python numbers: they are compared, hashed and written to files.
+        # Plain Python numbers, because they are compared, hashed and written to files.
         hidden = tuple(whole_number("hidden", width) for width in self.hidden)
         object.__setattr__(self, "hidden", hidden)
         object.__setattr__(self, "latent", whole_number("latent", self.latent))
@@ -86,7 +86,7 @@ class Autoencoder:
         return Encoded(code, reconstruction, squared_distance(x, reconstruction))
 
     def revived(self, params: Any, x: Array, key: Array) -> Any:
-        """Parameters in which nothing lies idle for the rows x (N, D); once an epoch."""
+        """The parameters with idle parts moved onto the rows x (N, D); called once an epoch."""
         return params
 
     def _coder(self, key: Array, n_features: int, n_out: int, dtype: Any) -> Coder:

@@ -20,21 +20,21 @@ class QuantizedCoder(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class VectorQuantizedAutoencoder(Autoencoder):
-    r"""A code rounded to the nearest of a book of codes, straight through in gradients.
+    r"""A code rounded to the nearest vector of a codebook, with straight-through gradients.
 
     $\|x-x'\|^2 + \|\mathrm{sg}[z_e]-e\|^2 + \beta\|z_e-\mathrm{sg}[e]\|^2$, with $z_e$ the
-    encoder's output, e the nearest code, and sg what has no gradient. Once an epoch the
-    codes that no row chose are moved onto rows.
+    encoder's output, e the nearest code, and sg the stop-gradient. Once an epoch, codes that no
+    row chose are moved onto rows.
 
     Attributes:
       hidden: widths of the encoder's hidden layers (tanh); the decoder mirrors them.
       latent: L, the width of the code.
-      n_codes: C, how many codes there are.
-      commitment: $\beta$, how strongly the encoder is drawn to the codes.
+      n_codes: C, the number of codes.
+      commitment: $\beta$, how strongly the encoder is pulled toward the codes.
 
     Raises:
-      ValueError: a width or number of codes that is not a whole number of at least 1,
-        or a negative commitment.
+      ValueError: a width or the number of codes is not a whole number of at least 1, or
+        commitment is negative.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -70,7 +70,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
         """Encode, round and decode rows (N, D)."""
         encoded = params.coder.encoder(x)
         nearest = params.codes[nearest_code(params.codes, encoded)]
-        # Forward the code, backward to the encoder as if it had not been rounded.
+        # Forward the code; the gradient goes to the encoder as if there were no rounding.
         code = encoded + lax.stop_gradient(nearest - encoded)
         reconstruction = params.coder.decoder(code)
         book = squared_distance(lax.stop_gradient(encoded), nearest)
@@ -79,7 +79,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
         return Encoded(code, reconstruction, loss)
 
     def revived(self, params: Any, x: Array, key: Array) -> Any:
-        """The codes that none of the rows x (N, D) chose, moved onto some of these rows."""
+        """Move codes that none of the rows x (N, D) chose onto some of these rows."""
         encoded = params.coder.encoder(x)
         used = jnp.zeros(self.n_codes, bool).at[nearest_code(params.codes, encoded)].set(True)
         rows = jax.random.randint(key, (self.n_codes,), 0, x.shape[0])

@@ -16,19 +16,19 @@ class VariationalAutoencoder(Autoencoder):
 
     $\|x - x'\|^2 + 2\sigma^2\,\mathrm{KL}(N(m, e^v)\,\|\,N(0, 1))$ with
     $\mathrm{KL} = \tfrac12\sum_l m_l^2 + e^{v_l} - 1 - v_l$: the negative ELBO of a
-    decoder with noise $\sigma$, times $2\sigma^2$ and less a constant, so that it has
-    the units of the plain autoencoder's loss. The code is drawn as
-    $m + e^{v/2}\epsilon$ in training and is the mean m otherwise.
+    decoder with noise $\sigma$, times $2\sigma^2$ and minus a constant, so that it has the
+    units of the plain autoencoder's loss. In training the code is drawn as
+    $m + e^{v/2}\epsilon$; otherwise it is the mean m.
 
     Attributes:
       hidden: widths of the encoder's hidden layers (tanh); the decoder mirrors them.
       latent: L, the width of the code.
       noise: $\sigma$, standard deviation of the decoder in units of the (scaled)
-        columns. With 1 the divergence outweighs what most columns have to say, and the
+        columns. With 1 the divergence outweighs the information of most columns, and the
         code collapses onto its prior.
 
     Raises:
-      ValueError: a width that is not a whole number of at least 1, or no positive noise.
+      ValueError: a width is not a whole number of at least 1, or noise is not positive.
 
     Example:
       >>> import jax, jax.numpy as jnp

@@ -4,7 +4,7 @@ import os
 import sys
 
 try:
-    import pyarrow  # noqa: F401 - asked for here, so that what is missing is told at once
+    import pyarrow  # noqa: F401 - imported here, so that a missing extra is reported at once
     import rich  # noqa: F401
     import sklearn  # noqa: F401
     import typer

@@ -1,1 +1,1 @@
-"""How objects read in a session."""
+"""Short descriptions of objects, for sessions and notebooks."""

@@ -1,4 +1,4 @@
-"""A headline and a few rows: what an object prints in a session, and shows in a notebook."""
+"""A headline and a few rows: how an object prints in sessions and notebooks."""
 
 import dataclasses
 import html
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 
 from .words import SHOWN, numbers, on_host, quoted
 
-# Rows below the headline, at most.
+# The largest number of rows below the headline.
 ROWS = 7
-# Characters of a sentence, at most.
+# The largest number of characters of a sentence.
 WIDTH = 100
 
 
 class Summary(NamedTuple):
-    """What is said of an object.
+    """A short description of an object.
 
     Attributes:
       headline: the first line.
-      rows: a label and its cells: one sentence, or numbers that stand in columns.
+      rows: a label and its cells each: one sentence, or numbers in columns.
     """
 
     headline: str
@@ -25,17 +25,17 @@ class Summary(NamedTuple):
 
 
 class Described:
-    """Objects that print a summary of themselves, not their arrays.
+    """Objects that print a summary instead of their arrays.
 
-    A subclass overrides ``_summary``. What that says may only be worked out with NumPy: a
-    program for each shape that is printed would cost more than it tells.
+    A subclass overrides ``_summary``. It must compute with NumPy only, because JAX would compile
+    a program for each printed shape.
     """
 
     def _summary(self) -> Summary:
         return fields_of(self)
 
     def __repr__(self) -> str:
-        """A headline and a few rows, whatever the leaves are."""
+        """A headline and a few rows, for any leaves."""
         return as_text(summary_of(self))
 
     def _repr_html_(self) -> str:
@@ -49,12 +49,12 @@ def summary_of(value: Any) -> Summary:
         return Summary(" ".join(cells_of(value)), [])
     try:
         return value._summary()
-    except Exception:  # the leaves may be anything: JAX puts placeholders there
+    except Exception:  # the leaves may be anything, such as placeholders of JAX
         return fields_of(value)
 
 
 def fields_of(value: Any) -> Summary:
-    """The name of the class, and each field in a few words."""
+    """The name of the class, and a short form of each field."""
     if dataclasses.is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value)]
     else:
@@ -63,7 +63,7 @@ def fields_of(value: Any) -> Summary:
 
 
 def cells_of(value: Any) -> list[str]:
-    """A value in a few words: numbers if they are there and few, or else type and shape."""
+    """A short form of a value: a few known numbers, or else its type and shape."""
     if isinstance(value, Described):
         return [summary_of(value).headline]
     if value is None or isinstance(value, bool | int):
@@ -83,7 +83,7 @@ def cells_of(value: Any) -> list[str]:
 
 
 def type_and_shape(value: Any) -> str:
-    """Such as float32[3,2], as JAX writes it; the name of the class of what is no array."""
+    """Type and shape as JAX writes them, such as float32[3,2]; or the name of the class."""
     try:
         return f"{value.dtype}[{','.join(str(n) for n in value.shape)}]"
     except Exception:
@@ -91,7 +91,7 @@ def type_and_shape(value: Any) -> str:
 
 
 def as_text(summary: Summary) -> str:
-    """The headline, and below it the rows with numbers in columns."""
+    """The headline, and below it the rows, with numbers in columns."""
     rows = _rows(summary)
     label_width = max((len(label) for label, _ in rows), default=0)
     columns = [cells for _, cells in rows if len(cells) > 1]
@@ -99,14 +99,14 @@ def as_text(summary: Summary) -> str:
     widths = [max(len(c[i]) for c in columns if i < len(c)) for i in range(n_columns)]
     lines = [_cut(summary.headline)]
     for label, cells in rows:
-        # A sentence takes no part in the columns.
+        # A sentence is not aligned with the columns.
         aligned = cells if len(cells) == 1 else map(str.rjust, cells, widths)
         lines.append(f"  {label:<{label_width}}  {'  '.join(aligned)}".rstrip())
     return "\n".join(lines)
 
 
 def as_html(summary: Summary) -> str:
-    """A table without colors of its own: readable in light and in dark."""
+    """A table without its own colors, so it is readable on light and dark backgrounds."""
     rows = _rows(summary)
     n_columns = max((len(cells) for _, cells in rows), default=1)
     left, right = ('style="text-align:left"', 'style="text-align:right"')
@@ -123,7 +123,7 @@ def as_html(summary: Summary) -> str:
 
 
 def _rows(summary: Summary) -> list[tuple[str, list[str]]]:
-    """The rows as they are shown: no more, no longer and no wider than a glance takes in."""
+    """The rows to show: a limited number, of limited length and width."""
     rows = summary.rows
     if len(rows) > ROWS:
         rows = [*rows[: ROWS - 1], ("...", [f"{len(rows) - ROWS + 1} more"])]

@@ -1,4 +1,4 @@
-"""The explorer: one page of what a detector says of a table, that opens without a network."""
+"""The explorer: one page with the results of a detector for a table; it works offline."""
 
 try:
     import plotly  # noqa: F401

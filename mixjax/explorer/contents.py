@@ -1,4 +1,4 @@
-"""What the page shows, in NumPy: scores of all rows, and more of those that are drawn."""
+"""The contents of the page: scores of all rows, and details of the drawn rows."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from jax.typing import ArrayLike
 from ..detect.detector import Detector
 from ..mixture.conditioning import marginal
 
-# Columns that are embedded: 20,000 rows of so many keep the page below 15 MB.
+# The largest number of embedded columns: with 20,000 rows the page stays below 15 MB.
 MOST_COLUMNS = 32
-# Thresholds that the slider stops at, and bars of the histogram.
+# The number of stops of the slider, and of bars of the histogram.
 STOPS = 400
 BARS = 60
-# Of each component, the shares that its outlines hold.
+# The shares of a component inside its outlines.
 SHARES = (0.5, 0.9)
 
 
@@ -27,21 +27,21 @@ def contents(
     most_drawn: int,
     most_listed: int,
 ) -> dict[str, Any]:
-    """Everything that the page is made of; arrays stay arrays.
+    """All data of the page; arrays stay arrays.
 
     Args:
-      detector: what judges.
+      detector: the detector.
       x: (N, D) rows.
       is_anomaly: (N,) bool, or None.
       labels: (N,) text, or None.
       row_numbers: (N,) whole numbers, or None for 0, 1, ...
-      most_drawn: so many rows are drawn, and so can be looked into.
-      most_listed: so many of the strangest rows are listed.
+      most_drawn: at most this many rows are drawn; only drawn rows have details.
+      most_listed: at most this many of the strangest rows are listed.
 
     Returns:
-      By name. Rows are told by their place in x: ``drawn`` holds those of the rows that are
-      embedded, of which the first ``kept`` are the strangest, in order, and the others drawn at
-      random. The columns embedded are those that surprise most, as they stand in the table.
+      The data by name. Rows are given by their positions in x. ``drawn`` holds the positions of the
+      embedded rows: the first ``kept`` are the strangest, in order, and the others are random.
+      The embedded columns are the most surprising ones, in table order.
     """
     scores, p_values, flagged = map(np.asarray, detector.judge(x))
     order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
@@ -83,14 +83,14 @@ def contents(
 
 
 def _drawn(places: np.ndarray, n: int) -> np.ndarray:
-    """So many of the places, evenly at random and always the same, in random order."""
+    """n of the positions, drawn uniformly with a fixed seed, in random order."""
     return np.random.default_rng(0).permutation(places)[:n]
 
 
 def _by_surprise(surprises: np.ndarray) -> np.ndarray:
-    """The columns of surprises (n, C), first those that hold most of that of a row.
+    """The columns of surprises (n, C), the most surprising first.
 
-    By shares, that no row counts for more than another.
+    They are ranked by shares of the surprise of a row, so that all rows count alike.
     """
     above = np.maximum(np.nan_to_num(surprises.astype(np.float64)), 0)
     total = above.sum(axis=1, keepdims=True)
@@ -99,10 +99,10 @@ def _by_surprise(surprises: np.ndarray) -> np.ndarray:
 
 
 def _stops(scores: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    """Thresholds for the slider, ascending, the detector's among them.
+    """Ascending thresholds for the slider, including that of the detector.
 
-    Each is a score; above it lie 0, 1, 2, ... rows, then ever more: as the heaviest tail is
-    where a threshold is looked for, one step there is one row.
+    Each is a score. Above them lie 0, 1, 2, ... rows, then ever more: thresholds of interest are in
+    the tail, so one step there is one row.
     """
     finite = np.sort(scores[np.isfinite(scores)])[::-1]
     if len(finite) == 0:
@@ -112,12 +112,12 @@ def _stops(scores: np.ndarray, threshold: np.ndarray) -> np.ndarray:
 
 
 def _squashed(scores: np.ndarray) -> np.ndarray:
-    """On a scale that leaves small scores as they are, and grows with their logarithm."""
+    """Scores on a scale that is linear for small and logarithmic for large scores."""
     return np.sign(scores) * np.log1p(np.abs(scores.astype(np.float64)))
 
 
 def _histogram(scores: np.ndarray, is_anomaly: np.ndarray | None) -> dict[str, Any]:
-    """Counts (kinds, bars) between edges (bars + 1,), these squashed; infinity is in the last."""
+    """Counts (kinds, bars) between squashed edges (bars + 1,); infinity is in the last bar."""
     squashed = _squashed(scores)
     finite = squashed[np.isfinite(squashed)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
@@ -130,7 +130,7 @@ def _histogram(scores: np.ndarray, is_anomaly: np.ndarray | None) -> dict[str, A
 
 
 def _compact(values: np.ndarray, scale: float) -> np.ndarray:
-    """In single precision where that tells rows apart; a time in seconds wants double."""
+    """Single precision if it keeps rows distinct; a time in seconds needs double."""
     with np.errstate(all="ignore"):
         single = values.astype(np.float32)
         error = np.abs(single - values.astype(np.float64)).max()
@@ -138,7 +138,7 @@ def _compact(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _small(whole: np.ndarray) -> np.ndarray:
-    """Whole numbers in the smallest form that a script can read."""
+    """Whole numbers in the smallest dtype that JavaScript can read."""
     low, high = whole.min(), whole.max()
     for kind in (np.uint8, np.int32):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
@@ -147,7 +147,7 @@ def _small(whole: np.ndarray) -> np.ndarray:
 
 
 def _outlines(detector: Detector, columns: np.ndarray) -> dict[str, Any]:
-    """The first mixture of the detector, of these columns alone, standardized."""
+    """The first mixture of the detector, for these standardized columns."""
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
     family = type(mixture.components)
     told = {"family": family.__name__, "weights": np.asarray(mixture.weights)}

@@ -18,7 +18,7 @@ from ..files import FilePath, check_outputs, write_text
 from ..rows.frames import in_order, values_of
 from .contents import contents
 
-# In this order, as one function: nothing of theirs is global.
+# Joined in this order into one function, so that nothing is global.
 SCRIPTS = ("data", "words", "plots", "scatter", "histogram", "threshold", "rows", "start")
 
 
@@ -34,28 +34,28 @@ def write(
     most_drawn: int = 20_000,
     most_listed: int = 50,
 ) -> None:
-    """Write a page on which to look into the scores of a table.
+    """Write a page to explore the scores of a table.
 
-    Any two columns against each other with the mixture's outlines, a threshold to move, the
-    strangest rows and why they are strange. One file of HTML, written atomically, that needs a
-    browser and no network; what the table says is shown as text, never run.
+    It shows any two columns with the outlines of the mixture, a movable threshold, and the
+    strangest rows with explanations. It is one HTML file that works offline and is written
+    atomically. Text from the table is shown as text and never run.
 
     Args:
       path: the file; it is replaced.
-      detector: what `mixjax.detect.fit` returned; the page starts at its threshold.
-      x: (N, D) rows, in the units in which the detector was fitted.
-      is_anomaly: (N,) True or 1 for anomalies; with it the page tells precision, recall and F1.
-      labels: (N,) what to call the kind of each row.
-      row_numbers: (N,) different whole numbers to call the rows by; None for 0, 1, ...
+      detector: the result of `mixjax.detect.fit`; the page starts at its threshold.
+      x: (N, D) rows, in the units of the fitted rows.
+      is_anomaly: (N,) True or 1 for anomalies; with it the page shows precision, recall and F1.
+      labels: (N,) the kind of each row, as text.
+      row_numbers: (N,) distinct whole numbers that name the rows; None for 0, 1, ...
       title: the heading.
-      most_drawn: so many rows are drawn and can be looked into: the strangest and, up to half
-        of so many, those that are flagged, then others evenly at random. Counts are of all rows.
-      most_listed: so many of the strangest rows are listed.
+      most_drawn: at most this many rows are drawn and have details: the strangest rows, flagged
+        rows up to half of this number, then random ones. Counts include all rows.
+      most_listed: at most this many of the strangest rows are listed.
 
     Raises:
-      TypeError: the detector is none, or x holds no floating numbers.
-      ValueError: shapes that do not fit, labels other than 0 and 1, or row numbers that are
-        not whole or not different.
+      TypeError: detector is not a `Detector`, or x does not hold floating numbers.
+      ValueError: shapes do not fit; is_anomaly holds other values than 0 and 1; row numbers are
+        not whole or not distinct.
       FileNotFoundError: the folder does not exist.
 
     Example:
@@ -71,8 +71,7 @@ def write(
     """
     if not isinstance(detector, Detector):
         raise TypeError(
-            "detector must be what mixjax.detect.fit returns, a Detector; "
-            f"got {type(detector).__name__}"
+            f"detector must be a Detector from mixjax.detect.fit, got {type(detector).__name__}"
         )
     x = in_order(x, detector.feature_names)
     table = checks.table(x)
@@ -98,14 +97,14 @@ def write(
 
 
 def page(shown: dict[str, Any]) -> str:
-    """The HTML of what `contents` gave, and a title."""
+    """The HTML of the contents and a title."""
     own = "\n".join(_part(f"script/{name}.js") for name in SCRIPTS)
     scripts = {
         "plotly": _newlines(get_plotlyjs()),
         "script": f'(() => {{\n"use strict";\n{own}}})();\n',
     }
-    # What is not named here is not loaded: no network, and no script but these two. WebGL
-    # scatters are functions that plotly.js writes, hence unsafe-eval.
+    # Everything else is blocked: no network, and no script but these two. plotly.js generates
+    # functions for WebGL scatters, hence unsafe-eval.
     allowed = " ".join(f"'sha256-{_digest(text)}'" for text in scripts.values())
     parts = {
         **scripts,
@@ -115,7 +114,7 @@ def page(shown: dict[str, Any]) -> str:
         "style": _part("page.css"),
         "contents": _json(shown),
     }
-    # In one go: what is put in is not looked at again.
+    # In one pass, so that inserted text is not searched again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("page.html"))
 
 
@@ -124,7 +123,7 @@ def _part(name: str) -> str:
 
 
 def _newlines(text: str) -> str:
-    """As a browser reads them, so that the digest is that of the text it sees."""
+    """The text with the newlines that a browser reads, so that the digests agree."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -133,12 +132,12 @@ def _digest(script: str) -> str:
 
 
 def _json(shown: dict[str, Any]) -> str:
-    """As JSON that may stand in a script element: nothing in it can end that element."""
+    """JSON that is safe in a script element: nothing in it can end the element."""
     return json.dumps(shown, default=_told, allow_nan=False).replace("<", "\\u003c")
 
 
 def _told(array: Any) -> dict[str, Any]:
-    """An array for the script; the bytes hold what JSON cannot: NaN and infinity."""
+    """An array for the script, as bytes, which can hold NaN and infinity."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"the page holds arrays and plain values, not {type(array).__name__}")
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
@@ -165,7 +164,7 @@ def _numbers(values: ArrayLike | None, n: int) -> np.ndarray | None:
     if column.dtype.kind not in "iu":
         raise ValueError(f"row_numbers must be whole numbers, got {column.dtype}")
     if len(np.unique(column)) < n:
-        raise ValueError(f"row_numbers must be {n} different numbers; some are there twice")
+        raise ValueError(f"row_numbers must be {n} different numbers, but some repeat")
     if np.abs(column).max() > 2**53:
-        raise ValueError("row_numbers must lie within 2**53 of 0: a browser knows no others")
+        raise ValueError("row_numbers must lie within 2**53 of 0, the limit of a browser")
     return column

@@ -1,12 +1,12 @@
 """Pictures of mixtures with matplotlib: functions that draw on Axes and return them.
 
-Every function takes ``ax=`` to draw there; without it a figure is made. Nothing is shown and no
-setting of matplotlib is changed: call ``plt.show()`` or ``ax.figure.savefig(...)`` yourself. A
-gallery: ``python -m mixjax.plot FOLDER``.
+Every function draws on ``ax=``, or on a new figure without it. It does not show the figure and does
+not change settings of matplotlib: call ``plt.show()`` or ``ax.figure.savefig(...)`` yourself.
+``python -m mixjax.plot FOLDER`` draws a gallery.
 """
 
 try:
-    import matplotlib  # noqa: F401 - asked for here, so that what is missing is told at once
+    import matplotlib  # noqa: F401 - imported here, so that a missing extra is reported at once
 except ImportError as error:
     raise ImportError(
         f"mixjax.plot needs its extra ({error.name} is missing): pip install 'mixjax[plot]'"

@@ -19,16 +19,16 @@ NAMES = ["length", "width", "weight", "age"]
 
 
 class Example(NamedTuple):
-    """Rows of three kinds, what was fitted to them, and rows with anomalies among them.
+    """Rows of three kinds, fits to them, and new rows with anomalies.
 
     Attributes:
       x: (N, 4) rows.
       fit: three components in all columns.
-      pair: three components in the first two alone, of which it is less certain.
-      new: other rows, the last of them anomalies.
-      is_anomaly: which of these.
-      energies: their energies.
-      threshold: what one in a hundred normal rows exceeds.
+      pair: three components in the first two columns, with less certain responsibilities.
+      new: new rows; the last ones are anomalies.
+      is_anomaly: which new rows are anomalies.
+      energies: energies of the new rows.
+      threshold: exceeded by one in a hundred normal rows.
     """
 
     x: np.ndarray
@@ -41,7 +41,7 @@ class Example(NamedTuple):
 
 
 def example() -> Example:
-    """Four columns, of which any two show another side of the same three kinds."""
+    """Four columns; each pair shows a different view of the same three kinds."""
     rng = np.random.default_rng(7)
     x = _normal_rows(rng, 1200)
     fit = mixjax.check(mixjax.fit(jax.random.key(0), x, 3))
@@ -70,7 +70,7 @@ def _normal_rows(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def gallery(folder: Path) -> list[Path]:
-    """Write all pictures into a folder, which is made; the files, by name."""
+    """Write all pictures into a folder, which is created; returns the files by name."""
     folder.mkdir(parents=True, exist_ok=True)
     check_outputs({"the last picture": folder / "overview.png"})
     data = example()
@@ -133,11 +133,11 @@ def overview(data: Example) -> Figure:
     plot.responsibilities(two, x, names=NAMES[:2], ax=middle)
     plot.ellipses(two, names=NAMES[:2], ax=middle)
     plot.energy_histogram(data.energies, data.threshold, data.is_anomaly, ax=right)
-    # Narrow: shorter captions, and the numbers in the middle of components are legend enough.
+    # Narrow: shorter captions, and numbers inside the components instead of a legend.
     middle.get_legend().remove()
     for text in list(middle.texts):
         if text.get_gid():
-            text.set_text("rows in doubt have mixed colors")
+            text.set_text("uncertain rows have mixed colors")
     for ax, title in ((left, "Density"), (middle, "Components"), (right, "Anomalies")):
         ax.set_title(title, loc="left", pad=20, weight="bold")
     return figure

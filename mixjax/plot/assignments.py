@@ -1,4 +1,4 @@
-"""Which component each row belongs to, doubt included."""
+"""The component of each row, with its uncertainty."""
 
 from collections.abc import Sequence
 
@@ -23,23 +23,23 @@ def responsibilities(
 ) -> Axes:
     r"""Rows colored by their responsibilities: $\text{color}_n = \sum_k r_{nk}\,\text{color}_k$.
 
-    The responsibilities are those of all D columns. A row that belongs to one component has its
-    color; a row in doubt has a mixture of colors, and lies on top.
+    The responsibilities use all D columns. A row that belongs to one component has its color. An
+    uncertain row has a mixture of colors and is drawn on top.
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, 5,000 of which are drawn at most.
+      x: (N, D) rows; at most 5,000 of them are drawn.
       columns: the two columns, the horizontal one first.
-      names: the names of all D columns; None for "column 0" and so on.
+      names: names of all D columns; None for "column 0" and so on.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; weights stand in the legend beside them.
+      The axes; the legend next to them shows the weights.
 
     Raises:
-      TypeError: the mixture is none, or ax is no Axes.
-      ValueError: several mixtures at once; x of another width or with NaN; columns that are
-        not two different ones; names of another number than D.
+      TypeError: mixture is not a `Mixture`, or ax is not an Axes.
+      ValueError: mixture holds several mixtures; x has the wrong width or NaN; columns are not
+        two different columns; names are not D names.
 
     Example:
       >>> import jax, mixjax
@@ -63,12 +63,12 @@ def responsibilities(
     ax.scatter(horizontal, vertical, s=14, color=colors, linewidth=0, alpha=0.85)
     ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
     component_legend(ax, np.asarray(mixture.weights, np.float64))
-    caption(ax, "Responsibilities", "colors mix where a row is in doubt", note)
+    caption(ax, "Responsibilities", "uncertain rows have mixed colors", note)
     return ax
 
 
 def in_color(mixture: Mixture, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (N, D), those in doubt last and so on top, and the color (N, 3) of each."""
+    """The rows (N, D), uncertain ones last and so on top, and their colors (N, 3)."""
     table = jnp.asarray(rows, mixture.log_weights.dtype)
     share = np.asarray(questions.responsibilities(mixture, table), np.float64)
     colors = np.clip(share @ palette(mixture.n_components), 0, 1)

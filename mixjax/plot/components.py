@@ -1,4 +1,4 @@
-"""The components as level sets of their densities."""
+"""Components drawn as level sets of their densities."""
 
 from collections.abc import Sequence
 
@@ -34,15 +34,15 @@ def ellipses(
     component, the stronger its color; its number stands in its middle.
 
     Args:
-      mixture: K components in D dimensions; of more than two columns the marginal is drawn.
-      x: (N, D) rows to draw as dots, 5,000 of them at most.
+      mixture: K components in D dimensions; for D > 2 the marginal of two columns is drawn.
+      x: (N, D) rows to draw as dots, at most 5,000 of them.
       columns: the two columns, the horizontal one first.
       deviations: how far out to draw, in standard deviations, or in scales of Laplace families.
-      names: the names of all D columns; None for "column 0" and so on.
+      names: names of all D columns; None for "column 0" and so on.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; weights stand in the legend beside them.
+      The axes; the legend next to them shows the weights.
 
     Raises:
       TypeError: it is not a `Mixture`, or its family has no outline; ax is no Axes.
@@ -101,12 +101,12 @@ def ellipses(
 
 
 def level_sets(part: Mixture, outline: Outline) -> tuple[np.ndarray, np.ndarray]:
-    """Centers (K, 2) of components in two columns, and outlines (K, n, 2) at a distance of 1."""
+    """Centers (K, 2) of components in two columns, and outlines (K, n, 2) at distance 1."""
     components = part.components
     if components.independent_columns:
         roots = np.asarray(components.standard_deviations, np.float64)[:, :, None] * np.eye(2)
     else:
-        # Not by Cholesky, which fails where rounding leaves a flat ellipse none at all.
+        # Not by Cholesky, which fails for a flat ellipse after rounding.
         values, vectors = np.linalg.eigh(np.asarray(components.covariances, np.float64))
         roots = vectors * np.sqrt(np.maximum(values, 0))[:, None]
     centers = np.asarray(components.centers, np.float64)

@@ -1,4 +1,4 @@
-"""How well scores tell anomalies from normal rows: the two curves over all thresholds."""
+"""How well scores separate anomalies from normal rows: curves over all thresholds."""
 
 from typing import Literal
 
@@ -17,25 +17,24 @@ def roc(
     label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The ROC curve: the share of anomalies found against that of normal rows flagged.
+    """The ROC curve: the share of anomalies found against the share of normal rows flagged.
 
-        Rows of one score are flagged together, so that the area is the probability that an anomaly
-        scores higher than a normal row, ties counted as one half. Call it again with ``ax=`` to
-        compare.
+    Rows of equal score are flagged together, so the area is the probability that an anomaly scores
+    higher than a normal row; ties count one half. Call it again with ``ax=`` to compare scores.
 
     Args:
-      scores: (N,) higher is stranger; infinite ones may be among them.
+      scores: (N,) higher is stranger; they may be infinite.
       is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
-      label: what the legend calls the curve.
+      label: the name of the curve in the legend.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; the area stands in the legend.
+      The axes; the legend shows the area.
 
     Raises:
-      TypeError: scores that are no real numbers, or ax is no Axes.
-      ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
-        other than 0 and 1, or all the same.
+      TypeError: scores are not real numbers, or ax is not an Axes.
+      ValueError: scores do not have shape (N,) or hold NaN; is_anomaly has the wrong length,
+        other values than 0 and 1, or only one of them.
 
     Example:
       >>> import numpy as np
@@ -69,22 +68,22 @@ def precision_recall(
 ) -> Axes:
     r"""Precision against recall, in steps whose area is the average precision.
 
-        $\mathrm{AP} = \sum_i (R_i - R_{i-1})\,P_i$ over the distinct scores from the highest down.
-        Chance is the share of anomalies among the rows. Call it again with ``ax=`` to compare.
+    $\mathrm{AP} = \sum_i (R_i - R_{i-1})\,P_i$ over the distinct scores from the highest down.
+    Chance is the share of anomalies among the rows. Call it again with ``ax=`` to compare scores.
 
     Args:
-      scores: (N,) higher is stranger; infinite ones may be among them.
+      scores: (N,) higher is stranger; they may be infinite.
       is_anomaly: (N,) True or 1 for anomalies, False or 0 for normal rows.
-      label: what the legend calls the curve.
+      label: the name of the curve in the legend.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; the average precision stands in the legend.
+      The axes; the legend shows the average precision.
 
     Raises:
-      TypeError: scores that are no real numbers, or ax is no Axes.
-      ValueError: scores of another shape than (N,) or with NaN; is_anomaly of another length,
-        other than 0 and 1, or all the same.
+      TypeError: scores are not real numbers, or ax is not an Axes.
+      ValueError: scores do not have shape (N,) or hold NaN; is_anomaly has the wrong length,
+        other values than 0 and 1, or only one of them.
 
     Example:
       >>> import numpy as np
@@ -100,7 +99,7 @@ def precision_recall(
     hits, alarms = _counts(scores, is_anomaly)
     recall, precision = hits / hits[-1], hits[1:] / (hits[1:] + alarms[1:])
     average = float(np.sum(np.diff(recall) * precision))
-    # At recall 0 nothing is flagged: the first step begins there.
+    # The first step begins at recall 0, where nothing is flagged.
     precision = np.concatenate([precision[:1], precision])
     ax = _axes_for_curve(ax)
     _curve(ax, recall, precision, label, f"average precision {average:.3f}", "steps-pre")
@@ -115,7 +114,7 @@ def precision_recall(
 
 
 def _counts(scores: ArrayLike, is_anomaly: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Anomalies and normal rows flagged, from none to all, at each distinct score."""
+    """The numbers of flagged anomalies and normal rows at each distinct score, from none to all."""
     values = inputs.no_nan(inputs.numbers_of(scores, "scores"), "scores")
     flags = inputs.flags_of(is_anomaly, len(values))
     if flags.all() or not flags.any():
@@ -147,7 +146,7 @@ def _curve(
 
 
 def _legend(ax: Axes, place: Literal["lower right", "lower left"]) -> None:
-    """The curves in their order, and chance after them."""
+    """The curves in order, then chance."""
     lines = sorted(ax.lines, key=lambda line: line.get_gid() != "curve")
     ax.legend(handles=lines, loc=place, fontsize="small")
 

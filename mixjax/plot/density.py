@@ -1,4 +1,4 @@
-"""The density of two columns: as contours, and as a surface."""
+"""The density of two columns as contours and as a surface."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from . import inputs
 from .grid import Ground, ground_of, log_density, part_of
 from .style import DENSITY, INK, axes_of, caption, thinned
 
-# The share of the mixture's rows that lie beyond the last contour.
+# The share of the mixture beyond the last contour.
 BEYOND = 0.005
-# Places along each side of a surface; of fewer the faces can be told apart.
+# Points along each side of a surface; with fewer points single faces are visible.
 MESH = 160
 
 
@@ -29,25 +29,25 @@ def contours(
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    r"""The density of two columns as contours of $\log p(x_i, x_j)$, with rows on it.
+    r"""The density of two columns as contours of $\log p(x_i, x_j)$, with rows as dots.
 
-    The levels are evenly spaced in nats, from the peak down to where half a percent of the
-    mixture lies beyond. Of a mixture of more columns the marginal is drawn.
+    The levels are evenly spaced in nats, from the peak down to the level that leaves half a percent
+    of the mixture outside. For more columns the marginal is drawn.
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows to draw as dots, 5,000 of them at most.
+      x: (N, D) rows to draw as dots, at most 5,000 of them.
       columns: the two columns, the horizontal one first.
-      names: the names of all D columns; None for "column 0" and so on.
+      names: names of all D columns; None for "column 0" and so on.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; a bar of colors stands beside them.
+      The axes, with a color bar next to them.
 
     Raises:
-      TypeError: the mixture is none, or ax is no Axes.
-      ValueError: several mixtures at once; x of another width or with NaN; columns that are
-        not two different ones; names of another number than D.
+      TypeError: mixture is not a `Mixture`, or ax is not an Axes.
+      ValueError: mixture holds several mixtures; x has the wrong width or NaN; columns are not
+        two different columns; names are not D names.
 
     Example:
       >>> import jax, mixjax
@@ -88,21 +88,21 @@ def surface(
 ) -> Axes:
     r"""The density of two columns, $p(x_i, x_j)$, as a surface in three dimensions.
 
-    Of a mixture of more columns the marginal is drawn.
+    For more columns the marginal is drawn.
 
     Args:
       mixture: K components in D dimensions.
       columns: the two columns.
-      names: the names of all D columns; None for "column 0" and so on.
+      names: names of all D columns; None for "column 0" and so on.
       ax: where to draw, made with ``projection="3d"``; None makes a figure.
 
     Returns:
       The axes.
 
     Raises:
-      TypeError: the mixture is none, or ax is no three-dimensional Axes.
-      ValueError: several mixtures at once; columns that are not two different ones; names of
-        another number than D.
+      TypeError: mixture is not a `Mixture`, or ax is not a three-dimensional Axes.
+      ValueError: mixture holds several mixtures; columns are not two different columns; names
+        are not D names.
 
     Example:
       >>> import jax.numpy as jnp, mixjax
@@ -123,7 +123,7 @@ def surface(
         )
     part, ground = part_of(mixture, pair), ground_of(mixture, None).of(pair)
     horizontal, vertical, log_p = _on_grid(part, ground, MESH)
-    space: Any = ax  # three-dimensional axes have no types
+    space: Any = ax  # three-dimensional Axes have no type stubs
     if space is None:
         kind = {"projection": "3d"}
         space = plt.subplots(figsize=(6.8, 5.2), layout="constrained", subplot_kw=kind)[1]
@@ -131,16 +131,16 @@ def surface(
         *np.meshgrid(horizontal, vertical), np.exp(log_p), cmap="viridis", rcount=MESH,
         ccount=MESH, linewidth=0.7,
     )  # fmt: skip
-    faces.set_edgecolor("face")  # without edges the ground shines through between the faces
+    faces.set_edgecolor("face")  # without edges the background shows between the faces
     space.set(xlabel=names[pair[0]], ylabel=names[pair[1]], zlabel="density")
     space.view_init(elev=38, azim=-62)
-    space.set_box_aspect(None, zoom=0.88)  # else numbers of the axes are cut
+    space.set_box_aspect(None, zoom=0.88)  # otherwise tick labels are cut off
     caption(space, _title(mixture), _part(mixture))
     return space
 
 
 def draw_contours(ax: Axes, part: Mixture, ground: Ground, n: int) -> QuadContourSet:
-    """Filled contours of the log-density of two columns, from n × n places."""
+    """Filled contours of the log-density of two columns, from n × n points."""
     horizontal, vertical, log_p = _on_grid(part, ground, n)
     last = np.quantile(log_density(part, ground.sampled), BEYOND)
     levels = MaxNLocator(8).tick_values(last, log_p.max())
@@ -154,7 +154,7 @@ def draw_contours(ax: Axes, part: Mixture, ground: Ground, n: int) -> QuadContou
 
 
 def draw_rows(ax: Axes, x: np.ndarray, size: float) -> None:
-    """Rows (N, 2) as dots, of which many are smaller and paler: they shall not hide the rest."""
+    """Rows (N, 2) as dots; many dots are smaller and paler, so that they hide less."""
     fewer = min(1.0, 1000 / len(x))
     dot = {"s": size * fewer**0.5, "alpha": 0.12 + 0.38 * fewer}
     ax.scatter(x[:, 0], x[:, 1], color=INK, linewidth=0, zorder=3, **dot)

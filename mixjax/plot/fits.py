@@ -1,4 +1,4 @@
-"""How a fit went, and why this mixture was chosen."""
+"""The convergence of a fit, and the scores of a selection."""
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -16,16 +16,16 @@ def convergence(energies: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """The mean energy after each iteration, up to where the fit stopped.
 
     Args:
-      energies: (max_iter + 1,) as `mixjax.fit_history` returns them: entry i is that after i
-        iterations, and once the fit has stopped the last one repeats.
+      energies: (max_iter + 1,) from `mixjax.fit_history`: entry i is the energy after i
+        iterations; after the fit has stopped the last one repeats.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes; the last energy stands in the legend.
+      The axes; the legend shows the last energy.
 
     Raises:
-      TypeError: energies that are no real numbers, or ax is no Axes.
-      ValueError: energies of another shape, or without one that is finite.
+      TypeError: energies are not real numbers, or ax is not an Axes.
+      ValueError: energies have the wrong shape, or none is finite.
 
     Example:
       >>> from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def convergence(energies: ArrayLike, *, ax: Axes | None = None) -> Axes:
     values = inputs.numbers_of(energies, "energies")
     finite = np.isfinite(values)
     if not finite.any():
-        raise ValueError("energies hold no finite number: there is nothing to draw")
+        raise ValueError("energies hold no finite number, so there is nothing to draw")
     moves = np.flatnonzero((values[1:] != values[:-1]) & ~np.isnan(values[1:]))
     end = int(moves[-1]) + 1 if len(moves) else 0
     shown = np.where(finite, values, np.nan)[: end + 1]
@@ -56,21 +56,21 @@ def convergence(energies: ArrayLike, *, ax: Axes | None = None) -> Axes:
 
 
 def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
-    """The score of each number of components, a line a family, by the best ridge of each.
+    """The score of each number of components with its best ridge, one line for each family.
 
-    Bars are a standard error of the difference to the lowest score, where the criterion has
-    one. The chosen candidate is ringed; candidates that could not be fitted are left out and
-    counted under the title.
+    Bars are standard errors of the difference to the lowest score, if the criterion has them. A
+    ring marks the chosen candidate. Candidates that could not be fitted are left out and counted
+    under the title.
 
     Args:
-      selection: what `mixjax.select` returns.
+      selection: the result of `mixjax.select`.
       ax: where to draw; None makes a figure.
 
     Returns:
       The axes.
 
     Raises:
-      TypeError: it is no selection, or ax is no Axes.
+      TypeError: selection is not a `Selection`, or ax is not an Axes.
 
     Example:
       >>> import jax, mixjax
@@ -88,7 +88,7 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     """
     if not isinstance(selection, Selection):
         raise TypeError(
-            "selection must be a mixjax.Selection as mixjax.select returns, "
+            "selection must be a mixjax.Selection from mixjax.select, "
             f"got {type(selection).__name__}"
         )
     candidates, scores = selection.candidates, np.asarray(selection.scores, np.float64)
@@ -98,7 +98,7 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     ax = axes_of(ax, (7.2, 4.8))
     for i, (family, color) in enumerate(zip(families, palette(len(families)), strict=True)):
         own = [n for n, c in enumerate(candidates) if c.family is family and np.isfinite(scores[n])]
-        # The lowest score last: it is the one that stays.
+        # The lowest score last, because later entries replace earlier ones.
         best = {candidates[n].n_components: n for n in sorted(own, key=lambda n: -scores[n])}
         places = sorted(best)
         rows = [best[k] for k in places]
@@ -126,7 +126,7 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     n_failed = int((~np.isfinite(scores)).sum())
     caption(
         ax, "Selection",
-        "bars: a standard error of the difference to the lowest" if errors.any() else "",
+        "bars: standard error of the difference to the lowest" if errors.any() else "",
         f"{n_failed} of {len(scores)} candidates failed" if n_failed else "",
     )  # fmt: skip
     return ax

@@ -1,4 +1,4 @@
-"""Where a mixture lies, and its density there: the ground that pictures are drawn on."""
+"""The region where a mixture lies, and its density there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from ..mixture.conditioning import marginal
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob, sample
 
-# Rows drawn from a mixture to find where it lies: every family can sample.
+# The number of rows drawn from a mixture to find where it lies.
 SAMPLED = 4096
-# Rows further from the mixture than so many times its width would leave it a speck.
+# Rows farther from the mixture than this many times its width are not shown.
 FARTHEST = 3.0
 
 
@@ -21,9 +21,9 @@ class Ground(NamedTuple):
     """The part of the plane, or of the line, that a picture shows.
 
     Attributes:
-      sampled: (n, C) rows of the mixture itself.
-      low: (C,) where the axes begin.
-      high: (C,) where they end.
+      sampled: (n, C) rows drawn from the mixture.
+      low: (C,) lower ends of the axes.
+      high: (C,) upper ends of the axes.
     """
 
     sampled: np.ndarray
@@ -36,9 +36,9 @@ class Ground(NamedTuple):
         return Ground(self.sampled[:, kept], self.low[kept], self.high[kept])
 
     def lines(self, column: int, n: int) -> np.ndarray:
-        """n places along a column, increasing: one half evenly spaced, the others by quantiles.
+        """n increasing points along a column: half of them evenly spaced, half at quantiles.
 
-        The latter find components that are narrower than the even spacing.
+        The quantiles find components that are narrower than the even spacing.
         """
         low, high, n_even = self.low[column], self.high[column], n - n // 2
         shares = np.linspace(0, 1, n // 2 + 2)[1:-1]
@@ -46,13 +46,13 @@ class Ground(NamedTuple):
         return np.sort(np.concatenate([np.linspace(low, high, n_even), dense]))
 
     def outside(self, x: np.ndarray) -> str:
-        """A note if rows (N, C) are beyond the ends."""
+        """A note if some rows (N, C) are outside."""
         n = int(((x < self.low) | (x > self.high)).any(axis=1).sum())
         return f"{n:,} far {'row' if n == 1 else 'rows'} outside" if n else ""
 
 
 def ground_of(mixture: Mixture, x: np.ndarray | None) -> Ground:
-    """Where the mixture lies, and the rows (N, D) but for those far away."""
+    """The region of the mixture and of the rows (N, D), without far rows."""
     sampled = np.asarray(sample(jax.random.key(0), mixture, SAMPLED)[0], np.float64)
     low, high = np.quantile(sampled, [0.001, 0.999], axis=0)
     width = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-30))
@@ -66,7 +66,7 @@ def ground_of(mixture: Mixture, x: np.ndarray | None) -> Ground:
 
 
 def part_of(mixture: Mixture, columns: Sequence[int]) -> Mixture:
-    """The marginal mixture of the columns; the mixture itself where these are all, in order."""
+    """The marginal mixture of the columns; the mixture itself if these are all, in order."""
     if list(columns) == list(range(mixture.n_features)):
         return mixture
     return marginal(mixture, columns)

@@ -1,4 +1,4 @@
-"""What the pictures ask of their arguments; numbers become NumPy's float64."""
+"""Checks of arguments for the pictures; numbers become float64 NumPy arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from ..rows.frames import rows_of
 
 
 def mixture_of(value: Any) -> Mixture:
-    """One mixture, whose parameters are there and no NaN."""
+    """A single mixture with known parameters and without NaN."""
     require_one(value)
     leaves = jax.tree.leaves(value)
     if not all(checks.is_concrete(leaf) for leaf in leaves):
@@ -24,7 +24,7 @@ def mixture_of(value: Any) -> Mixture:
 
 
 def numbers_of(values: Any, name: str, n_axes: int = 1) -> np.ndarray:
-    """Real numbers of so many axes, at least one."""
+    """Real numbers with ``n_axes`` axes, not empty."""
     if not checks.is_concrete(values):
         raise TypeError(checks.HOST_ONLY.format("mixjax.plot", "what the function returned"))
     values = np.asarray(rows_of(values, name)[0])
@@ -35,10 +35,10 @@ def numbers_of(values: Any, name: str, n_axes: int = 1) -> np.ndarray:
 
 
 def no_nan(values: np.ndarray, name: str) -> np.ndarray:
-    """The same numbers (n,), none of which is NaN."""
+    """The same numbers (n,); raises if one is NaN."""
     if np.isnan(values).any():
         first = int(np.argmax(np.isnan(values)))
-        raise ValueError(f"{name} hold NaN, the first at place {first}: leave such entries out")
+        raise ValueError(f"{name} hold NaN, the first at position {first}: drop such entries")
     return values
 
 
@@ -51,22 +51,22 @@ def table_of(x: Any, mixture: Mixture) -> np.ndarray:
 
 
 def columns_of(columns: Any, n_features: int, n_wanted: int | None = None) -> list[int]:
-    """Different columns that are there, from 0; negative ones count from the end."""
+    """Distinct column numbers from 0; negative ones count from the end."""
     if n_wanted is not None and n_features < n_wanted:
         raise ValueError(
-            f"this draws {n_wanted} columns, but the mixture has {n_features}: mixjax.plot.pairs "
-            "draws any number"
+            f"this picture needs {n_wanted} columns, but the mixture has {n_features}: "
+            "mixjax.plot.pairs draws any number"
         )
     found: list[int] = checks.columns(columns, n_features, n_wanted).tolist()
     return found
 
 
 def names_of(names: Sequence[str] | None, n_features: int) -> list[str]:
-    """A name for each of all columns, with nothing in it that matplotlib takes for formulas."""
+    """A name for each column; dollar signs are escaped, so matplotlib sees no formulas."""
     if names is None:
         return [f"column {d}" for d in range(n_features)]
     if isinstance(names, str) or len(names) != n_features:
-        raise ValueError(f"names must be a list of {n_features}, one a column, got {names!r}")
+        raise ValueError(f"names must be a list of {n_features} names, got {names!r}")
     return [str(name).replace("$", r"\$") for name in names]
 
 

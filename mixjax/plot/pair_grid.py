@@ -1,4 +1,4 @@
-"""Every pair of columns: how to look at more than two."""
+"""A grid of pictures of all pairs of columns."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from .density import draw_contours, draw_rows
 from .grid import Ground, ground_of, log_density, part_of
 from .style import INK, caption, component_handles, palette, thinned
 
-# Columns that are drawn without having been asked for.
+# The largest number of columns drawn by default.
 MOST = 8
 
 
@@ -27,18 +27,18 @@ def pairs(
     names: Sequence[str] | None = None,
     axes: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""A mixture of any number of columns, by its marginals of one and of two.
+    r"""A mixture of any number of columns, shown by its marginals of one and two columns.
 
-    On the diagonal the density of each column, $p(x_i) = \sum_k w_k p_k(x_i)$, with the parts
-    $w_k p_k$ in color and a histogram of the rows. Below, the contours of each pair,
-    $\log p(x_i, x_j)$ (see `contours`). Above, where there are rows, these by their
+    The diagonal shows the density of each column, $p(x_i) = \sum_k w_k p_k(x_i)$, with the parts
+    $w_k p_k$ in color and a histogram of the rows. Below it are the contours of each pair,
+    $\log p(x_i, x_j)$ (see `contours`). Above it are the rows, if given, colored by their
     responsibilities in all D columns (see `responsibilities`).
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, 5,000 of which are drawn at most.
-      columns: the C columns to draw; None for all, of which there may be eight.
-      names: the names of all D columns; None for "column 0" and so on.
+      x: (N, D) rows; at most 5,000 of them are drawn.
+      columns: the C columns to draw; None for all, if there are at most eight.
+      names: names of all D columns; None for "column 0" and so on.
       axes: (C, C) Axes to draw on; None makes a figure.
 
     Returns:
@@ -46,9 +46,8 @@ def pairs(
 
     Raises:
       TypeError: mixture is not a `Mixture`, or its family has no marginals.
-      ValueError: several mixtures at once; x of another width or with NaN; columns that are
-        not different ones, or None for more than eight; names of another number than D; axes
-        of another shape.
+      ValueError: mixture holds several mixtures; x has the wrong width or NaN; columns repeat,
+        or are None for more than eight; names are not D names; axes have the wrong shape.
 
     Example:
       >>> import jax, mixjax
@@ -65,8 +64,8 @@ def pairs(
     d = mixture.n_features
     if columns is None and d > MOST:
         raise ValueError(
-            f"pairs of {d} columns are {d * d} pictures: choose some by columns=, for example "
-            "those of mixjax.suggest_columns"
+            f"pairs of {d} columns are {d * d} pictures: choose fewer by columns=, for example "
+            "by mixjax.suggest_columns"
         )
     chosen = inputs.columns_of(range(d) if columns is None else columns, d)
     names = [_short(name) for name in inputs.names_of(names, d)]
@@ -104,7 +103,7 @@ def pairs(
 def _draw_one(
     ax: Axes, part: Mixture, ground: Ground, rows: np.ndarray | None, column: int
 ) -> None:
-    """The density of one column, the components' parts of it, and a histogram."""
+    """The density of one column, the parts of the components, and a histogram."""
     places = ground.lines(0, 300)
     if rows is not None:
         within = (ground.low[0], ground.high[0])
@@ -135,7 +134,7 @@ def _axes_of(axes: np.ndarray | None, n: int) -> np.ndarray:
 
 
 def _label(ax: Axes, x: str, y: str, last: bool, first: bool, diagonal: bool) -> None:
-    """Names and numbers at the border of the grid alone."""
+    """Names and tick labels at the border of the grid only."""
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.tick_params(labelsize="small", labelbottom=last, labelleft=first and not diagonal)

@@ -18,22 +18,22 @@ def surprisal(
     most: int = 10,
     ax: Axes | None = None,
 ) -> Axes:
-    """By how many nats each column of one row surprises, the largest on top.
+    """The surprise of each column of one row in nats, the largest on top.
 
     Args:
       surprises: (D,) of one row, such as ``detector.explain(x)[0]`` or
-        ``mixjax.surprisal(mixture, x)[0]``; an infinite one is drawn to the edge and named.
-      names: the names of the D columns; None for "column 0" and so on.
-      most: how many columns to draw.
+        ``mixjax.surprisal(mixture, x)[0]``; an infinite bar ends at the edge and is labeled.
+      names: names of the D columns; None for "column 0" and so on.
+      most: the largest number of columns to draw.
       ax: where to draw; None makes a figure.
 
     Returns:
-      The axes, with a bar a column.
+      The axes, with one bar for each column.
 
     Raises:
-      TypeError: surprises that are no real numbers, a most that is no int, ax is no Axes.
-      ValueError: surprises of another shape than (D,) or with NaN; names of another number
-        than D; a most of less than 1.
+      TypeError: surprises are not real numbers, most is not an int, or ax is not an Axes.
+      ValueError: surprises do not have shape (D,) or hold NaN; names are not D names; most is
+        less than 1.
 
     Example:
       >>> from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""How energies, or other scores, are spread, and where the threshold lies among them."""
+"""The distribution of energies or other scores, and the threshold."""
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -8,7 +8,7 @@ from ..threshold.scores import above
 from . import inputs
 from .style import ANOMALY, INK, NORMAL, axes_of, caption, frame
 
-# The bars, and how many times the middle half they may reach beyond it.
+# The number of bars, and their range beyond the middle half, in units of the middle half.
 BARS = 60
 REACH = 12.0
 
@@ -21,15 +21,15 @@ def energy_histogram(
     ax: Axes | None = None,
     unit: str = "energy, nats",
 ) -> Axes:
-    """Energies as a histogram, rows counted on a log scale, with the threshold.
+    """A histogram of energies with counts on a log scale, and the threshold.
 
-    Where a few energies lie so far out that the others would share a bar, the outermost bar
-    holds all beyond, those that are infinite included; the line under the title says how many.
+    If a few energies are so far out that the others would share a bar, the outermost bar holds all
+    energies beyond, including infinite ones. The line under the title gives their number.
 
     Args:
-      energies: (N,) energies, or scores of another kind; higher is stranger.
-      threshold: rows above it are flagged; None draws none.
-      is_anomaly: (N,) True or 1 for anomalies, which are drawn in a color of their own.
+      energies: (N,) energies or other scores; higher is stranger.
+      threshold: rows above it are flagged; None draws no threshold.
+      is_anomaly: (N,) True or 1 for anomalies, which get their own color.
       ax: where to draw; None makes a figure.
       unit: the label of the axis.
 
@@ -37,9 +37,9 @@ def energy_histogram(
       The axes.
 
     Raises:
-      TypeError: energies that are no real numbers, or ax is no Axes.
-      ValueError: energies of another shape than (N,), with NaN or without one that is finite;
-        is_anomaly of another length or other than 0 and 1; a threshold that is not one number.
+      TypeError: energies are not real numbers, or ax is not an Axes.
+      ValueError: energies do not have shape (N,), hold NaN, or hold no finite number; is_anomaly
+        has the wrong length or other values than 0 and 1; threshold is not one number.
 
     Example:
       >>> import numpy as np
@@ -55,7 +55,7 @@ def energy_histogram(
     limit = None if threshold is None else _one_number(threshold)
     finite = energies[np.isfinite(energies)]
     if finite.size == 0:
-        raise ValueError("energies hold no finite number: there is nothing to draw")
+        raise ValueError("energies hold no finite number, so there is nothing to draw")
     low, high = _ends(finite, limit)
     edges = np.linspace(low, high, BARS + 1).tolist()
     inside = np.clip(energies, low, high)
@@ -91,7 +91,7 @@ def _one_number(threshold: float | ArrayLike) -> float:
 
 
 def _ends(finite: np.ndarray, limit: float | None) -> tuple[float, float]:
-    """Where the bars begin and end: the outermost energies unless these are far out."""
+    """The ends of the bars: the outermost energies unless these are far out."""
     quarter, three = np.quantile(finite, [0.25, 0.75])
     reach = REACH * (three - quarter)
     low, high = finite.min(), finite.max()
@@ -104,7 +104,7 @@ def _ends(finite: np.ndarray, limit: float | None) -> tuple[float, float]:
 
 
 def _beyond(energies: np.ndarray, low: float, high: float) -> list[str]:
-    """What the outermost bars hold from beyond, in words."""
+    """Notes on energies beyond the ends, which the outermost bars hold."""
     notes = []
     for name, far in (("last", energies > high), ("first", energies < low)):
         n_infinite = int(np.isinf(energies[far]).sum())

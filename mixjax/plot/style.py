@@ -1,4 +1,4 @@
-"""What all pictures share: colors, axes, captions and legends."""
+"""Colors, axes, captions and legends of all pictures."""
 
 from collections.abc import Sequence
 
@@ -10,25 +10,25 @@ from matplotlib.lines import Line2D
 
 from ..rows.subsample import places
 
-# Okabe and Ito, Color Universal Design (2008); yellow last, which is faint on white.
+# Okabe and Ito, Color Universal Design (2008); yellow is last, because it is faint on white.
 OKABE_ITO = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442")
 NORMAL, ANOMALY, INK, QUIET = "#0072B2", "#D55E00", "#222222", "#666666"
 DENSITY = "viridis_r"
-# Rows that a picture shows at most, and components that a legend names.
+# The largest number of rows in a picture, and of components in a legend.
 MOST_ROWS = 5000
 MOST_NAMED = 8
 _NOTE = "mixjax note"
 
 
 def palette(n: int) -> np.ndarray:
-    """(n, 3) colors: those of Okabe and Ito, then the same darker, then lighter."""
+    """(n, 3) colors: those of Okabe and Ito, then darker and lighter versions."""
     base = np.array([to_rgb(color) for color in OKABE_ITO])
     shades = np.concatenate([base, 0.55 * base, 0.5 + 0.5 * base])
     return shades[np.arange(n) % len(shades)]
 
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (6.4, 4.8)) -> Axes:
-    """These axes, or those of a new figure."""
+    """The given Axes, or those of a new figure."""
     if ax is None:
         return plt.subplots(figsize=figsize, layout="constrained")[1]
     if not isinstance(ax, Axes):
@@ -37,9 +37,9 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (6.4, 4.8)) -> Axes:
 
 
 def caption(ax: Axes, title: str, *notes: str) -> None:
-    """A title, and under it in small print what has to be told.
+    """A title with notes in small print under it.
 
-    What an earlier picture on the same axes told is kept.
+    Notes of an earlier picture on the same axes are kept.
     """
     told = []
     for text in list(ax.texts):
@@ -57,14 +57,14 @@ def caption(ax: Axes, title: str, *notes: str) -> None:
 
 
 def frame(ax: Axes) -> None:
-    """Axes without a frame on top and on the right, with faint lines behind what is drawn."""
+    """Axes without a frame on top and on the right, with faint grid lines."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
 
 
 def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
-    """The rows to draw, from the whole table evenly, and a note if these are not all."""
+    """An even sample of the rows to draw, and a note if it is not the whole table."""
     if len(x) <= MOST_ROWS:
         return x, ""
     kept = places(len(x), MOST_ROWS, xp=np)
@@ -72,7 +72,7 @@ def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def component_handles(weights: np.ndarray) -> tuple[list[Line2D], list[str]]:
-    """What a legend needs to name the components by their weights, the heaviest if many."""
+    """Handles and labels of a legend with the weights of the (heaviest) components."""
     colors = palette(len(weights))
     named: Sequence[int] = range(len(weights))
     if len(weights) > MOST_NAMED:
@@ -88,7 +88,7 @@ def component_handles(weights: np.ndarray) -> tuple[list[Line2D], list[str]]:
 
 
 def component_legend(ax: Axes, weights: np.ndarray) -> None:
-    """A legend beside the axes, where it hides nothing."""
+    """A legend next to the axes, where it hides nothing."""
     ax.legend(
         *component_handles(weights), title="component", loc="upper left",
         bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False,

@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn's users: pipelines, grid searches, pickles."""
+"""Estimators with the interface of scikit-learn."""
 
 try:
     import sklearn  # noqa: F401

@@ -1,4 +1,4 @@
-"""A mixture as scikit-learn's parameters, and the other way round."""
+"""Conversion between mixtures and scikit-learn estimators."""
 
 from typing import Any
 
@@ -32,18 +32,19 @@ def families_by_word() -> dict[str, type[Family]]:
 
 
 def to_sklearn(mixture: Mixture) -> peer.GaussianMixture:
-    r"""A Gaussian mixture as scikit-learn's own fitted estimator, exact to rounding.
+    r"""A Gaussian mixture as a fitted scikit-learn estimator, exact to rounding.
 
-    From there skl2onnx writes ONNX and emlearn writes C.
+    skl2onnx can write it as ONNX, and emlearn as C.
 
     Args:
-      mixture: of `Gaussian`, `TiedGaussian`, `DiagonalGaussian` or `SphericalGaussian`.
+      mixture: components of `Gaussian`, `TiedGaussian`, `DiagonalGaussian` or
+        `SphericalGaussian`.
 
     Returns:
       A ``sklearn.mixture.GaussianMixture`` that needs no fit.
 
     Raises:
-      TypeError: no mixture, or one of another family.
+      TypeError: mixture is not a `Mixture`, or has another family.
       ValueError: several mixtures at once.
 
     Example:
@@ -59,7 +60,7 @@ def to_sklearn(mixture: Mixture) -> peer.GaussianMixture:
     family = type(mixture.components)
     if family not in COVARIANCE_TYPES:
         raise TypeError(
-            "mixture must be of Gaussian components, for others scikit-learn has no estimator; "
+            "mixture must have Gaussian components, because scikit-learn has no other mixtures; "
             f"got {family.__name__}"
         )
     estimator = peer.GaussianMixture(mixture.n_components, covariance_type=COVARIANCE_TYPES[family])
@@ -76,14 +77,14 @@ def from_sklearn(estimator: Any) -> Mixture:
     r"""The mixture of a fitted scikit-learn ``GaussianMixture``, exact to rounding.
 
     Args:
-      estimator: fitted; of scikit-learn, or one of `mixjax.sklearn`.
+      estimator: a fitted estimator of scikit-learn or `mixjax.sklearn`.
 
     Returns:
-      The mixture, in float64 where the estimator is and ``jax_enable_x64`` is set.
+      The mixture; it is float64 if the estimator is and ``jax_enable_x64`` is set.
 
     Raises:
-      TypeError: it is no ``GaussianMixture``.
-      NotFittedError: it has not been fitted.
+      TypeError: estimator is not a ``GaussianMixture``.
+      NotFittedError: estimator has not been fitted.
 
     Example:
       >>> import numpy as np, mixjax.sklearn
@@ -103,22 +104,22 @@ def from_sklearn(estimator: Any) -> Mixture:
 
 
 def mixture_of(estimator: Any, dtype: Any) -> Mixture:
-    """The mixture that an estimator's parameters describe."""
+    """The mixture with the parameters of an estimator."""
     family: Any = FAMILIES[estimator.covariance_type]
     root = np.asarray(estimator.precisions_cholesky_)
-    # Theirs is upper-triangular, of P = U U^T; ours its transpose, which whitens.
+    # scikit-learn keeps the upper-triangular U of P = U U^T; its transpose whitens.
     whitening = 1 / root if family.independent_columns else np.swapaxes(root, -1, -2)
     components = family(estimator.means_, whitening)
     with np.errstate(divide="ignore"):
         log_weights = np.log(np.asarray(estimator.weights_))
-    # A weight of zero is given: its logarithm has to be finite to be fitted on.
+    # A weight of zero may be given, but its logarithm must be finite for a fit.
     log_weights = np.maximum(log_weights, np.finfo(dtype).min / 4)
     dtype = jax.dtypes.canonicalize_dtype(dtype)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), Mixture(log_weights, components))
 
 
 def publish(estimator: Any, mixture: Mixture) -> None:
-    """Set the parameters of the mixture as scikit-learn's attributes."""
+    """Set the attributes of scikit-learn from the mixture."""
     family = type(mixture.components)
     means, root = (np.asarray(leaf) for leaf in jax.tree.leaves(mixture.components))
     weights = np.asarray(mixture.weights)

@@ -17,7 +17,7 @@ AUTOENCODERS = {
     "variational": "VariationalAutoencoder",
     "quantized": "VectorQuantizedAutoencoder",
 }
-# Old names of these, and today's.
+# Old and new names.
 RENAMED = {"quantised": "quantized"}
 
 
@@ -35,7 +35,7 @@ class DAGMMDetector(OutlierDetector):
     r"""Outliers by an autoencoder whose latent space is a mixture; see `mixjax.dagmm.train`.
 
     ``score_samples`` is minus the score of `mixjax.dagmm.score`: the log-density of the latent
-    row, less the weighted error of reconstruction. Needs the extra ``dagmm``.
+    row minus the weighted reconstruction error. Needs the extra ``dagmm``.
 
     Args:
       autoencoder: "plain", "variational" or "quantized".
@@ -44,15 +44,15 @@ class DAGMMDetector(OutlierDetector):
       n_components: K of the estimation network.
       latent: columns of the code.
       epochs: passes over the rows.
-      batch_size: rows in a batch; all of X, if these are fewer.
-      reconstruction_weight: of the squared error in the score, relative to its mean.
-      contamination: the share of the rows X that are outliers.
+      batch_size: rows in a batch; all rows if X has fewer.
+      reconstruction_weight: weight of the squared error in the score, relative to its mean.
+      contamination: the share of outliers in X.
       random_state: an int, a RandomState or None.
       verbose: whether to show a progress bar.
 
     Attributes:
       trained_: the `mixjax.dagmm.Trained`.
-      offset_: rows whose `score_samples` is below it are outliers.
+      offset_: rows with `score_samples` below it are outliers.
 
     Example:
       >>> import numpy as np
@@ -104,12 +104,12 @@ class DAGMMDetector(OutlierDetector):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, is_anomaly: Any = None) -> Self:  # noqa: N803
-        """Train on rows X (n_samples, n_features), normal ones or mostly so.
+        """Train on rows X (n_samples, n_features), which are normal or mostly normal.
 
         Args:
           X: the rows.
           y: ignored.
-          is_anomaly: (n_samples,) 1 for rows known to be anomalies, else 0; None: none is.
+          is_anomaly: (n_samples,) 1 for rows known to be anomalies, else 0; None if there are none.
 
         Returns:
           The estimator itself.
@@ -122,7 +122,7 @@ class DAGMMDetector(OutlierDetector):
         known = families()
         if self.covariance_type not in known:
             raise ValueError(
-                f"covariance_type must be of {', '.join(known)}; got {self.covariance_type!r}"
+                f"covariance_type must be one of {', '.join(known)}; got {self.covariance_type!r}"
             )
         kind = RENAMED.get(self.autoencoder, self.autoencoder)
         if kind != self.autoencoder:

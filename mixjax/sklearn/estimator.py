@@ -1,4 +1,4 @@
-"""What the mixtures for scikit-learn share: fitting by EM, and what is asked of a fit."""
+"""The base of the mixture estimators: EM, and predictions from a fit."""
 
 import math
 import time
@@ -29,8 +29,8 @@ NOT_CONVERGED = (
 class EMEstimator:
     """Fits a mixture as scikit-learn does, by compiled EM.
 
-    An estimator says how it begins (`_begin` sets its parameters from rows), what mixture its
-    parameters are (`_mixture`), how they are set (`_publish`), and what makes one ill-defined
+    A subclass defines the start (`_begin` sets its parameters from rows), the mixture of its
+    parameters (`_mixture`), how they are set (`_publish`), and when a mixture is ill-defined
     (`_ill_defined`).
     """
 
@@ -58,19 +58,19 @@ class EMEstimator:
           X: (n_samples, n_features) rows.
           y: ignored.
           sample_weight: (n_samples,) weight of each row; None for 1 each. A row of weight 0
-            is as if it were absent.
+            counts as absent.
 
         Returns:
           The estimator itself.
 
         Raises:
-          ValueError: a parameter or X that will not do, or ill-defined covariances.
+          ValueError: a parameter or X is invalid, or covariances are ill-defined.
         """
         self._fit(X, sample_weight)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:  # noqa: N803
-        """Fit, and give the most probable component (n_samples,) of each row."""
+        """Fit, and return the most probable component (n_samples,) of each row."""
         x = self._fit(X, sample_weight)
         return self._ask(steps.labels, x)
 
@@ -87,7 +87,7 @@ class EMEstimator:
         return self._ask(log_density, self._rows(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
-        """The mean of `score_samples` over the rows of X, weighted if weights are given."""
+        """The (weighted) mean of `score_samples` over the rows of X."""
         log_density = self.score_samples(X)
         if sample_weight is None:
             return float(np.mean(log_density))
@@ -114,7 +114,7 @@ class EMEstimator:
 
     def _fit(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
         self._validate_params()
-        # Arrays of other libraries become NumPy's.
+        # Arrays of other libraries become NumPy arrays.
         with config_context(array_api_dispatch=False):
             return self._fit_rows(X, sample_weight)
 
@@ -137,7 +137,7 @@ class EMEstimator:
         return x
 
     def _best_of(self, x: np.ndarray, weights: np.ndarray | None) -> None:
-        """Fit from each start, and keep the parameters of the highest likelihood."""
+        """Fit from each start, and keep the parameters of highest likelihood."""
         warm = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
         rows = steps.filled(x, weights)
@@ -169,10 +169,10 @@ class EMEstimator:
         before: float,
         talk: "Talk",
     ) -> tuple[Mixture, list[float], bool]:
-        """EM from a mixture: what came of it, the lower bounds, and whether it converged."""
+        """EM from a mixture: the result, the lower bounds, and whether it converged."""
         x, dtype = rows[0], rows[0].dtype.type
         bounds: list[float] = []
-        # With words in between, no more iterations at once than are said together.
+        # With verbose output, a call runs as many iterations as are reported together.
         step = min(steps.RECORDED, self.verbose_interval if self.verbose else self.max_iter)
         converged = False
         while len(bounds) < self.max_iter and not converged:
@@ -183,7 +183,7 @@ class EMEstimator:
             )  # fmt: skip
             mixture, converged = done.mixture, bool(done.converged)
             energies = np.asarray(done.energies)[: int(done.n_iter)]
-            # Without convergence the warning says it, as in scikit-learn, where rounding decides
+            # Without convergence only a warning is given: as in scikit-learn, rounding would decide
             # whether the last M-step fails.
             ended = converged or len(bounds) + len(energies) < self.max_iter
             if not done.finite or (ended and self._ill_defined(mixture, x)):
@@ -212,7 +212,7 @@ class EMEstimator:
 
 
 class Talk:
-    """What a fit says while it works, in scikit-learn's words."""
+    """Progress messages during a fit, in the words of scikit-learn."""
 
     def __init__(self, verbose: int, interval: int, start: int) -> None:
         self.verbose, self.interval = verbose, interval
@@ -221,7 +221,7 @@ class Talk:
             print(f"Initialization {start}")
 
     def iteration(self, number: int, change: float) -> None:
-        """After an iteration, by how much the lower bound changed in it."""
+        """Report an iteration and the change of the lower bound."""
         if not self.verbose or number % self.interval:
             return
         if self.verbose == 1:
@@ -232,7 +232,7 @@ class Talk:
         self.last = now
 
     def end(self, lower_bound: float, converged: bool) -> None:
-        """After the last iteration of a start."""
+        """Report the end of a start."""
         if not self.verbose:
             return
         how = "converged" if converged else "did not converge"

@@ -13,11 +13,11 @@ from .estimator import EMEstimator
 
 
 class GaussianMixture(EMEstimator, peer.GaussianMixture):
-    r"""A drop-in for ``sklearn.mixture.GaussianMixture``, fitted by compiled EM.
+    r"""A drop-in replacement for ``sklearn.mixture.GaussianMixture``, fitted by compiled EM.
 
     $p(x) = \sum_k w_k\,\mathcal N(x\mid\mu_k,\Sigma_k)$. Parameters, attributes, methods and
-    warnings are scikit-learn's; from the same ``random_state`` it takes the same start and the
-    same steps, in the precision of X. Beyond scikit-learn, `fit` takes ``sample_weight``.
+    warnings are scikit-learn's. The same ``random_state`` gives the same start and the same
+    steps, in the precision of X. In addition, `fit` takes ``sample_weight``.
 
     Args:
       n_components: K.
@@ -25,26 +25,26 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
       tol: the change of the mean log-likelihood, in nats, below which EM has converged.
       reg_covar: added to the diagonals of the covariances, in squared units of X.
       max_iter: the largest number of iterations.
-      n_init: how many starts; the best is kept.
+      n_init: number of starts; the best fit is kept.
       init_params: "kmeans", "k-means++", "random" or "random_from_data".
       weights_init: (K,) initial weights, or None.
       means_init: (K, D) initial means, or None.
       precisions_init: initial precisions, of the shape of ``precisions_``, or None.
       random_state: an int, a RandomState or None.
-      warm_start: whether a second `fit` goes on where the first ended.
+      warm_start: whether a second `fit` continues from the first.
       verbose: 0, 1 or 2.
-      verbose_interval: iterations between two lines of what is said.
+      verbose_interval: iterations between two messages.
 
     Attributes:
-      weights_: (K,) of sum 1.
+      weights_: (K,) weights, which sum to 1.
       means_: (K, D).
       covariances_: (K, D, D), (D, D), (K, D) or (K,) by ``covariance_type``.
-      precisions_: their inverses.
-      precisions_cholesky_: their upper-triangular roots, $P = UU^\top$.
+      precisions_: inverses of the covariances.
+      precisions_cholesky_: upper-triangular roots of the precisions, $P = UU^\top$.
       converged_: whether the best start converged.
-      n_iter_: its iterations.
-      lower_bound_: its mean log-likelihood, in nats.
-      lower_bounds_: (n_iter_,) that of each iteration.
+      n_iter_: iterations of the best start.
+      lower_bound_: mean log-likelihood of the best start, in nats.
+      lower_bounds_: (n_iter_,) mean log-likelihood of each iteration.
 
     Example:
       >>> import numpy as np
@@ -65,7 +65,7 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
 
     def _begin(self, x: np.ndarray, weights: np.ndarray | None, random_state: Any) -> None:
         if weights is None:
-            # Theirs, to the digit, also where it is not what a maximum likelihood would be.
+            # scikit-learn's formula to the digit, although it is not always maximum likelihood.
             self._initialize_parameters(x, random_state)
             return
         resp = starts.responsibilities(
@@ -87,7 +87,7 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
         conversion.publish(self, mixture)
 
     def _ill_defined(self, mixture: Mixture, x: np.ndarray) -> bool:
-        """Whether a variance is no more than what rounding leaves of none."""
+        """Whether a variance is not larger than rounding error."""
         root = np.asarray(jax.tree.leaves(mixture.components)[1])
         eps, spread = float(np.finfo(x.dtype).eps), np.std(x, axis=0)
         none = (2 * eps * (spread if root.ndim > 1 else spread.max())) ** 2

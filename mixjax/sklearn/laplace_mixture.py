@@ -18,7 +18,7 @@ from .estimator import EMEstimator
 
 
 class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
-    r"""A mixture of Laplace components: as `GaussianMixture`, but robust.
+    r"""A mixture of Laplace components: like `GaussianMixture`, but robust.
 
     $p(x) = \sum_k w_k\prod_d \tfrac1{2b_{kd}}\exp(-|x_d-m_{kd}|/b_{kd})$; the M-step takes
     weighted medians.
@@ -28,24 +28,24 @@ class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
       tol: the change of the mean log-likelihood, in nats, below which EM has converged.
       reg_covar: the smallest variance, in squared units of X.
       max_iter: the largest number of iterations.
-      n_init: how many starts; the best is kept.
+      n_init: number of starts; the best fit is kept.
       init_params: "kmeans", "k-means++", "random" or "random_from_data".
       weights_init: (K,) initial weights, or None.
       locations_init: (K, D) initial locations, or None.
       scales_init: (K, D) initial scales, or None.
       random_state: an int, a RandomState or None.
-      warm_start: whether a second `fit` goes on where the first ended.
+      warm_start: whether a second `fit` continues from the first.
       verbose: 0, 1 or 2.
-      verbose_interval: iterations between two lines of what is said.
+      verbose_interval: iterations between two messages.
 
     Attributes:
-      weights_: (K,) of sum 1.
+      weights_: (K,) weights, which sum to 1.
       locations_: (K, D) the medians.
       scales_: (K, D) the mean absolute deviations.
       converged_: whether the best start converged.
-      n_iter_: its iterations.
-      lower_bound_: its mean log-likelihood, in nats.
-      lower_bounds_: (n_iter_,) that of each iteration.
+      n_iter_: iterations of the best start.
+      lower_bound_: mean log-likelihood of the best start, in nats.
+      lower_bounds_: (n_iter_,) mean log-likelihood of each iteration.
 
     Example:
       >>> import numpy as np
@@ -56,7 +56,7 @@ class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
       [1.0, 51.0]
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), section 2.8, with the maximum-
-    likelihood estimates of the Laplace law.
+    likelihood estimates of the Laplace distribution.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -107,13 +107,13 @@ class LaplaceMixture(EMEstimator, DensityMixin, BaseEstimator):
         self.verbose_interval = verbose_interval
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows (n_samples, D) and the component (n_samples,) of each, ascending.
+        """Draw rows (n_samples, D) and their components (n_samples,), sorted by component.
 
         Args:
-          n_samples: how many.
+          n_samples: number of rows.
 
         Raises:
-          ValueError: less than one.
+          ValueError: n_samples is less than 1.
         """
         check_is_fitted(self)
         if n_samples < 1:

@@ -16,25 +16,25 @@ from .outliers import OutlierDetector
 
 
 class MixtureDetector(OutlierDetector):
-    r"""Outliers by mixtures that choose themselves; see `mixjax.detect.fit`.
+    r"""Outliers by automatically selected mixtures; see `mixjax.detect.fit`.
 
-    ``score_samples`` is the logarithm of a share of normal rows: $\log\bar p$, with $\bar p$ the
-    harmonic mean of the families' p-values.
+    ``score_samples`` is $\log\bar p$, with $\bar p$ the harmonic mean of the p-values of the
+    families.
 
     Args:
-      n_components: numbers of components to compare: an int, several, or "auto".
-      covariance_type: "full", "tied", "diag" or "spherical", the word of any other family, such
-        as "laplace", several of these, or "auto" for all that suit the width of X.
-      contamination: the share of the rows X that are outliers; "auto" takes X for normal rows
-        and keeps the promise of ``alpha``.
+      n_components: numbers of components to compare: one or several ints, or "auto".
+      covariance_type: "full", "tied", "diag" or "spherical", the word of another family such as
+        "laplace", several of these, or "auto" for all that suit the number of columns of X.
+      contamination: the share of outliers in X; "auto" treats all rows of X as normal and keeps
+        the promise of ``alpha``.
       alpha: the promised rate of false alarms among new normal rows.
-      max_rows: of a longer table so many rows are learned from.
+      max_rows: fit at most this many rows, drawn at random.
       random_state: an int, a RandomState or None.
       verbose: whether to show a progress bar (needs rich).
 
     Attributes:
-      detector_: the `mixjax.detect.Detector`: p-values, and what `mixjax.save` writes.
-      offset_: rows whose `score_samples` is below it are outliers.
+      detector_: the `mixjax.detect.Detector`; it has p-values and can be saved by `mixjax.save`.
+      offset_: rows with `score_samples` below it are outliers.
 
     Example:
       >>> import numpy as np
@@ -78,7 +78,7 @@ class MixtureDetector(OutlierDetector):
         self.verbose = verbose
 
     def explain(self, X: Any) -> np.ndarray:  # noqa: N803
-        """(n_samples, n_features) by how many nats each column surprises more than normally."""
+        """(n_samples, n_features) the surprise of each column minus its normal mean, in nats."""
         rows = self._rows(X)
         return np.asarray(self.detector_.explain(rows))
 
@@ -100,7 +100,7 @@ class MixtureDetector(OutlierDetector):
         return float(self.detector_.threshold)
 
     def _most(self) -> float:
-        # Half of the rows may be outliers here, a little less than half there.
+        # scikit-learn allows exactly half of the rows as outliers, detect.fit only less.
         return min(self.contamination, 0.499)
 
     def _families(self) -> list[type[Family]] | None:

@@ -1,4 +1,4 @@
-"""What the detectors for scikit-learn share: scores, an offset, and decisions of ±1."""
+"""The base of the outlier detectors: scores, an offset, and decisions of ±1."""
 
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -15,10 +15,10 @@ from .steps import filled
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
-    """Decides by scores of an own `_learn` and `_strangeness`, in scikit-learn's signs.
+    """Decides by the scores of a subclass, with the signs of scikit-learn.
 
     Attributes:
-      offset_: rows whose `score_samples` is below it are outliers.
+      offset_: rows with `score_samples` below it are outliers.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -29,11 +29,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     random_state: Any
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """Learn from rows X (n_samples, n_features), normal ones or mostly so; y is ignored."""
+        """Learn from rows X (n_samples, n_features), normal or mostly normal; y is ignored."""
         return self._fit(X)
 
     def _fit(self, X: Any, **known: Any) -> Self:  # noqa: N803
-        """Learn from rows, and from what else is known of them."""
+        """Learn from rows and further facts about them."""
         self._validate_params()
         x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         seed = check_random_state(self.random_state).randint(2**31)
@@ -44,18 +44,18 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
-        """How normal each row of X (n_samples, n_features) is: (n_samples,), higher is more so."""
+        """(n_samples,) how normal each row of X (n_samples, n_features) is; higher is normal."""
         return -self._strangeness(self._rows(X))
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """`score_samples` less ``offset_``: (n_samples,), negative for outliers."""
+        """(n_samples,) `score_samples` minus ``offset_``; negative for outliers."""
         normality = self.score_samples(X)
-        # Not the difference of two infinities.
+        # Avoid the difference of two infinities.
         away = np.zeros_like(normality)
         return np.subtract(normality, self.offset_, out=away, where=normality != self.offset_)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """(n_samples,) 1 for the rows of X that are normal, -1 for outliers."""
+        """(n_samples,) 1 for normal rows of X, -1 for outliers."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -68,9 +68,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return np.where(np.isnan(strangeness), np.inf, strangeness)
 
     def _learn(self, key: jax.Array, x: np.ndarray, **known: Any) -> float:
-        """Learn, and give the score from which rows are strange."""
+        """Learn, and return the score above which rows are strange."""
         raise NotImplementedError
 
     def _scores(self, x: np.ndarray) -> jax.Array:
-        """(N,) higher is stranger."""
+        """(N,) scores; higher is stranger."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Where EM begins, as scikit-learn does it, with weights of rows."""
+"""The starts of scikit-learn, with weights of rows."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ STARTS = frozenset({"kmeans", "k-means++", "random", "random_from_data"})
 def responsibilities(
     x: np.ndarray, n_components: int, init_params: str, weights: np.ndarray | None, rng: Any
 ) -> np.ndarray:
-    """Responsibilities (N, K) by which the first M-step is taken.
+    """Responsibilities (N, K) for the first M-step.
 
-    Those of `"k-means++"` and `"random_from_data"` are of one row a component.
+    `"k-means++"` and `"random_from_data"` give each component one row.
     """
     n = len(x)
     resp = np.zeros((n, n_components), x.dtype)
@@ -25,7 +25,7 @@ def responsibilities(
             resp = rng.uniform(size=(n, n_components)).astype(x.dtype)
             resp /= resp.sum(axis=1, keepdims=True)
         case "random_from_data":
-            # As often as its weight says, as if a row stood there so many times.
+            # With probability proportional to weight, as if rows were repeated.
             share = None if weights is None else weights / weights.sum(dtype=np.float64)
             rows = rng.choice(n, size=n_components, replace=False, p=share)
             resp[rows, np.arange(n_components)] = 1

@@ -1,4 +1,4 @@
-"""EM in the order of scikit-learn's steps, and what can be asked of a mixture, as NumPy."""
+"""EM in the order of scikit-learn's steps, and predictions as NumPy arrays."""
 
 import contextlib
 import functools
@@ -19,16 +19,16 @@ from ..pytrees import pytree
 from ..rows.blocks import Rows, Table, map_rows
 from ..rows.scaling import Scale
 
-# Tables up to so many rows are filled up to a power of two with rows of weight zero: the
-# folds of a cross-validation then share one compiled program.
+# Tables of up to this many rows are padded to a power of two with rows of weight zero, so the
+# folds of a cross-validation share one compiled program.
 FILLED = 2**14
-# Iterations for which one call records the lower bounds.
+# The number of lower bounds that one call records.
 RECORDED = 100
 
 
 @pytree
 class Run:
-    """Some iterations of EM: the mixture after them, and the mean energy before each."""
+    """Some iterations of EM: the final mixture, and the mean energy before each iteration."""
 
     mixture: Mixture
     energies: Array
@@ -39,7 +39,7 @@ class Run:
 
 @pytree
 class LastState:
-    """A mixture, and the mean energy of the one before it."""
+    """A mixture, and the mean energy of the previous one."""
 
     mixture: Mixture
     energy: Array
@@ -47,9 +47,9 @@ class LastState:
 
 @pytree
 class MStepLast:
-    """EM as scikit-learn orders it: an E-step, then an M-step, with the ridge ``reg`` (D,).
+    """EM in the order of scikit-learn: an E-step, then an M-step, with the ridge ``reg`` (D,).
 
-    The energy is that of the E-step, so it is one mixture behind; ``before`` is the first one.
+    The energy is that of the E-step, so it is one mixture behind; the first is ``before``.
     """
 
     reg: Array
@@ -64,12 +64,12 @@ class MStepLast:
 
 
 def precision(dtype: Any) -> Any:
-    """A context in which JAX has this dtype."""
+    """A context in which JAX supports this dtype."""
     return jax.enable_x64(True) if dtype == np.float64 else contextlib.nullcontext()
 
 
 def filled(x: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The rows and their weights, short tables up to the next power of two."""
+    """The rows and their weights; short tables are padded to the next power of two."""
     n = len(x)
     if n > FILLED:
         return x, weights
@@ -88,19 +88,19 @@ def run(
     limit: Array,
     previous: Array,
 ) -> Run:
-    """Iterate up to ``limit`` times from a mixture, whose last mean energy was ``previous``.
+    """Iterate up to ``limit`` times from a mixture; ``previous`` is the last mean energy.
 
-    An iteration is an E-step and then an M-step, and converged is one whose E-step found
-    nearly the energy of the one before: the M-step is taken nevertheless.
+    An iteration is an E-step and then an M-step. It has converged if the energy of the E-step is
+    close to the previous one; the M-step is still taken.
     """
     k, family = mixture.n_components, type(mixture.components)
     problem = Problem.of(Table.of(x, weights, k), k, family)
     rows, scale = problem.rows, problem.scale
     jacobian = log_volume(scale)
-    # Below this a variance is rounding; it keeps a collapsed component where it is seen.
+    # A variance below this is rounding error. The floor keeps a collapsed component detectable.
     floor = float(jnp.finfo(x.dtype).eps) ** 2
     solver = MStepLast(jnp.maximum(ridge(reg_covar, scale), floor), previous - jacobian)
-    # Not normalized: of scikit-learn's seeds each has the weight of a row, and no other has any.
+    # Not normalized: in scikit-learn's starts each seed has the weight of one row, and others none.
     first = Mixture(mixture.log_weights, problem.scaled(mixture).components)
     status = jnp.where(rows.nonfinite, Status.NONFINITE, RUNNING).astype(jnp.int32)
     progress = Progress(solver.init(first, rows, scale), jnp.int32(0), status)
@@ -120,7 +120,7 @@ def run(
 
 
 def ask(question: Any, mixture: Mixture, x: np.ndarray) -> np.ndarray:
-    """The answers for each row (N, ...) of a question such as `labels`."""
+    """The result (N, ...) of a function of rows such as `labels`."""
     rows, _ = filled(x, None)
     return np.asarray(_answers(question, mixture, rows))[: len(x)]
 
@@ -134,7 +134,7 @@ def _answers(question: Any, mixture: Mixture, x: Array) -> Array:
 
 
 def labels(mixture: Mixture, x: Array) -> Array:
-    """(N,) the most probable component."""
+    """(N,) the most probable component of each row."""
     return jnp.argmax(assignment(mixture, x), axis=0)
 
 

@@ -117,7 +117,7 @@ def test_large_offsets_in_double_precision(rng):
 
 def test_wide_tables_and_short_ones(rng):
     wide = rng.normal(size=(60, 600)).astype("float32")
-    detector = detect.fit(KEY, wide, n_components=[1], reg_covar=[1e-2])
+    detector = detect.fit(KEY, wide, n_components=[1], ridge=[1e-2])
     names = {type(member.mixtures.components).__name__ for member in detector.members}
     assert names == {"DiagonalGaussian", "SphericalGaussian", "Laplace"}
     assert detector.predict(wide[:2] + 5).all()

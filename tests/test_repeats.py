@@ -82,7 +82,7 @@ def test_each_row_held_out_alone(rng):
     """Where there are fewer different rows than folds, some folds are empty."""
     x = rng.integers(0, 3, (40, 2)).astype("float32")
     selection = mixjax.select(
-        KEY, x, families=mixjax.Gaussian, n_components=[1], reg_covar=[1e-3],
+        KEY, x, families=mixjax.Gaussian, n_components=[1], ridge=[1e-3],
         criterion=mixjax.HeldOut(n_folds=40),
     )  # fmt: skip
     assert np.isfinite(selection.scores).all()

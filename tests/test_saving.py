@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import saved_things
 
 import mixjax
 from mixjax.files import read_arrays, write_arrays
@@ -138,3 +139,13 @@ def test_double_precision(tmp_path):
         same(mixjax.load(tmp_path / "m.npz"), mixture)
     with pytest.raises(ValueError, match="set jax_enable_x64"):
         mixjax.load(tmp_path / "m.npz")
+
+
+def test_fields_by_the_names_of_earlier_files(tmp_path):
+    path, detector = tmp_path / "d.npz", saved_things.detector()
+    mixjax.save(path, detector)
+    header, arrays = read_arrays(path, "mixjax", 1)
+    text = json.dumps(header)
+    assert '"ridge"' in text
+    write_arrays(path, json.loads(text.replace('"ridge"', '"reg_covar"')), arrays)
+    assert mixjax.load(path).candidates == detector.candidates

@@ -64,13 +64,13 @@ def test_it_finds_what_made_the_rows(seed):
     for criterion in (mixjax.bic, mixjax.icl, mixjax.HeldOut()):
         selection = mixjax.select(
             KEY, x, families=[mixjax.SphericalGaussian], n_components=range(1, 7),
-            reg_covar=[1e-6], criterion=criterion, n_init=3,
+            ridge=[1e-6], criterion=criterion, n_init=3,
             one_standard_error=isinstance(criterion, mixjax.HeldOut),
         )  # fmt: skip
         assert selection.candidates[selection.best].n_components == 4
         assert selection.fit.mixture.n_components == 4
     sharp = rng.laplace(size=(1500, 2)).astype("float32")
-    selection = mixjax.select(KEY, sharp, n_components=[1], reg_covar=[1e-6])
+    selection = mixjax.select(KEY, sharp, n_components=[1], ridge=[1e-6])
     assert selection.candidates[selection.best].family is mixjax.Laplace
     text = str(selection).splitlines()
     assert len(text) == 1 + 5
@@ -80,7 +80,7 @@ def test_it_finds_what_made_the_rows(seed):
 
 def test_scores_are_the_energies_of_rows_held_out(rng):
     x = clusters(rng, 100, 2, 2)
-    selection = mixjax.select(KEY, x, families=[mixjax.Gaussian], n_components=[1], reg_covar=[0.0])
+    selection = mixjax.select(KEY, x, families=[mixjax.Gaussian], n_components=[1], ridge=[0.0])
     # One component has one optimum: folds can be fitted by hand, whichever they were.
     alone = mixjax.fit(KEY, x, 1)
     assert alone.energy < selection.scores[0] < alone.energy + 1
@@ -88,7 +88,7 @@ def test_scores_are_the_energies_of_rows_held_out(rng):
     np.testing.assert_allclose(average, mixjax.energy(selection.fit.mixture, x), rtol=1e-4)
     double = mixjax.select(
         KEY, np.concatenate([x, x[:0]]), families=[mixjax.Gaussian], n_components=[1],
-        reg_covar=[0.0], weights=np.full(100, 2.0, "float32"),
+        ridge=[0.0], weights=np.full(100, 2.0, "float32"),
     )  # fmt: skip
     np.testing.assert_allclose(double.scores, selection.scores, rtol=1e-5)
 
@@ -149,7 +149,7 @@ def test_the_status_is_that_of_the_mixture_alone(rng):
         )
         return int(again.status)
 
-    options = {"families": mixjax.Gaussian, "reg_covar": [1e-6]}
+    options = {"families": mixjax.Gaussian, "ridge": [1e-6]}
     for criterion in (mixjax.bic, mixjax.HeldOut()):
         selection = mixjax.select(KEY, x, n_components=[1, 2, 4], criterion=criterion, **options)
         assert (selection.status == mixjax.Status.CONVERGED).all()
@@ -191,7 +191,7 @@ def test_a_fit_that_failed_has_nothing_to_say():
 def test_a_bar_counts_fits(rng, capsys):
     x = clusters(rng, 50, 2, 2)
     mixjax.select(
-        KEY, x, families=[mixjax.SphericalGaussian], n_components=[1, 2], reg_covar=[1e-3],
+        KEY, x, families=[mixjax.SphericalGaussian], n_components=[1, 2], ridge=[1e-3],
         progress=True,
     )  # fmt: skip
     assert "fit 10 of 10" in capsys.readouterr().err
@@ -219,12 +219,21 @@ def test_bad_input_is_named(rng):
     with pytest.raises(ValueError, match="max_iter must be at most"):
         mixjax.fit(KEY, x, 1, max_iter=float("inf"))
     with pytest.raises(ValueError, match="shares of the variance"):
-        mixjax.select(KEY, x, reg_covar=[float("nan")])
+        mixjax.select(KEY, x, ridge=[float("nan")])
     with pytest.raises(ValueError, match="non-negative"):
-        mixjax.select(KEY, x, reg_covar=[-1.0])
+        mixjax.select(KEY, x, ridge=[-1.0])
     with pytest.raises(TypeError, match="criterion must be"):
         mixjax.select(KEY, x, criterion="bic")
     with pytest.raises(ValueError, match="n_folds must be from 2"):
         mixjax.select(KEY, x, criterion=mixjax.HeldOut(n_folds=1))
     with pytest.raises(TypeError, match="select runs on the host"):
         jax.jit(lambda x: mixjax.select(KEY, x).scores)(x)
+
+
+def test_the_older_name_of_the_ridge(tmp_path):
+    candidate = Candidate(mixjax.Gaussian, 2, 1e-3)
+    assert candidate.reg_covar == candidate.ridge == 1e-3
+    with pytest.raises(ValueError, match="ridge must hold non-negative"):
+        mixjax.select(KEY, np.ones((9, 2), "float32"), reg_covar=[-1.0])
+    with pytest.raises(ValueError, match="ridge must hold non-negative"):
+        mixjax.detect.fit(KEY, np.ones((19, 2), "float32"), reg_covar=[-1.0])

@@ -38,7 +38,7 @@ class Detector(Described):
       threshold: () rows of a higher score are flagged.
       held_out: (n,) for each candidate the mean energy of held-out rows, without the highest
         5 %, in nats, of standardized columns; infinite if a fit failed.
-      candidates: n candidates: family, n_components and reg_covar.
+      candidates: n candidates: family, n_components and ridge.
       columns: the numbers of the used columns.
       feature_names: the names of all D columns.
 

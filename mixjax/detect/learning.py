@@ -51,7 +51,7 @@ def fit(
     *,
     families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
-    reg_covar: Sequence[float] = RIDGES,
+    ridge: Sequence[float] = RIDGES,
     columns: Sequence[int] | None = None,
     feature_names: Sequence[str] | None = None,
     alpha: float = 0.05,
@@ -61,6 +61,7 @@ def fit(
     tol: float = 1e-3,
     max_iter: int = 50,
     progress: bool = False,
+    reg_covar: Sequence[float] | None = None,
 ) -> Detector:
     r"""Fit an anomaly detector to normal rows.
 
@@ -78,7 +79,7 @@ def fit(
         columns, see `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64, if
         there are enough rows.
-      reg_covar: ridges to compare, as shares of each column's variance.
+      ridge: the ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
       feature_names: a name for each column of x; None for the names of a frame, or x0, x1, ...
       alpha: the promised rate of false alarms among new normal rows: at least 1/(N + 1), or 0
@@ -90,6 +91,7 @@ def fit(
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
+      reg_covar: an older name of ``ridge``.
 
     Returns:
       The detector.
@@ -159,7 +161,7 @@ def fit(
         compared = _some(compared, MOST_COMPARED, rng)
     candidates = candidates_for(
         (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
-        n_components, reg_covar,
+        n_components, ridge if reg_covar is None else reg_covar,
     )  # fmt: skip
     most = most_components(candidates)
 
@@ -246,7 +248,7 @@ def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Can
     if not best:
         raise FitError(
             "no candidate could be fitted: look for values near the largest float, or pass a "
-            "larger reg_covar"
+            "larger ridge"
         )
     return list(best.values())
 

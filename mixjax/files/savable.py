@@ -113,7 +113,7 @@ FIELDS: dict[type, dict[str, Check]] = {
     Candidate: {
         "family": _plain("a family", lambda v: v in known.by_name().values()),
         "n_components": _plain("a whole number above 0", lambda v: type(v) is int and v > 0),
-        "reg_covar": _plain(
+        "ridge": _plain(
             "a number of at least 0", lambda v: type(v) in (int, float) and 0 <= v < np.inf
         ),
     },

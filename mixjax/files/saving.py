@@ -14,6 +14,8 @@ from ..files import FilePath, check_outputs, printable, read_arrays, reason, wri
 from .savable import FIELDS, require_valid
 
 FORMAT, VERSION = "mixjax", 1
+# What fields were called in earlier files.
+RENAMED = {("Candidate", "reg_covar"): "ridge"}
 
 
 def classes() -> dict[str, type[Any]]:
@@ -143,6 +145,7 @@ def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
         return known.named(told["family"])
     if "class" in told:
         kind, fields = _class_of(told["class"]), told["fields"]
+        fields = {RENAMED.get((kind.__name__, name), name): part for name, part in fields.items()}
         if sorted(fields) != sorted(_fields(kind)):
             raise ValueError(f"{kind.__name__} has the fields {sorted(fields)}")
         return kind(**{name: _built(part, arrays) for name, part in fields.items()})

@@ -79,7 +79,7 @@ def gallery(folder: Path) -> list[Path]:
     begin = mixjax.m_step(mixjax.Gaussian, x, at_random)
     laplace = mixjax.fit(jax.random.key(0), x[:, :2], 3, family=mixjax.Laplace).mixture
     chosen = mixjax.select(
-        jax.random.key(2), x[:400], n_components=[1, 2, 3, 4, 6, 8], reg_covar=[1e-3, 1e-2],
+        jax.random.key(2), x[:400], n_components=[1, 2, 3, 4, 6, 8], ridge=[1e-3, 1e-2],
         families=[mixjax.Gaussian, mixjax.DiagonalGaussian],
     )  # fmt: skip
     typical = mixjax.surprisal(mixture, x).mean(axis=0)

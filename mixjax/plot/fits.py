@@ -111,7 +111,7 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
         [chosen.n_components], [scores[selection.best]], "o", markersize=14, fillstyle="none",
         color=INK, markeredgewidth=1.8, linestyle="",
         label=f"chosen: {chosen.n_components} {chosen.family.__name__},\n"
-        f"ridge {chosen.reg_covar:g}",
+        f"ridge {chosen.ridge:g}",
     )  # fmt: skip
     if counts[-1] > 4 * counts[0]:
         ax.set_xscale("log", base=2)

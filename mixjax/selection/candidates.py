@@ -24,12 +24,17 @@ class Candidate(NamedTuple):
     Attributes:
       family: the class of the components.
       n_components: K.
-      reg_covar: the ridge, as a share of each column's variance.
+      ridge: what is added to the variances, as a share of each column's variance.
     """
 
     family: type[Family]
     n_components: int
-    reg_covar: float
+    ridge: float
+
+    @property
+    def reg_covar(self) -> float:
+        """An older name of `ridge`."""
+        return self.ridge
 
 
 def candidates_for(
@@ -37,16 +42,16 @@ def candidates_for(
     n_fitted: int,
     families: Sequence[type[Family]] | type[Family] | None,
     n_components: Sequence[int] | str,
-    reg_covar: Sequence[float],
+    ridge: Sequence[float],
 ) -> list[Candidate]:
     """The grid for a table of this shape, when ``n_fitted`` of its rows are fitted."""
     if families is None:
         families = default_families(shape[1])
     several = families if isinstance(families, Iterable) else [families]
     chosen = [checks.family(family) for family in several]
-    ridges = [float(share) for share in np.atleast_1d(np.asarray(reg_covar, float))]
+    ridges = [float(share) for share in np.atleast_1d(np.asarray(ridge, float))]
     if not ridges or not all(0 <= share < math.inf for share in ridges):
-        raise ValueError(f"reg_covar must be non-negative shares of the variance, got {reg_covar}")
+        raise ValueError(f"ridge must hold non-negative shares of the variance, got {ridge}")
     grid = []
     for family in chosen:
         if isinstance(n_components, str):
@@ -61,7 +66,7 @@ def candidates_for(
             ]
         grid += [Candidate(family, k, share) for k in numbers for share in ridges]
     if not grid:
-        raise ValueError("the grid is empty: families, n_components or reg_covar is empty")
+        raise ValueError("the grid is empty: families, n_components or ridge is empty")
     return grid
 
 

@@ -177,7 +177,7 @@ def _tried(
     weights = np.stack([job.split.weights for job in filled]).astype(dtype)
     labels = np.stack([job.split.labels[job.candidate.n_components] for job in filled])
     n_components = np.array([job.candidate.n_components for job in filled], np.int32)
-    shares = np.array([job.candidate.reg_covar for job in filled], dtype)
+    shares = np.array([job.candidate.ridge for job in filled], dtype)
     rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
     family = jobs[0].candidate.family
     brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF

@@ -39,7 +39,7 @@ class Selection(Described):
     """The candidates, their scores, and the best of them.
 
     Attributes:
-      candidates: C candidates: family, n_components and reg_covar, the last as a share of
+      candidates: C candidates: family, n_components and ridge, the last as a share of
         each column's variance.
       scores: (C,) values of the criterion, lower is better; infinite if the fit failed.
       standard_errors: (C,) of the difference to the lowest score, from held-out rows; 0 for
@@ -102,7 +102,7 @@ def select(
     *,
     families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
-    reg_covar: Sequence[float] = RIDGES,
+    ridge: Sequence[float] = RIDGES,
     criterion: Criterion = HeldOut(),  # noqa: B008 - frozen
     weights: ArrayLike | None = None,
     n_init: int = 1,
@@ -110,6 +110,7 @@ def select(
     tol: float = 1e-3,
     max_iter: int = 100,
     progress: bool = False,
+    reg_covar: Sequence[float] | None = None,
 ) -> Selection:
     r"""Fit a grid of families, numbers of components and ridges, and choose the best.
 
@@ -130,7 +131,7 @@ def select(
         `Laplace`, but no full covariances beyond 256 columns and no tied one beyond 512.
       n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, at most one
         component for five rows, and fewer for large tables, where iterations are slow.
-      reg_covar: ridges, as shares of each column's variance.
+      ridge: the ridges to compare, as shares of each column's variance.
       criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
         or `icl`; lower is better.
       weights: (N,) weight of each row; None for 1 each.
@@ -140,6 +141,7 @@ def select(
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
+      reg_covar: an older name of ``ridge``.
 
     Returns:
       All candidates with their scores, the best fitted to all rows, and the average.
@@ -176,7 +178,8 @@ def select(
     folds = _folds(key, np.asarray(table), w, criterion)
     if folds is not None:
         n_fitted -= max(int((fold & (w > 0)).sum()) for fold in folds)
-    candidates = candidates_for(table.shape, n_fitted, families, n_components, reg_covar)
+    ridge = ridge if reg_covar is None else reg_covar
+    candidates = candidates_for(table.shape, n_fitted, families, n_components, ridge)
 
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     host = np.asarray(table)

@@ -83,7 +83,7 @@ def test_the_embedded_default(tmp_path):
         "breast_cancer",
         "candidates",
         "laplace",
-        "at most some 5 % of new normal rows",
+        "at most about 5 % of new normal rows",
         "precision",
         "ROC AUC",
         "not flagged",
@@ -181,7 +181,7 @@ def test_without_labels_every_row_is_scored(tmp_path, table):
     assert figures["test_rows"] == 330
     assert abs(figures["flagged"] - 33) <= 3
     assert "precision" not in figures
-    assert "10 % of the rows fitted" in words(done)
+    assert "10 % of the fitted rows" in words(done)
 
 
 def test_columns_that_tell_rows_apart(tmp_path):
@@ -291,8 +291,8 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["missing.npy"], "there is no file"),
         (["flat.npy"], "not a table"),
         (["none.npy"], "is empty"),
-        (["broken.npz"], "no .npz file"),
-        (["broken.parquet"], "no Parquet file"),
+        (["broken.npz"], "not a readable .npz file"),
+        (["broken.parquet"], "not a readable Parquet file"),
         (["empty.csv"], "is empty"),
         (["header.csv"], "a header but no rows"),
         (["words.csv"], "'b' holds the text 'x' in row 0"),
@@ -307,8 +307,8 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["t.csv", "--drop", "d"], "no such column; there are a, b, c, kind"),
         ([*labeled, "--normal", "fine", "--columns", "kind"], "is the label or dropped"),
         (labeled, "--normal or --anomalous, one of theirs; there are fine, odd"),
-        (["t.npy", "--normal", "3"], "need a --label"),
-        ([*labeled, "--normal", "benign"], "all 330 rows would be anomalies"),
+        (["t.npy", "--normal", "3"], "need --label"),
+        ([*labeled, "--normal", "benign"], "at most one of 330 rows has the label --normal benign"),
         ([*labeled, "--normal", "fine", "--components", "331"], "150 rows to fit"),
         (["wide.npy"], "20 rows to fit, but 30 columns"),
         (["short.npy"], "4 rows to fit; at least 10"),
@@ -337,10 +337,10 @@ def test_models_and_tables_that_do_not_fit(tmp_path, table):
         (["no.npz", "t.csv"], "No such file"),
         (["cut.npz", "t.csv"], "not a whole mixjax file"),
         (["t.csv", "t.csv"], "not a whole mixjax file"),
-        (["mixture.npz", "t.csv"], "holds a Mixture, no detector"),
-        (["m.npz", "other.csv"], "wants the column 'b', which is not there; did you mean 'bb'?"),
+        (["mixture.npz", "t.csv"], "holds a Mixture, not a detector"),
+        (["m.npz", "other.csv"], "needs the column 'b', which is missing; did you mean 'bb'?"),
         (["m.npz", "text.csv"], "'b' holds the text 'two'"),
-        (["m.npz", "two.npy"], "wants the columns 'a', 'b', 'c', which are not there"),
+        (["m.npz", "two.npy"], "needs the columns 'a', 'b', 'c', which are missing"),
     ]
     for names, text in cases:
         result = run_here("score", *(tmp_path / name for name in names), "--out", out)

@@ -106,7 +106,7 @@ def test_a_rate_that_cannot_be_kept(tmp_path):
     np.save(tmp_path / "t.npy", RNG.normal(size=(990, 1)))
     refused = run_here("detect", tmp_path / "t.npy", "--false-alarms", "0.1", *FAST)
     assert refused.exit_code == 2
-    assert "1/(n + 1) = 1/991, say --false-alarms 0.101," in words(refused)
+    assert "1/(n + 1) = 1/991, use --false-alarms 0.101," in words(refused)
     out = tmp_path / "o.json"
     for rate in (["--false-alarms", "0.101"], ["--false-alarms", "0.1", "--percentile", "99"]):
         done = run_here("detect", tmp_path / "t.npy", *rate, *FAST, "--output", out)
@@ -174,9 +174,7 @@ def test_a_closed_standard_input():
         ["sh", "-c", closed], capture_output=True, text=True, env=as_users_do(), timeout=300
     )
     assert done.returncode == 2
-    assert (
-        done.stderr == "error: standard input is closed: give a file, or something to read from\n"
-    )
+    assert done.stderr == "error: standard input is closed: use a file or an open input\n"
 
 
 def test_a_header_is_known_by_the_columns_of_the_model(tmp_path):

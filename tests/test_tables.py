@@ -105,13 +105,13 @@ def test_tables_are_read_as_they_are_meant(case, tmp_path):
 
 
 REFUSED = {
-    "unlike lines": ("a,b\n1,2\n3\n4,5,6\n", "line 3: 1 cells; line 4: 3 cells, expected 2: mend"),
-    "an open quote": ('a,b\n1,"2\n3,4\n5,6\n', "a quotation mark is opened and never closed"),
+    "unlike lines": ("a,b\n1,2\n3\n4,5,6\n", "line 3: 1 cells; line 4: 3 cells, expected 2: correct"),
+    "an open quote": ('a,b\n1,"2\n3,4\n5,6\n', "a quotation mark is never closed"),
     "one name twice": ("a,b,a\n1,2,3\n", "several columns have the name 'a': rename them"),
     "no rows": ("a,b\n", "has a header but no rows"),
     "blank lines": (" \n\n", "is empty"),
-    "both decimals": ("a;b;c\n1,5;2.5;1,500\n2,5;3.5;2,500\n", "say --decimal point or --decimal comma"),
-    "no text": (bytes(range(256)) * 9, "is no text"),
+    "both decimals": ("a;b;c\n1,5;2.5;1,500\n2,5;3.5;2,500\n", "use --decimal point or --decimal comma"),
+    "no text": (bytes(range(256)) * 9, "is not text"),
 }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_what_the_user_says_of_a_table_holds(tmp_path):
     assert read(both, decimal="point")["c"] == [1500, 2500]
     assert read(both, decimal="point")["a"] == ["1,5", "2,5"]
     assert read("a,b\nł,1\n", encoding="cp1250")["a"] == ["ł"]
-    with pytest.raises(ValueError, match="no such encoding"):
+    with pytest.raises(ValueError, match="unknown encoding"):
         read_columns(path, Reading(encoding="latin-99"))
 
 

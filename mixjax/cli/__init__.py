@@ -1,4 +1,4 @@
-"""The `mixjax` command: find the strange rows of a table, and judge more of them later."""
+"""The `mixjax` command: find the strange rows of a table, and score other tables later."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`mixjax detect`: learn from normal rows, choose by itself, flag and explain the strange ones."""
+"""`mixjax detect`: learn from normal rows; flag and explain the strange ones."""
 
 import dataclasses
 import enum
@@ -33,19 +33,19 @@ from .source import source_of
 from .tables import Decimal, Reading
 from .text import visible
 
-# With --columns auto: the share of what makes rows strange that the columns kept hold.
+# With --columns auto: the share of the total importance that the kept columns hold.
 ENOUGH = 0.95
 
 
 class Text(enum.StrEnum):
-    """What to do with columns of words."""
+    """What to do with text columns."""
 
     refuse = "refuse"
     one_hot = "one-hot"
 
 
 class Split(NamedTuple):
-    """Row numbers of the table to fit on and to judge by; anomalies of the latter."""
+    """Row numbers to fit and to test, and which test rows are anomalies."""
 
     train: np.ndarray
     test: np.ndarray
@@ -57,7 +57,7 @@ def detect(
         str | None,
         typer.Argument(
             help=".csv, .parquet, .xlsx, .npz, .npy, - for standard input, or a data set "
-            "of scikit-learn such as kddcup99; none: a bundled table"
+            "of scikit-learn such as kddcup99; by default a bundled table"
         ),
     ] = None,
     label: Annotated[
@@ -65,59 +65,57 @@ def detect(
     ] = None,
     normal: Annotated[str | None, typer.Option(help="the label of normal rows")] = None,
     anomalous: Annotated[
-        str | None, typer.Option(help="or the label of the strange ones; all others are normal")
+        str | None, typer.Option(help="or the label of anomalies; all other rows are normal")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="columns to use, comma-separated; auto: those that tell rows apart"),
+        typer.Option(help="columns to use, comma-separated; auto: those that make rows strange"),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option(help="a column to leave out")] = None,
     missing: Annotated[
-        Missing, typer.Option(help="what to do with rows in which a value is missing")
+        Missing, typer.Option(help="what to do with rows that have missing values")
     ] = Missing.refuse,
     text: Annotated[
         Text | None,
         typer.Option(
-            help="what to do with columns of words (refuse, unless the data set is known)"
+            help="what to do with text columns (by default refuse, except in known data sets)"
         ),
     ] = None,
     components: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="components to compare, may be repeated (else 1, 2, 4 ... 64)"),
+        typer.Option(min=1, help="components to compare; may be repeated (default 1, 2, 4 ... 64)"),
     ] = None,
     family: Annotated[
         list[Any] | None,
         typer.Option(
             parser=family_of,
             metavar="WORD",
-            help=f"what a component may be ({words()}), may be repeated (else all that suit)",
+            help=f"family of components ({words()}); may be repeated (default: all that suit)",
         ),
     ] = None,
     false_alarms: Annotated[
-        float, typer.Option(min=0, max=99, help="% of new normal rows that may be flagged")
+        float, typer.Option(min=0, max=99, help="largest % of new normal rows that are flagged")
     ] = 5.0,
     contamination: Annotated[
-        float, typer.Option(min=0, max=49, help="or: % of the rows fitted that are strange")
+        float, typer.Option(min=0, max=49, help="or: % of the fitted rows that are anomalies")
     ] = 0.0,
     percentile: Annotated[
         float | None,
         typer.Option(min=0, max=100, help="or: flag above this percentile of all scores"),
     ] = None,
-    rows: Annotated[
-        int, typer.Option(min=10, help="of a longer table so many rows are fitted")
-    ] = MOST_ROWS,
-    top: Annotated[int, typer.Option(min=0, help="how many of the strangest rows to show")] = 10,
+    rows: Annotated[int, typer.Option(min=10, help="fit at most this many rows")] = MOST_ROWS,
+    top: Annotated[int, typer.Option(min=0, help="number of the strangest rows to show")] = 10,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="of the split and the starts")
+        int, typer.Option(min=0, max=2**32 - 1, help="random seed of the split and the starts")
     ] = 0,
     header: Annotated[
-        bool | None, typer.Option(help="whether the first line holds names (else found out)")
+        bool | None, typer.Option(help="whether the first line holds names (default: detected)")
     ] = None,
     decimal: Annotated[
-        Decimal | None, typer.Option(help="what decimals stand after (else found out)")
+        Decimal | None, typer.Option(help="the decimal separator (default: detected)")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="of the text, such as cp1250 (else found out)")
+        str | None, typer.Option(help="encoding of the text, such as cp1250 (default: detected)")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="write the figures here as JSON")] = None,
     save: Annotated[
@@ -125,15 +123,15 @@ def detect(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option("--report", help="write a page here (HTML) to look into the rows with"),
+        typer.Option("--report", help="write an HTML page here to explore the rows"),
     ] = None,
 ) -> None:
     """Learn from normal rows, and flag the strange ones.
 
-    Families, numbers of components and ridges are compared by held-out energy; the best of
-    each family judge together. With labels, half of the normal rows are for training; the
-    other half and all anomalies are the test, by which precision, recall, F1 and AUC are
-    taken. Without labels, every row is fitted and every row is scored.
+    Families, numbers of components and ridges are compared by held-out energy; the best of each
+    family are combined. With labels, half of the normal rows are fitted; the other half and all
+    anomalies are the test rows, which give precision, recall, F1 and AUC. Without labels, all rows
+    are fitted and scored.
     """
     with said(ValueError, mixjax.FitError):
         check_outputs(
@@ -185,9 +183,9 @@ def detect(
 
     scores = np.asarray(detector.scores(table.rows[split.test]), np.float64)
     trained = scores if split.is_anomaly is None else np.asarray(detector.scores(train), np.float64)
-    rule = f"at most some {false_alarms:g} % of new normal rows lie above it"
+    rule = f"at most about {false_alarms:g} % of new normal rows lie above it"
     if contamination:
-        rule = f"{contamination:g} % of the rows fitted lie above it"
+        rule = f"{contamination:g} % of the fitted rows lie above it"
     if percentile is not None:
         everything = scores if split.is_anomaly is None else np.concatenate([trained, scores])
         limit = mixjax.threshold.percentile(everything.astype(detector.threshold.dtype), percentile)
@@ -215,7 +213,7 @@ def detect(
     if split.is_anomaly is not None:
         figures |= _quality(scores, flagged, split.is_anomaly)
     with said(), until_unread(output):
-        # Before anything is printed: whoever reads that may be gone.
+        # Before anything is printed: the reader of the output may be gone.
         if save is not None:
             mixjax.save(save, detector)
         if page is not None:
@@ -264,21 +262,21 @@ def _split(table: LabeledTable, normal: str | None, anomalous: str | None, seed:
     everything = np.arange(len(table.rows))
     if table.labels is None:
         if normal is not None or anomalous is not None:
-            raise ValueError("--normal and --anomalous need a --label, the column they stand in")
+            raise ValueError("--normal and --anomalous need --label, the column of the labels")
         return Split(everything, everything, None)
     shown = ", ".join(sorted(set(table.labels))[:10])
     if (normal is None) == (anomalous is None):
         raise ValueError(
-            f"the labels need either --normal or --anomalous, one of theirs; there are {shown}"
+            f"with --label, give a label as --normal or as --anomalous; there are {shown}"
         )
     is_normal = table.labels == normal if normal is not None else table.labels != anomalous
     if is_normal.sum() < 2:
         raise ValueError(
-            f"all {len(everything):,} rows would be anomalies, or all but one: no row to learn "
-            f"from is labeled --normal {normal}; there are {shown}"
+            f"at most one of {len(everything):,} rows has the label --normal {normal}, but at "
+            f"least two are needed; there are {shown}"
             if normal is not None
-            else f"all {len(everything):,} rows are labeled {anomalous}, or all but one: there "
-            "is nothing to learn from"
+            else f"all {len(everything):,} rows but at most one are labeled {anomalous}: there "
+            "are no normal rows to fit"
         )
     shuffled = np.random.default_rng(seed).permutation(everything[is_normal])
     half = len(shuffled) // 2
@@ -288,17 +286,17 @@ def _split(table: LabeledTable, normal: str | None, anomalous: str | None, seed:
 
 def _require_rows(n: int, d: int, families: list[type[Family]], auto: bool) -> None:
     if n < FEWEST_ROWS:
-        raise ValueError(f"{n} rows to fit; at least {FEWEST_ROWS} are needed")
+        raise ValueError(f"there are {n} rows to fit, but at least {FEWEST_ROWS} are needed")
     if n < d and not auto and not all(family.independent_columns for family in families):
         raise ValueError(
-            f"{n} rows to fit, but {d} columns: a covariance wants more rows than columns. Give "
-            "fewer with --columns (auto chooses), or columns that do not know of each other "
-            "with --family diagonal --family laplace"
+            f"there are {n} rows to fit, but {d} columns: a covariance needs more rows than "
+            "columns. Use fewer with --columns (auto chooses), or families with independent "
+            "columns, --family diagonal --family laplace"
         )
 
 
 def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any]) -> list[int]:
-    """The fewest columns that hold nearly all of what makes rows strange."""
+    """The smallest set of columns with nearly all of the importance."""
     detector = mixjax.detect.fit(key, train, **options)
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
     rows = detector.standardized(train[: options["max_rows"]])

@@ -1,4 +1,4 @@
-"""How a command ends when its input was wrong: in one line, with exit code 2."""
+"""Input errors end a command with one line and exit code 2."""
 
 import contextlib
 import sys
@@ -15,18 +15,18 @@ from ..files import descriptor_of
 from ..progress import lasting_console
 from .text import visible
 
-# What typer raises for an option that will not do; its base is not named by every version.
+# What typer raises for an invalid option; not every version exports its base class.
 REFUSED: type[BaseException] = typer.BadParameter.__mro__[2]
 
 
 class Commands(TyperGroup):
-    """Commands that end with one line for whatever is wrong with what they were given."""
+    """Commands that report any error of their arguments in one line."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command, and end the process."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a terminal that knows few letters
+                stream.reconfigure(errors="backslashreplace")  # a terminal with few characters
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except REFUSED as error:
@@ -40,9 +40,9 @@ class Commands(TyperGroup):
 
 @contextlib.contextmanager
 def said(*kinds: type[Exception]) -> Iterator[None]:
-    """Errors of these kinds are told in a line, without a traceback; the exit code is 2.
+    """Report errors of these kinds in one line, without a traceback, with exit code 2.
 
-    Warnings are told in a line each.
+    Each warning is one line, too.
     """
     known: tuple[type[Exception], ...] = (OSError, MemoryError, *kinds)
     with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def said(*kinds: type[Exception]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def until_unread(output: Path | None) -> Iterator[None]:
-    """Where a file goes to standard output, end quietly once nobody reads it."""
+    """If the file is standard output, end quietly when its reader is gone."""
     try:
         yield
     except BrokenPipeError:

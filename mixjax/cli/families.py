@@ -10,7 +10,7 @@ def family_of(word: str) -> type[Family]:
     """The family of this word.
 
     Raises:
-      BadParameter: there is none.
+      BadParameter: no family has this word.
     """
     families = known.by_word()
     if word not in families:
@@ -19,5 +19,5 @@ def family_of(word: str) -> type[Family]:
 
 
 def words() -> str:
-    """The words that there are, for a message."""
+    """The words of all families, for a message."""
     return ", ".join(known.by_word())

@@ -1,4 +1,4 @@
-"""Which columns of a table are its numbers, which is its label, and what they are called."""
+"""The feature columns and the label column of a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,16 +10,16 @@ from .names import joined, parted
 from .positions import nearest, positions
 from .tables import Column, Columns
 
-# A column of more words than this is no category.
+# A column of more different words than this is not a category.
 MOST_WORDS = 1000
-# Columns that a message names.
+# The largest number of columns that a message names.
 MOST_NAMED = 5
 
 
 class LabeledTable(NamedTuple):
-    """Rows (N, D), names of the D columns, (N,) labels or None, and the numbers of the rows.
+    """Rows (N, D), names of the D columns, (N,) labels or None, and row numbers.
 
-    And the columns that were left out as they count the rows.
+    Also the columns that were left out because they only number the rows.
     """
 
     rows: np.ndarray
@@ -40,20 +40,20 @@ def labeled(
     """The numbers of a table, and its labels.
 
     Args:
-      table: as it was read.
+      table: the table from a file.
       label: the label column, by name or by number (-1 is the last).
-      keep: the columns wanted, by name or number; none means all but those that count the rows.
+      keep: the columns to use, by name or number; if empty, all but those that number the rows.
       drop: columns to leave out.
-      one_hot: whether a column of words becomes one column for each word, see `names`; else it
-        is refused.
-      missing: what to do with rows in which a value is missing.
+      one_hot: whether a text column becomes one column for each word, see `names`; otherwise it
+        raises.
+      missing: what to do with rows that have missing values.
 
     Returns:
-      The rows and their names; labels are text, as written.
+      The rows and their names; labels are unchanged text.
 
     Raises:
-      ValueError: all that is wrong with the table: columns that are not there, of text, or
-        with missing values, or none left.
+      ValueError: columns are missing, hold text or missing values, or none is left. The message
+        names all problems.
     """
     values, problems = table.values, []
     names = list(values)
@@ -76,7 +76,7 @@ def labeled(
     everything = wanted if keep else set(range(len(names))) - counted
     kept = [names[i] for i in sorted(everything - out)]
     if not kept and not problems:
-        problems.append("no column is left beside the label")
+        problems.append("no column is left besides the label")
     numbers: dict[str, np.ndarray] = {}
     refused = []
     for name in kept:
@@ -87,8 +87,8 @@ def labeled(
             words = sorted(set(column.words[~column.absent]))
             if len(words) > MOST_WORDS:
                 problems.append(
-                    f"column {name!r} has {len(words):,} different words, too many for a column "
-                    f"each: leave it out with --drop {name!r}"
+                    f"column {name!r} has {len(words):,} different words, too many for one-hot "
+                    f"columns: leave it out with --drop {name!r}"
                 )
                 continue
             numbers |= {joined(name, word): _indicator(column, word) for word in words}
@@ -109,13 +109,13 @@ def labeled(
 def aligned(
     table: Columns, names: Sequence[str], used: Iterable[int], missing: Missing
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (n, D) of the columns with these names that are whole, and their numbers (n,).
+    """The complete rows (n, D) of the columns with these names, and their numbers (n,).
 
-    Columns that are not used are zero. A table without any names (a NumPy array, a CSV without
-    header) is taken by position, if it has as many columns as there are names.
+    Unused columns are zero. The columns of a table without names (a NumPy array, a CSV without a
+    header) are used by position, if there are as many as names.
 
     Raises:
-      ValueError: all that is wrong: columns that are not there, of text, or with missing values.
+      ValueError: columns are missing, hold text or missing values. The message names all problems.
     """
     used, values = sorted(used), dict(table.values)
     unnamed = list(values) == [str(i) for i in range(len(values))]
@@ -126,7 +126,7 @@ def aligned(
     for i in used:
         column, word = parted(names[i])
         if names[i] in values and (column not in values or column in names):
-            column, word = names[i], None  # as the library names them: nothing to take apart
+            column, word = names[i], None  # names from the library are not split
         if column not in values:
             absent.append(column)
         elif word is not None:
@@ -144,8 +144,8 @@ def aligned(
         rest = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
         one = len(absent) == 1
         problems.append(
-            f"the model wants the column{'' if one else 's'} {shown}{rest}, which "
-            f"{'is' if one else 'are'} not there{nearest(absent[0], list(values))}"
+            f"the model needs the column{'' if one else 's'} {shown}{rest}, which "
+            f"{'is' if one else 'are'} missing{nearest(absent[0], list(values))}"
         )
     problems += _refusal(values, list(dict.fromkeys(refused)), learned=True)
     present, wrong = look_for_missing(rows[:, used], [names[i] for i in used], missing)
@@ -156,12 +156,12 @@ def aligned(
 
 
 def _indicator(column: Column, word: str) -> np.ndarray:
-    """1 where the word stands, else 0, and NaN where nothing does."""
+    """1 for cells with the word, 0 for others, NaN for missing ones."""
     return np.where(column.absent, np.nan, column.words == word)
 
 
 def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = False) -> list[str]:
-    """What to say of columns of words."""
+    """Problems of text columns, as messages."""
     if not names:
         return []
     told = []
@@ -177,10 +177,10 @@ def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = Fal
         )
     rest = f", and {len(names) - MOST_NAMED} more columns" if len(names) > MOST_NAMED else ""
     if learned:
-        return [f"{', '.join(told)}{rest}, but the model wants numbers there"]
+        return [f"{', '.join(told)}{rest}, but the model needs numbers there"]
     drops = " ".join(f"--drop {name!r}" for name in names[:MOST_NAMED])
     this = "it" if len(names) == 1 else "them"
     return [
         f"{', '.join(told)}{rest}: leave {this} out with {drops}, name one as --label, or make a "
-        "column of each word with --text one-hot"
+        "column for each word with --text one-hot"
     ]

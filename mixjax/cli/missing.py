@@ -1,4 +1,4 @@
-"""Rows in which a value is missing or infinite."""
+"""Rows with missing or infinite values."""
 
 import enum
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from .names import parted
 
-# Single precision, in which the mixtures are fitted, holds little more.
+# The mixtures are fitted in single precision, whose largest number is little more.
 LARGEST = 1e38
 
 
 class Missing(enum.StrEnum):
-    """What to do with such rows."""
+    """What to do with rows that have missing or infinite values."""
 
     refuse = "refuse"
     drop = "drop"
@@ -20,7 +20,7 @@ class Missing(enum.StrEnum):
 def look_for_missing(
     rows: np.ndarray, names: list[str], missing: Missing
 ) -> tuple[np.ndarray, list[str]]:
-    """Which rows (N,) are whole, and what to say if some are not and may not be dropped."""
+    """Which rows (N,) are complete, and a problem if others may not be dropped."""
     finite = np.abs(rows) < LARGEST  # which NaN is not
     whole = finite.all(axis=1)
     n_absent = int((~whole).sum())
@@ -35,5 +35,5 @@ def look_for_missing(
     if missing is Missing.refuse:
         return whole, [f"{found}: --missing drop leaves these rows out, --drop a column"]
     if not whole.any():
-        return whole, [f"{found}: none is left"]
+        return whole, [f"{found}: no row is left"]
     return whole, []

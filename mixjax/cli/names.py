@@ -1,14 +1,14 @@
-r"""How the columns of a detector are named: ``column``, or ``column=word`` for one of its words.
+r"""Names of a detector's columns: ``column``, or ``column=word`` for one of its words.
 
-A ``=`` or ``\`` of the column or the word itself stands behind a ``\``, so that each name can be
-taken apart again.
+A ``\`` precedes each ``=`` or ``\`` of the column or the word, so that every name can be split
+again.
 """
 
 import re
 
 
 def joined(column: str, word: str | None = None) -> str:
-    """The name of a column, or of what says whether a word stands in it."""
+    """The name of a column, or of the one-hot column of a word."""
     parts = [column] if word is None else [column, word]
     return "=".join(re.sub(r"([=\\])", r"\\\1", part) for part in parts)
 

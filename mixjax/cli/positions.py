@@ -1,4 +1,4 @@
-"""The columns that an option names."""
+"""Columns named by an option."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 def positions(
     wanted: Iterable[str], columns: Sequence[str], option: str, others: Iterable[str] = ()
 ) -> tuple[set[int], list[str]]:
-    """The places of columns named by name or number, and what to say of those not there."""
+    """The positions of columns given by name or number, and problems with unknown ones."""
     found, problems = set(), []
     for name in wanted:
         if name in columns:
@@ -26,7 +26,7 @@ def positions(
 
 
 def nearest(name: str, columns: list[str]) -> str:
-    """The column that may have been meant, or the first of them all."""
+    """A suggestion: the most similar column, or the first columns."""
     lower = {column.lower(): column for column in columns}
     near = difflib.get_close_matches(name.lower(), lower, 1)
     if near:

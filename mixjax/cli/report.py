@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""The output of the commands."""
 
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ REASONS = 3
 
 
 def beside(*outputs: Path | None) -> None:
-    """Print to standard error where a file is written to standard output."""
+    """Print to standard error if a file is written to standard output."""
     console.stderr = any(path is not None and descriptor_of(path) == 1 for path in outputs)
 
 
 def found_out(table: Columns) -> None:
-    """What was found out about how a table is written, and may be wrong."""
+    """Print the guesses about the format of a table."""
     for note in table.notes:
         console.print(f"[dim]{_safe(note)}[/]", highlight=False, soft_wrap=True)
 
 
 def index_left_out(names: list[str]) -> None:
-    """The columns that are not used, as they count the rows."""
+    """Print the columns that are left out because they number the rows."""
     if names:
         shown = ", ".join(map(repr, names))
         console.print(
@@ -42,20 +42,20 @@ def index_left_out(names: list[str]) -> None:
 
 
 def left_out(n: int, of: int) -> None:
-    """How many rows are not looked at."""
+    """Print the number of dropped rows."""
     if n:
         console.print(f"[yellow]left out {n:,} of {of:,} rows[/] with a missing or infinite value")
 
 
 def columns_kept(names: list[str], of: int) -> None:
-    """Which columns --columns auto chose."""
+    """Print the columns that --columns auto chose."""
     shown = ", ".join(names[:MOST_SHOWN])
     rest = ", ..." if len(names) > MOST_SHOWN else ""
     console.print(f"kept {len(names)} of {of} columns: {_safe(shown)}{rest}", highlight=False)
 
 
 def candidates(detector: Detector) -> None:
-    """The best candidates of each family, those that judge with a star."""
+    """Print the best candidates of each family, with a star for those that are used."""
     n = len(detector.candidates)
     shown = Table(title=f"the best two of each family, of {n} candidates", title_justify="left")
     for name in ("family", "components", "ridge", "held-out energy", "judges"):
@@ -74,7 +74,7 @@ def candidates(detector: Detector) -> None:
 
 
 def verdict(figures: dict[str, Any], rule: str) -> None:
-    """The rows, the threshold and what it promises, and how well it did."""
+    """Print the rows, the threshold with its promise, and the quality on test rows."""
     known = "anomalies" in figures
     kind = "normal " if known else ""
     fitted = figures["fitted_rows"]
@@ -103,7 +103,7 @@ def verdict(figures: dict[str, Any], rule: str) -> None:
 
 
 def confusion(matrix: np.ndarray) -> None:
-    """How many rows of each kind were flagged."""
+    """Print how many rows of each kind were flagged."""
     shown = Table(title="test rows", title_justify="left")
     shown.add_column("")
     for name in ("not flagged", "flagged"):
@@ -116,7 +116,7 @@ def confusion(matrix: np.ndarray) -> None:
 def strangest(
     detector: Detector, table: LabeledTable, tested: np.ndarray, scores: np.ndarray, top: int
 ) -> None:
-    """The rows with the highest scores, each with the columns that surprise most in it."""
+    """Print the rows with the highest scores and their most surprising columns."""
     order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[:top]
     if len(order) == 0:
         return
@@ -139,7 +139,7 @@ def strangest(
 
 
 def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
-    """For each row, the three columns that surprise most, with their values."""
+    """For each row, its three most surprising columns, with their values."""
     used = [detector.feature_names[i] for i in detector.columns]
     told = []
     for row, extra in zip(rows[:, list(detector.columns)], detector.explain(rows), strict=True):
@@ -150,12 +150,12 @@ def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """Text from data, as it may be printed."""
+    """Text from data, safe to print."""
     return escape(visible(text))
 
 
 def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
-    """What `mixjax score` did."""
+    """Print the result of `mixjax score`."""
     console.print(
         f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}; wrote "
         f"{escape(printable(out))}",
@@ -164,13 +164,13 @@ def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
 
 
 def saved(path: Path) -> None:
-    """Where the detector is."""
+    """Print the file of the detector."""
     name = escape(printable(path))
     console.print(f"wrote the detector to {name}: mixjax score {name} DATA", highlight=False)
 
 
 def explored(path: Path) -> None:
-    """Where the page is."""
+    """Print the file of the page."""
     console.print(
         f"wrote the page to {escape(printable(path))}: open it in a browser", highlight=False
     )

@@ -1,4 +1,4 @@
-"""`mixjax score`: judge the rows of another table by a detector from a file."""
+"""`mixjax score`: score the rows of a table by a saved detector."""
 
 import csv
 import io
@@ -21,39 +21,39 @@ from .source import source_of
 from .tables import Decimal, Reading
 from .text import cell
 
-# Rows that are judged at once.
+# Rows that are scored at once.
 MANY = 2**16
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help="what mixjax detect --save wrote")],
+    model: Annotated[Path, typer.Argument(help="a detector from mixjax detect --save")],
     data: Annotated[
         str, typer.Argument(help=".csv, .parquet, .xlsx, .npz, .npy, or - for standard input")
     ],
     out: Annotated[Path, typer.Option(help="a CSV: row, score, p_value, flagged, why")],
     missing: Annotated[
-        Missing, typer.Option(help="what to do with rows in which a value is missing")
+        Missing, typer.Option(help="what to do with rows that have missing values")
     ] = Missing.refuse,
     why: Annotated[
-        bool, typer.Option(help="tell the most surprising columns of the rows that are flagged")
+        bool, typer.Option(help="list the most surprising columns of flagged rows")
     ] = True,
     header: Annotated[
-        bool | None, typer.Option(help="whether the first line holds names (else found out)")
+        bool | None, typer.Option(help="whether the first line holds names (default: detected)")
     ] = None,
     decimal: Annotated[
-        Decimal | None, typer.Option(help="what decimals stand after (else found out)")
+        Decimal | None, typer.Option(help="the decimal separator (default: detected)")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="of the text, such as cp1250 (else found out)")
+        str | None, typer.Option(help="encoding of the text, such as cp1250 (default: detected)")
     ] = None,
 ) -> None:
-    """Judge the rows of a table; columns are found by their names, whatever their order."""
+    """Score the rows of a table. Columns are found by their names, in any order."""
     with said(ValueError), until_unread(out):
         check_outputs({"--out": out}, [model, 0 if data == "-" else data])
         report.beside(out)
         detector = mixjax.load(model)
         if not isinstance(detector, Detector):
-            raise ValueError(f"{model.name} holds a {type(detector).__name__}, no detector")
+            raise ValueError(f"{model.name} holds a {type(detector).__name__}, not a detector")
         used = frozenset(parted(detector.feature_names[i])[0] for i in detector.columns)
         table = source_of(data, Reading(header, decimal, encoding, used)).table
         report.found_out(table)

@@ -1,4 +1,4 @@
-"""Where a table comes from: a file, standard input, or a data set of scikit-learn."""
+"""The source of a table: a file, standard input, or a data set of scikit-learn."""
 
 import difflib
 import sys
@@ -18,14 +18,14 @@ LABEL = "target"
 
 
 class Source(NamedTuple):
-    """A table, and what is known of its labels.
+    """A table, and facts about its labels.
 
     Attributes:
       table: the columns.
-      label: the column of the labels, unless the user names one.
+      label: the default label column.
       normal: the label of normal rows.
-      anomalous: or the label of the strange ones.
-      one_hot: whether words are to be columns unasked.
+      anomalous: or the label of anomalies.
+      one_hot: whether text columns become one-hot columns by default.
     """
 
     table: Columns
@@ -35,7 +35,7 @@ class Source(NamedTuple):
     one_hot: bool = False
 
 
-# In the published tables on the KDD Cup data most rows are attacks, and normal traffic is strange.
+# In the KDD Cup data most rows are attacks; published tables treat normal traffic as the anomaly.
 KNOWN: dict[str, dict[str, str]] = {
     "breast_cancer": {"normal": "benign"},
     "kddcup99": {"anomalous": "normal."},
@@ -46,7 +46,7 @@ def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B0
     """The table of a path, of ``-`` for standard input, or of a name that scikit-learn knows.
 
     Raises:
-      ValueError: there is none, or it cannot be read.
+      ValueError: the table does not exist or cannot be read.
     """
     if data is None:
         return _loaded(BUNDLED)
@@ -60,7 +60,7 @@ def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B0
 
 
 def loaders() -> dict[str, Callable[..., Any]]:
-    """What scikit-learn loads or downloads, by name."""
+    """The loaders and fetchers of scikit-learn, by name."""
     return {
         name.split("_", 1)[1]: getattr(datasets, name)
         for name in datasets.__all__
@@ -74,26 +74,26 @@ def _loaded(name: str) -> Source:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
-            f"there is no file {name}, nor does scikit-learn load such a data set{hint}"
+            f"there is no file {name}, and no data set of scikit-learn has this name{hint}"
         )
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Retry downloading")  # what counts is the end
+            warnings.filterwarnings("ignore", "Retry downloading")  # only the final result counts
             bunch = known[name]()
     except (urllib.error.URLError, OSError) as error:
         raise ValueError(
-            f"{name} could not be downloaded ({error}): try again, or give a file"
+            f"{name} could not be downloaded ({error}): try again, or use a file"
         ) from error
     except TypeError as error:
-        raise ValueError(f"{name} is no table that loads by its name alone: {error}") from error
+        raise ValueError(f"{name} cannot be loaded by its name alone: {error}") from error
     return source_of_bunch(name, bunch)
 
 
 def source_of_bunch(name: str, bunch: Any) -> Source:
-    """The table of what a loader of scikit-learn returns."""
+    """The table from the result of a loader of scikit-learn."""
     rows = getattr(bunch, "data", None)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2:
-        raise ValueError(f"scikit-learn's {name} is no table of rows and columns")
+        raise ValueError(f"scikit-learn's {name} is not a table of rows and columns")
     names = [str(n) for n in getattr(bunch, "feature_names", range(rows.shape[1]))]
     values = {n: column_of(rows[:, i]) for i, n in enumerate(names)}
     one_hot = any(column.numbers is None for column in values.values())
@@ -109,7 +109,7 @@ def source_of_bunch(name: str, bunch: Any) -> Source:
 
 
 def _is_classes(target: np.ndarray) -> bool:
-    """Whether a target tells classes, and not amounts."""
+    """Whether a target holds classes rather than amounts."""
     return target.dtype.kind not in "f" or bool(
         (target == np.round(target)).all() and len(np.unique(target)) <= 100
     )

@@ -1,10 +1,10 @@
-"""Text from data, made safe to print and to open in a spreadsheet."""
+"""Text from data, made safe for terminals and spreadsheets."""
 
 import unicodedata
 
-# Control and format characters, halves of characters, and what breaks a line.
+# Control and format characters, surrogates, and line breaks.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-# With these a spreadsheet takes a cell for a formula.
+# A spreadsheet reads cells that begin with these as formulas.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -18,12 +18,12 @@ def visible(text: str) -> str:
 
 
 def _written(char: str) -> str:
-    # What Python makes of a byte of a file name that is no text.
+    # Python's surrogate for a byte of a file name that is not text.
     if "\udc80" <= char <= "\udcff":
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode()
 
 
 def cell(text: str) -> str:
-    """The text as a cell of a CSV that no spreadsheet computes."""
+    """The text as a cell of a CSV that is not a formula."""
     return visible(f"'{text}" if text.startswith(FORMULA) else text)

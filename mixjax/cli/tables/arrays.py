@@ -1,4 +1,4 @@
-"""Tables from NumPy's files."""
+"""Tables from NumPy files."""
 
 from typing import BinaryIO
 
@@ -9,20 +9,20 @@ from .columns import Column, Columns, column_of
 
 
 def npy(file: BinaryIO, source: str) -> Columns:
-    """The columns of one array; the file must hold as much as its header says."""
+    """The columns of one array."""
     try:
         table = read_npy(file)
     except ValueError as error:
-        raise ValueError(f"{source} is no NumPy file that can be read: {error}") from error
+        raise ValueError(f"{source} is not a readable NumPy file: {error}") from error
     return _of_array(table, source, {})
 
 
 def npz(file: BinaryIO, source: str) -> Columns:
-    """The columns of the one array of two axes; arrays of one axis stand beside it."""
+    """The columns of the single array of two axes; arrays of one axis are possible labels."""
     try:
         arrays = read_npz(file)
     except ValueError as error:
-        raise ValueError(f"{source} is no .npz file that can be read: {error}") from error
+        raise ValueError(f"{source} is not a readable .npz file: {error}") from error
     tables = {name: value for name, value in arrays.items() if value.ndim == 2}
     if len(tables) != 1:
         shapes = {name: value.shape for name, value in arrays.items()}

@@ -10,13 +10,13 @@ from .columns import Column, Columns
 
 
 def parquet(file: BinaryIO, source: str) -> Columns:
-    """The columns of a Parquet file; what pandas kept as the index only counts the rows."""
+    """The columns of a Parquet file; an index of pandas only numbers the rows."""
     from pyarrow import parquet
 
     try:
         table = parquet.read_table(file)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{source} is no Parquet file that can be read: {error}") from error
+        raise ValueError(f"{source} is not a readable Parquet file: {error}") from error
     names = [str(name) for name in table.column_names]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -37,5 +37,5 @@ def _column(cells: Any) -> Column:
         return Column(values_of(cells.cast(whole), "time") / (86400.0 * unit), cells)
     try:
         return Column(np.asarray(values_of(cells, "column"), np.float64), cells)
-    except TypeError:  # words, or lists
+    except TypeError:  # text, or lists
         return Column(None, cells)

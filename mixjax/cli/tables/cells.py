@@ -1,4 +1,4 @@
-"""Cells of text as numbers: what is a number, a date, a sign that a value is missing."""
+"""Cells of text as numbers: numbers, dates, and signs of missing values."""
 
 import datetime
 import re
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ...rows.frames import values_of
 
-# How other programs write that there is no value; the last ones may be words among words.
+# Signs of missing values in other programs; the last ones may be words in a text column.
 NOTHING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "?"}
 MISSING = NOTHING | {"-", "none", "nat"}
 SIGNS = r"[€$£¥₹%]|EUR|USD|GBP|CHF|JPY"
@@ -34,12 +34,12 @@ NUMBER = {".": _grammar(r"\.", ","), ",": _grammar(",", r"\.")}
 
 
 def is_missing(cell: str, among_words: bool = False) -> bool:
-    """Whether a cell says that there is no value."""
+    """Whether a cell stands for a missing value."""
     return cell.strip().lower() in (NOTHING if among_words else MISSING)
 
 
 def is_value(cell: str) -> bool:
-    """Whether a cell is a number, however it is written, a date, or true or false."""
+    """Whether a cell is a number in any format, a date, or true or false."""
     cell = cell.strip()
     return (
         cell.lower() in BOOLEANS
@@ -49,7 +49,7 @@ def is_value(cell: str) -> bool:
 
 
 def plain_numbers(cells: Sequence[str] | pa.Array) -> np.ndarray | None:
-    """(N,) float64 from cells such as ``-1.5e3``; None if one is written otherwise."""
+    """(N,) float64 from cells such as ``-1.5e3``; None if a cell has another format."""
     present = _present(cells)
     try:
         numbers = pc.cast(present, pa.float64())
@@ -69,7 +69,7 @@ def dates(cells: pa.Array) -> np.ndarray | None:
 
 
 def numbers(cells: pa.Array, decimal: str) -> np.ndarray | None:
-    """(N,) float64 of numbers with thousands, percent or one currency; None if one is none."""
+    """(N,) float64 of numbers with thousands, percent or one currency; None if a cell is not."""
     signs = set()
 
     def one(cell: str) -> float | None:
@@ -83,12 +83,12 @@ def numbers(cells: pa.Array, decimal: str) -> np.ndarray | None:
 
 
 def has_point(cells: pa.Array) -> bool:
-    """Whether there is a point in one of the cells."""
+    """Whether a cell contains a point."""
     return bool(pc.any(pc.match_substring(cells, ".")).as_py())
 
 
 def first_present(cells: pa.Array, decimal: str) -> tuple[str, float]:
-    """The first cell with a separator or a sign in it, or else with a value; and its number."""
+    """The first cell with a separator or a sign, or else with a value; and its number."""
     present = [cell for cell in _present(cells).to_pylist() if cell is not None]
     cell = next((cell for cell in present if re.search("[^0-9+-]", cell)), present[0])
     number = _number(cell, decimal)
@@ -96,7 +96,7 @@ def first_present(cells: pa.Array, decimal: str) -> tuple[str, float]:
 
 
 def _present(cells: Sequence[str] | pa.Array) -> pa.Array:
-    """The cells without blanks around them; null where a value is missing."""
+    """The cells without surrounding blanks; null for missing values."""
     if not isinstance(cells, pa.Array):
         cells = pa.array(cells, pa.string())
     cells = pc.utf8_trim_whitespace(cells)
@@ -105,7 +105,7 @@ def _present(cells: Sequence[str] | pa.Array) -> pa.Array:
 
 
 def _each(cells: pa.Array, value: Callable[[str], float | None]) -> np.ndarray | None:
-    """The values of the different cells, each looked at once."""
+    """The values of the cells; equal cells are converted once."""
     coded = _present(cells).dictionary_encode()
     values = []
     for cell in coded.dictionary.to_pylist():

@@ -1,4 +1,4 @@
-"""A table as it was read: its columns by name, and as what they were written."""
+"""A table from a file: its columns by name, with their original text."""
 
 import functools
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ class Column:
     """One column of a table.
 
     Attributes:
-      numbers: (N,) float64, NaN where a value is missing; None if there are words among them.
-      n: how many cells it has.
+      numbers: (N,) float64, NaN for missing values; None if a cell is a word.
+      n: the number of cells.
     """
 
     def __init__(self, numbers: np.ndarray | None, written: Any) -> None:
@@ -26,21 +26,21 @@ class Column:
 
     @functools.cached_property
     def words(self) -> np.ndarray:
-        """(N,) the cells as they were written."""
+        """(N,) the original text of the cells."""
         written = self._written
         cells = written.to_pylist() if hasattr(written, "to_pylist") else written
         return np.array([text_of(value) for value in cells], object)
 
     @functools.cached_property
     def absent(self) -> np.ndarray:
-        """(N,) where a value is missing."""
+        """(N,) whether the value is missing."""
         if self.numbers is not None:
             return np.isnan(self.numbers)
         return np.array([is_missing(word, among_words=True) for word in self.words])
 
     @functools.cached_property
     def strange(self) -> list[int]:
-        """The rows of the cells that are words."""
+        """The rows whose cells are words."""
         if self.numbers is not None:
             return []
         rows = [i for i, word in enumerate(self.words) if not (is_missing(word) or is_value(word))]
@@ -48,14 +48,14 @@ class Column:
 
 
 class Columns(NamedTuple):
-    """A table as it was read.
+    """A table from a file.
 
     Attributes:
-      source: what to call it in messages.
+      source: its name in messages.
       values: the columns by name.
-      beside: columns that stand beside the table, such as other arrays of an ``.npz``.
-      counting: the names of those that only count or name the rows.
-      notes: what was found out about the table and may be wrong.
+      beside: further columns that may be labels, such as other arrays of an ``.npz``.
+      counting: the names of columns that only number or name the rows.
+      notes: guesses about the format, which may be wrong.
     """
 
     source: str
@@ -81,7 +81,7 @@ def column_of(values: np.ndarray) -> Column:
 
 
 def text_of(value: Any) -> str:
-    """A cell as a person would write it: 0 for the number 0.0, nothing for a missing value."""
+    """A cell as a person writes it: 0 for the number 0.0, nothing for a missing value."""
     if value is None:
         return ""
     if isinstance(value, float | np.floating) and float(value).is_integer():

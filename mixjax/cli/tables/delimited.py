@@ -1,4 +1,4 @@
-"""Text with separators as columns of cells: its encoding, its separator, its comments."""
+"""Delimited text as columns of cells: encoding, separator, comments."""
 
 import codecs
 import csv
@@ -12,11 +12,11 @@ from pyarrow import csv as arrow_csv
 
 from .cells import is_missing, is_value
 
-# The likelier one first where two do as well.
+# In order of preference if two fit equally well.
 SEPARATORS = ("\t", ";", "|", ",")
-# Separates nothing: a table of one column.
+# A separator that does not occur: a table of one column.
 ALONE = "\x1f"
-# Lines that are looked at to find the separator.
+# The number of lines that are used to find the separator.
 SAMPLE = 200
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"),
@@ -29,11 +29,11 @@ class Delimited(NamedTuple):
     """The cells of a text file.
 
     Attributes:
-      columns: the cells of each column, those of the first line among them.
-      separator: what stands between two cells.
-      above: the last line of comment before the first line, in cells.
-      extra: whether all lines but the first have a cell more, which comes first.
-      notes: what was found out and may be wrong.
+      columns: the cells of each column, including the first line.
+      separator: the separator of the cells.
+      above: the cells of the last comment line before the first line.
+      extra: whether all lines but the first begin with an additional cell.
+      notes: guesses about the format, which may be wrong.
     """
 
     columns: list[pa.Array]
@@ -46,15 +46,15 @@ class Delimited(NamedTuple):
 def delimited(
     content: bytes, source: str, encoding: str | None = None, separator: str | None = None
 ) -> Delimited:
-    """The cells of a CSV, whatever its encoding and separator.
+    """The cells of a CSV with any encoding and separator.
 
     Raises:
-      ValueError: no text, an empty one, or lines of unlike length.
+      ValueError: the file is not text, is empty, or its lines differ in length.
     """
     try:
         return _delimited(content, source, encoding, separator)
     except csv.Error as error:
-        raise ValueError(f"{source} is no CSV file that can be read: {error}") from error
+        raise ValueError(f"{source} is not a readable CSV file: {error}") from error
 
 
 def _delimited(
@@ -62,7 +62,7 @@ def _delimited(
 ) -> Delimited:
     text, notes = decoded(content, source, encoding)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if said := re.match(r"sep=(.)\n", text):  # as Excel writes it above a table
+    if said := re.match(r"sep=(.)\n", text):  # Excel writes this line above a table
         separator, text = said[1], text[said.end() :]
     comments, text = _without_comments_above(text)
     if not text.strip():
@@ -77,12 +77,12 @@ def _delimited(
     except pa.ArrowInvalid:
         columns, extra = _line_by_line(text, separator, source)
     if text.count('"') % 2 and any("\n" in column[-1].as_py() for column in columns):
-        raise ValueError(f"{source}: a quotation mark is opened and never closed")
+        raise ValueError(f"{source}: a quotation mark is never closed")
     return Delimited(columns, separator, above, extra, notes)
 
 
 def decoded(content: bytes, source: str, encoding: str | None) -> tuple[str, tuple[str, ...]]:
-    """The text, and a word if its encoding was guessed."""
+    """The text, and a note if its encoding was guessed."""
     if encoding is None:
         encoding = next((name for mark, name in MARKS if content.startswith(mark)), None)
     if encoding is None and content[:1000].count(0) > len(content[:1000]) // 4:
@@ -90,23 +90,23 @@ def decoded(content: bytes, source: str, encoding: str | None) -> tuple[str, tup
     try:
         return content.decode(encoding or "utf-8"), ()
     except LookupError as error:
-        raise ValueError(f"--encoding {encoding}: there is no such encoding") from error
+        raise ValueError(f"--encoding {encoding}: unknown encoding") from error
     except UnicodeDecodeError as error:
         if encoding is not None:
-            raise ValueError(f"{source} is no text in {encoding}: {error}") from error
+            raise ValueError(f"{source} is not text in {encoding}: {error}") from error
     if 0 in content[:1000]:
-        raise ValueError(f"{source} is no text, and so no CSV file that can be read")
+        raise ValueError(f"{source} is not text, and so not a readable CSV file")
     western = "cp1252"
     try:
         text = content.decode(western)
     except UnicodeDecodeError:
         western = "latin-1"
         text = content.decode(western)
-    return text, (f"the text is not in UTF-8; read as {western} (else: --encoding)",)
+    return text, (f"the text is not in UTF-8; it is read as {western} (override with --encoding)",)
 
 
 def separator_of(text: str) -> str:
-    """What separates the cells: with what the lines are of one length and cells are numbers."""
+    """The separator for which lines have equal length and cells are numbers."""
     lines = text[: 2**16].split("\n")
     sample = lines[:SAMPLE] if len(text) <= 2**16 else lines[: min(SAMPLE, len(lines) - 1)]
     best, found = (0.0, 0.0), ALONE
@@ -124,7 +124,7 @@ def separator_of(text: str) -> str:
 
 
 def _apart_by_blanks(text: str) -> str | None:
-    """The text with tabs for blanks, if these separate numbers, as NumPy writes them."""
+    """The text with tabs for blanks, if blanks separate numbers, as NumPy writes them."""
     rows = [line.split() for line in text.split("\n") if line.strip() and line[0] != "#"]
     cells = [cell for row in rows[1 : SAMPLE + 1] or rows for cell in row]
     alike = len(set(map(len, rows))) == 1 and len(rows[0]) > 1
@@ -134,7 +134,7 @@ def _apart_by_blanks(text: str) -> str | None:
 
 
 def _without_comments_above(text: str) -> tuple[list[str], str]:
-    """The lines of comment above the table, and the rest; a table of nothing else is one."""
+    """The comment lines above the table, and the rest; text of such lines only is a table."""
     comments, start = [], 0
     while text.startswith("#", start) and not is_missing(
         re.split(r"[,;\t|\n]", text[start : start + 99])[0]
@@ -146,7 +146,7 @@ def _without_comments_above(text: str) -> tuple[list[str], str]:
 
 
 def _without_comments_between(text: str, separator: str) -> str:
-    """Lines that begin with # and have not the cells of a row are left out."""
+    """The text without lines that begin with # and do not have the cells of a row."""
     if "\n#" not in text:
         return text
     width = _width(text, separator)
@@ -175,7 +175,7 @@ def _by_arrow(text: str, separator: str) -> list[pa.Array]:
 
 
 def _line_by_line(text: str, separator: str, source: str) -> tuple[list[pa.Array], bool]:
-    """As Arrow reads it, where lines end with separators or begin with the name of a row."""
+    """As from Arrow, if lines end with separators or begin with row names."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows, numbers = [], []
     for row in reader:
@@ -192,5 +192,5 @@ def _line_by_line(text: str, separator: str, source: str) -> tuple[list[pa.Array
     if bad:
         shown = "; ".join(f"line {numbers[i]}: {len(rows[i])} cells" for i in bad[:3])
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise ValueError(f"{source}, {shown}{more}, expected {width}: mend or leave out such lines")
+        raise ValueError(f"{source}, {shown}{more}, expected {width}: correct or remove such lines")
     return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], extra

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 def cells_of(file: BinaryIO, source: str) -> tuple[list[pa.Array], tuple[str, ...]]:
-    """The columns of the first sheet as text, and a word if there are more sheets."""
+    """The columns of the first sheet as text, and a note if there are more sheets."""
     try:
         import openpyxl
     except ImportError as error:
@@ -18,7 +18,7 @@ def cells_of(file: BinaryIO, source: str) -> tuple[list[pa.Array], tuple[str, ..
         sheet = book.worksheets[0]
         rows = [list(map(_written, row)) for row in sheet.iter_rows(values_only=True)]
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError, OSError) as error:
-        raise ValueError(f"{source} is no Excel file that can be read: {error}") from error
+        raise ValueError(f"{source} is not a readable Excel file: {error}") from error
     rows = [row for row in rows if any(row)]
     width = max((i + 1 for row in rows for i, cell in enumerate(row) if cell), default=0)
     if width == 0:

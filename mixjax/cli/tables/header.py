@@ -1,4 +1,4 @@
-"""Whether the first line of a table holds names, and which columns only count its rows."""
+"""Whether the first line of a table holds names, and which columns only number its rows."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ YEARS = range(1900, 2101)
 def is_header(
     first: Sequence[str], body: Sequence[Sequence[str]], names: Iterable[str] = ()
 ) -> tuple[bool, str]:
-    """Whether the first line holds names, and a word if that is in doubt.
+    """Whether the first line holds names, and a note if this is uncertain.
 
     Args:
-      first: its cells.
+      first: the cells of the first line.
       body: for each column some of the cells below.
-      names: columns that are looked for.
+      names: expected names of columns.
     """
     cells = [cell.strip() for cell in first]
     if names and set(names) <= set(cells):
@@ -40,14 +40,14 @@ def is_header(
     below = [cell for cell, number in zip(filled, numeric, strict=True) if number]
     shown = ", ".join(present[:4]) + (", ..." if len(present) > 4 else "")
     if _names_of(whole, below, is_missing(cells[0])):
-        return True, f"the first line ({shown}) is taken for names (--no-header: for a row)"
+        return True, f"the first line ({shown}) is read as names (--no-header: as a row)"
     if len(whole) > 1 and (np.diff(whole) > 0).all():
-        return False, f"the first line ({shown}) is taken for a row (--header: for names)"
+        return False, f"the first line ({shown}) is read as a row (--header: as names)"
     return False, ""
 
 
 def index_of(names: Sequence[str], numbers: Sequence[np.ndarray | None]) -> set[str]:
-    """The columns that only count the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
+    """The columns that only number the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
     found = set()
     for name, values in zip(names, numbers, strict=True):
         if values is None or len(values) < 3 or not INDEX.fullmatch(name):

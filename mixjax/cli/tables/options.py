@@ -1,11 +1,11 @@
-"""What a user may say of how a table is written; unsaid, it is found out."""
+"""Options for the format of a table; what is not given is detected."""
 
 import enum
 from typing import NamedTuple
 
 
 class Decimal(enum.StrEnum):
-    """What stands before the decimals of a number."""
+    """The decimal separator."""
 
     point = "point"
     comma = "comma"
@@ -15,10 +15,10 @@ class Reading(NamedTuple):
     """How a table is to be read.
 
     Attributes:
-      header: whether the first line holds names; None: found out.
-      decimal: how decimals are written; None: found out.
-      encoding: of the text, such as "cp1250"; None: found out.
-      names: columns that are looked for; a first line that holds them all is a header.
+      header: whether the first line holds names; None detects it.
+      decimal: the decimal separator; None detects it.
+      encoding: of the text, such as "cp1250"; None detects it.
+      names: expected names of columns; a first line that holds them all is a header.
     """
 
     header: bool | None = None

@@ -1,4 +1,4 @@
-"""The table of a file or a stream, whatever kind it is."""
+"""The table of a file or a stream of any supported kind."""
 
 import gzip
 import io
@@ -18,40 +18,40 @@ from .options import Reading
 from .typed import typed
 
 READ = ".csv, .tsv, .parquet, .xlsx, .npz and .npy, also with .gz"
-# Lines that are looked at to tell whether the first holds names.
+# The number of lines that are used to decide whether the first holds names.
 SAMPLE = 1000
 
 
 def read_columns(path: Path, how: Reading = Reading()) -> Columns:  # noqa: B008 - frozen
-    """Read a file of any of these kinds.
+    """Read a file of any supported kind.
 
     Args:
       path: the file. An ``.npz`` holds one array of two axes; a CSV may have a header.
-      how: what is known of how the table is written.
+      how: the format of the table, as far as it is known.
 
     Returns:
-      Its columns. Those without names are named 0, 1, ...
+      The columns; without names they are called 0, 1, ...
 
     Raises:
-      ValueError: the file cannot be read as such a table; the text says what was found.
+      ValueError: the file cannot be read as a table; the message says what was found.
     """
     if path.is_dir():
-        raise ValueError(f"{path} is a folder: give a file in it")
+        raise ValueError(f"{path} is a folder: choose a file in it")
     if not path.exists():
         raise ValueError(f"there is no file {path}")
     kinds = [suffix.lower() for suffix in path.suffixes]
     packed = kinds[-1:] == [".gz"]
     kind = (kinds[:-1] or [".csv"])[-1] if packed else "".join(kinds[-1:])
     if kind not in READERS:
-        raise ValueError(f"{path.name}: cannot read {kind or 'a file without ending'}; give {READ}")
+        raise ValueError(f"{path.name}: cannot read {kind or 'a file without suffix'}; use {READ}")
     with path.open("rb") as file:
         return READERS[kind](_unpacked(file, path.name) if packed else file, path.name, how)
 
 
 def read_stream(stream: BinaryIO | None, source: str, how: Reading) -> Columns:
-    """Read a table of any of these kinds, told by its first bytes."""
+    """Read a table of any supported kind, recognized by its first bytes."""
     if stream is None:
-        raise ValueError(f"{source} is closed: give a file, or something to read from")
+        raise ValueError(f"{source} is closed: use a file or an open input")
     content = io.BytesIO(stream.read())
     start = content.getvalue()[:8]
     if start.startswith(b"\x1f\x8b"):
@@ -87,7 +87,7 @@ def _xlsx(file: BinaryIO, source: str, how: Reading) -> Columns:
 
 
 def _of_cells(found: Delimited, source: str, how: Reading) -> Columns:
-    """Names and numbers from cells of text."""
+    """The table from cells of text."""
     cells, notes = found.columns, list(found.notes)
     first = [column[0].as_py().strip() for column in cells]
     header, word = how.header, ""
@@ -97,7 +97,7 @@ def _of_cells(found: Delimited, source: str, how: Reading) -> Columns:
         body = [column[1 : SAMPLE + 1].to_pylist() for column in cells]
         header, word = is_header(first, body, how.names)
         if (word or not header) and len(found.above) == len(first) > 1:
-            word = "the comment above the table is taken for its names (--no-header: leave it)"
+            word = "the comment above the table is read as names (--no-header: ignored)"
             first, header = [cell.strip() for cell in found.above], True
             cells = [pa.concat_arrays([column[:1], column]) for column in cells]
     if word:
@@ -109,15 +109,15 @@ def _of_cells(found: Delimited, source: str, how: Reading) -> Columns:
         raise ValueError(f"{source} has a header but no rows")
     kept = dict(zip(range(len(names)), cells, strict=True))
     while kept and header and not names[max(kept)] and _is_empty(kept[max(kept)]):
-        kept.popitem()  # each line ends with a separator
+        kept.popitem()  # every line ends with a separator
     if not kept:
-        raise ValueError(f"{source} is empty: all its cells are")
+        raise ValueError(f"{source} is empty: all its cells are empty")
     names = [name or _unnamed(i) for i, name in enumerate(names) if i in kept]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(
             f"{source}: several columns have the name {', '.join(map(repr, repeated[:5]))}: "
-            "rename them, or leave the first line out and say --no-header"
+            "rename them, or remove the first line and use --no-header"
         )
     columns = dict(zip(names, kept.values(), strict=True))
     numbers, words = typed(columns, found.separator, how.decimal, source)
@@ -139,7 +139,7 @@ def _is_empty(column: pa.Array) -> bool:
 
 
 def _checked(reader: Callable[[BinaryIO, str], Columns]) -> Callable[..., Columns]:
-    """A reader of a kind that leaves nothing to be found out, of tables that have rows."""
+    """A reader without options that raises if the table is empty."""
 
     def read(file: BinaryIO, source: str, how: Reading) -> Columns:
         table = reader(file, source)

@@ -1,4 +1,4 @@
-"""Columns of cells as numbers, by what the whole table says of its decimals."""
+"""Columns of cells as numbers, with one decimal separator for the whole table."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from .options import Decimal
 
 POINT, COMMA = Decimal.point, Decimal.comma
 SIGN = {POINT: ".", COMMA: ","}
-# The numbers of a column, or None, if its decimals stand after a point, and after a comma.
+# The numbers of a column, or None, read with decimal points, and with decimal commas.
 Ways = dict[Decimal, np.ndarray | None]
 
 
 class Numbers(NamedTuple):
-    """For each column its numbers, or None for words; and what was found out."""
+    """For each column its numbers, or None for text; and notes."""
 
     columns: dict[str, np.ndarray | None]
     notes: tuple[str, ...]
@@ -27,11 +27,11 @@ def typed(
 ) -> Numbers:
     """The numbers of each column.
 
-    ``1,500`` may be one and a half, or fifteen hundred: what the other columns say decides, then
-    the separator, as a table has semicolons for the sake of its decimal commas.
+    ``1,500`` may be one and a half or fifteen hundred. Other columns decide, and then the
+    separator, because tables with decimal commas use semicolons.
 
     Raises:
-      ValueError: the columns contradict each other, and some could be either.
+      ValueError: the columns contradict each other, and some are ambiguous.
     """
     numbers: dict[str, np.ndarray | None] = {}
     dates, flags = [], []
@@ -52,7 +52,7 @@ def typed(
                 written[name] = ways
     plain: dict[str, Ways] = {}
     if written or decimal is COMMA:
-        # What reads as a plain number, such as 1.234, may have points for its thousands.
+        # A plain number such as 1.234 may have a point for thousands.
         plain = {
             name: {POINT: values, COMMA: read.numbers(columns[name], ",")}
             for name, values in numbers.items()
@@ -76,7 +76,7 @@ def typed(
     for name, way in shown[:1]:
         cell, value = read.first_present(columns[name], SIGN[way])
         every = _listed([name for name, _ in shown])
-        notes.append(f"{every}: {cell} is read as {value:.12g} (else: --decimal)")
+        notes.append(f"{every}: {cell} is read as {value:.12g} (override with --decimal)")
     return Numbers(numbers, tuple(notes))
 
 
@@ -86,7 +86,7 @@ def _told(
     columns: Mapping[str, pa.Array],
     source: str,
 ) -> Decimal | None:
-    """What decimals stand after, where the user or a column says so."""
+    """The decimal separator, if the user or a column determines it."""
     if decimal is not None:
         return decimal
     only = {
@@ -98,8 +98,8 @@ def _told(
     if unsure and only[POINT] and only[COMMA]:
         cell, _ = read.first_present(columns[unsure[0]], ",")
         raise ValueError(
-            f"{source}: in {_listed(unsure)} the decimals may stand after a point or a comma "
-            f"({cell}), and other columns have either: say --decimal point or --decimal comma"
+            f"{source}: in {_listed(unsure)} the decimal separator may be a point or a comma "
+            f"({cell}), and other columns have either: use --decimal point or --decimal comma"
         )
     return next((d for d in (COMMA, POINT) if only[d]), None)
 

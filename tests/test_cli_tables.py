@@ -106,7 +106,7 @@ def test_a_rate_that_cannot_be_kept(tmp_path):
     np.save(tmp_path / "t.npy", RNG.normal(size=(990, 1)))
     refused = run_here("detect", tmp_path / "t.npy", "--false-alarms", "0.1", *FAST)
     assert refused.exit_code == 2
-    assert "1/(n + 1) = 1/991, use --false-alarms 0.101," in words(refused)
+    assert "1/(n + 1) = 1/991: use --false-alarms 0.101," in words(refused)
     out = tmp_path / "o.json"
     for rate in (["--false-alarms", "0.101"], ["--false-alarms", "0.1", "--percentile", "99"]):
         done = run_here("detect", tmp_path / "t.npy", *rate, *FAST, "--output", out)

@@ -23,7 +23,7 @@ from jax._src.interpreters import partial_eval
 
 R = TypeVar("R")
 
-# The most programs that are kept, unless `keep` says otherwise.
+# The largest number of programs that are kept, unless `keep` changes it.
 MOST = 48
 # With more memory maps than this in the process, fewer are kept; not on systems without limit.
 MOST_MAPS, MAPS = 30_000, Path("/proc/self/maps")

@@ -50,7 +50,7 @@ def fit_batch(
       weights: (B, N), or a sequence of (N_i,) weights of the rows.
       start: (key, x, K, weights) -> responsibilities (N, K).
       n_init: number of starts for each table; the fit of lowest energy is kept.
-      solver: `EM`, `Gradient` or one of your own.
+      solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       batch_size: fits that a worker holds at a time; None chooses by the size of the tables.
@@ -110,7 +110,7 @@ def fit_groups(
       weights: (N,) weight of each row.
       start: (key, x, K, weights) -> responsibilities (N, K).
       n_init: number of starts for each group; the fit of lowest energy is kept.
-      solver: `EM`, `Gradient` or one of your own.
+      solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which a fit has converged.
       max_iter: the largest number of iterations.
       batch_size: fits that a worker holds at a time; None chooses by the size of the tables.

@@ -111,7 +111,7 @@ def fit_all(
     if batch_size is not None:
         batch_size = checks.count(batch_size, "batch_size")
     model, value = Model(n_components, checks.family(family)), as_value(start)
-    # A start of one's own is shown the rows where they are.
+    # A start of the user gets the original rows, not rows relative to an origin.
     if family.scaling is Scaling.NONE or not value.relative:
         tables = tables._replace(origin=None)
     options = (

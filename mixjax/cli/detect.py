@@ -267,7 +267,7 @@ def _split(table: LabeledTable, normal: str | None, anomalous: str | None, seed:
     shown = ", ".join(sorted(set(table.labels))[:10])
     if (normal is None) == (anomalous is None):
         raise ValueError(
-            f"with --label, give a label as --normal or as --anomalous; there are {shown}"
+            f"with --label, pass one of the labels as --normal or --anomalous; there are {shown}"
         )
     is_normal = table.labels == normal if normal is not None else table.labels != anomalous
     if is_normal.sum() < 2:

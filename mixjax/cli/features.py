@@ -164,7 +164,7 @@ def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = Fal
     """Problems of text columns, as messages."""
     if not names:
         return []
-    told = []
+    texts = []
     for name in names[:MOST_NAMED]:
         column = values[name]
         row, n = column.strange[0], len(column.strange)
@@ -172,15 +172,15 @@ def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = Fal
         holes = int(column.absent.sum())
         cells = "cell is" if holes == 1 else "cells are"
         also = f" ({holes:,} {cells} missing)" if holes else ""
-        told.append(
+        texts.append(
             f"column {name!r} holds the text {column.words[row]!r} in row {row}{some}{also}"
         )
     rest = f", and {len(names) - MOST_NAMED} more columns" if len(names) > MOST_NAMED else ""
     if learned:
-        return [f"{', '.join(told)}{rest}, but the model needs numbers there"]
+        return [f"{', '.join(texts)}{rest}, but the model needs numbers there"]
     drops = " ".join(f"--drop {name!r}" for name in names[:MOST_NAMED])
     this = "it" if len(names) == 1 else "them"
     return [
-        f"{', '.join(told)}{rest}: leave {this} out with {drops}, name one as --label, or make a "
+        f"{', '.join(texts)}{rest}: leave {this} out with {drops}, name one as --label, or make a "
         "column for each word with --text one-hot"
     ]

@@ -141,12 +141,12 @@ def strangest(
 def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
     """For each row, its three most surprising columns, with their values."""
     used = [detector.feature_names[i] for i in detector.columns]
-    told = []
+    texts = []
     for row, extra in zip(rows[:, list(detector.columns)], detector.explain(rows), strict=True):
         extra = np.asarray(extra)
         first = [i for i in np.argsort(-extra, kind="stable")[:REASONS] if extra[i] > 0]
-        told.append("; ".join(f"{used[i]} = {row[i]:.4g} ({extra[i]:+.3g})" for i in first))
-    return told
+        texts.append("; ".join(f"{used[i]} = {row[i]:.4g} ({extra[i]:+.3g})" for i in first))
+    return texts
 
 
 def _safe(text: str) -> str:

@@ -68,15 +68,15 @@ def score(
                 some = rows[first : first + MANY]
                 scores, p_values, flagged = map(np.asarray, detector.judge(some))
                 n_flagged += int(flagged.sum())
-                told = [""] * len(some)
+                causes = [""] * len(some)
                 if why and flagged.any():
                     places = np.flatnonzero(flagged)
                     for place, reason in zip(
                         places, report.reasons(detector, some[places]), strict=True
                     ):
-                        told[place] = reason
+                        causes[place] = reason
                 for i in range(len(some)):
                     line = [numbers[first + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
-                    lines.writerow([*line, int(flagged[i]), *([cell(told[i])] if why else [])])
+                    lines.writerow([*line, int(flagged[i]), *([cell(causes[i])] if why else [])])
             text.detach()
         report.scored(len(rows), n_flagged, float(detector.threshold), out)

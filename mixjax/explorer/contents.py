@@ -150,12 +150,12 @@ def _outlines(detector: Detector, columns: np.ndarray) -> dict[str, Any]:
     """The first mixture of the detector, for these standardized columns."""
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
     family = type(mixture.components)
-    told = {"family": family.__name__, "weights": np.asarray(mixture.weights)}
+    facts = {"family": family.__name__, "weights": np.asarray(mixture.weights)}
     outline = mixture.components.outline
     if outline is None:
-        return told | {"outline": None}
+        return facts | {"outline": None}
     components = marginal(mixture, columns.tolist()).components
-    return told | {
+    return facts | {
         "outline": outline.line,
         "shares": SHARES,
         "radii": [outline.radius(share) for share in SHARES],

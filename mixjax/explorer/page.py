@@ -133,10 +133,10 @@ def _digest(script: str) -> str:
 
 def _json(shown: dict[str, Any]) -> str:
     """JSON that is safe in a script element: nothing in it can end the element."""
-    return json.dumps(shown, default=_told, allow_nan=False).replace("<", "\\u003c")
+    return json.dumps(shown, default=_as_json, allow_nan=False).replace("<", "\\u003c")
 
 
-def _told(array: Any) -> dict[str, Any]:
+def _as_json(array: Any) -> dict[str, Any]:
     """An array for the script, as bytes, which can hold NaN and infinity."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"the page holds arrays and plain values, not {type(array).__name__}")

@@ -38,7 +38,7 @@ def named(name: str) -> type["Family"]:
     """The family whose class has this name.
 
     Raises:
-      ValueError: there is none.
+      ValueError: no family has this name.
     """
     families = by_name()
     if name not in families:

@@ -126,7 +126,7 @@ class Laplace(IndependentColumns):
     def quick_m_step(
         self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
     ) -> Self:
-        """Means in place of medians, which are slow and want sorted rows."""
+        """Means instead of medians, which are slow and need sorted rows."""
         means = MeanLaplace(**vars(self)).m_step(rows, responsibilities, reg_covar)
         return type(self)(**vars(means))
 

@@ -56,9 +56,9 @@ def save(path: FilePath, tree: Any) -> None:
     """
     check_outputs({"path": path})
     arrays: dict[str, np.ndarray] = {}
-    told = _told(tree, "", arrays)
+    node = _node(tree, "", arrays)
     require_valid(tree)
-    write_arrays(path, {"format": FORMAT, "version": VERSION, "tree": told}, arrays)
+    write_arrays(path, {"format": FORMAT, "version": VERSION, "tree": node}, arrays)
 
 
 def load(path: FilePath) -> Any:
@@ -100,7 +100,7 @@ def load(path: FilePath) -> Any:
     return tree
 
 
-def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+def _node(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     """The header entry of a tree; its arrays are collected by place."""
     if isinstance(tree, jax.Array | np.ndarray | np.generic):
         host: Any = isinstance(tree, np.ndarray) or (isinstance(tree, np.generic) and "scalar")
@@ -112,11 +112,11 @@ def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
             )
         return {"array": place, "shape": list(tree.shape), "dtype": tree.dtype.name, "host": host}
     if isinstance(tree, tuple) and not hasattr(tree, "_fields"):
-        return [_told(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
+        return [_node(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
     if isinstance(tree, type) and tree in known.by_name().values():
         return {"family": tree.__name__}
     if classes().get(type(tree).__name__) is type(tree):
-        fields = {n: _told(getattr(tree, n), f"{place}.{n}", arrays) for n in _fields(type(tree))}
+        fields = {n: _node(getattr(tree, n), f"{place}.{n}", arrays) for n in _fields(type(tree))}
         return {"class": type(tree).__name__, "fields": fields}
     if isinstance(tree, Family) or (isinstance(tree, type) and issubclass(tree, Family)):
         raise TypeError(known.name_taken(type(tree) if isinstance(tree, Family) else tree))
@@ -125,31 +125,31 @@ def _told(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(f"save writes mixtures, fits and detectors, not {type(tree).__name__}")
 
 
-def _built(told: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _built(node: Any, arrays: dict[str, np.ndarray]) -> Any:
     """The tree of a header entry; its arrays are removed from ``arrays``."""
-    if isinstance(told, list):
-        return tuple(_built(part, arrays) for part in told)
-    if "array" in told:
-        value = arrays.pop(told["array"])
-        if list(value.shape) != told["shape"] or value.dtype.name != told["dtype"]:
+    if isinstance(node, list):
+        return tuple(_built(part, arrays) for part in node)
+    if "array" in node:
+        value = arrays.pop(node["array"])
+        if list(value.shape) != node["shape"] or value.dtype.name != node["dtype"]:
             raise ValueError(
-                f"{told['array']} has shape {value.shape} of {value.dtype}, but the header says "
-                f"{tuple(told['shape'])} of {told['dtype']}"
+                f"{node['array']} has shape {value.shape} of {value.dtype}, but the header says "
+                f"{tuple(node['shape'])} of {node['dtype']}"
             )
-        if told["host"]:
-            return value[()] if told["host"] == "scalar" else value
+        if node["host"]:
+            return value[()] if node["host"] == "scalar" else value
         if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
             raise ValueError("its parameters are float64: set jax_enable_x64 to read them")
         return jnp.asarray(value)
-    if "family" in told:
-        return known.named(told["family"])
-    if "class" in told:
-        kind, fields = _class_of(told["class"]), told["fields"]
+    if "family" in node:
+        return known.named(node["family"])
+    if "class" in node:
+        kind, fields = _class_of(node["class"]), node["fields"]
         fields = {RENAMED.get((kind.__name__, name), name): part for name, part in fields.items()}
         if sorted(fields) != sorted(_fields(kind)):
             raise ValueError(f"{kind.__name__} has the fields {sorted(fields)}")
         return kind(**{name: _built(part, arrays) for name, part in fields.items()})
-    return told["value"]
+    return node["value"]
 
 
 def _class_of(name: str) -> type[Any]:

@@ -56,7 +56,7 @@ def fit(
       start: `KMeans`, `KMeansPlusPlus`, `RandomResponsibilities`, or a function of yours:
         (key, x, K, weights) -> responsibilities (N, K).
       n_init: number of starts, fitted in one batched program; the fit of lowest energy is kept.
-      solver: `EM`, `Gradient` or one of your own.
+      solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations.
 
@@ -112,7 +112,7 @@ def fit_from(
       mixture: the mixture to start from, in the units of x.
       x: (N, D) rows, float32 or float64.
       weights: (N,) weight of each row; a row of weight 0 counts as absent.
-      solver: `EM`, `Gradient` or one of your own.
+      solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations.
 
@@ -150,7 +150,7 @@ def fit_history(
       mixture: the mixture to start from, in the units of x.
       x: (N, D) rows, float32 or float64.
       weights: (N,) weight of each row.
-      solver: `EM`, `Gradient` or one of your own.
+      solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations, a Python int (it sets the length of the result).
 

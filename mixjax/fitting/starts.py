@@ -52,8 +52,8 @@ class KMeans:
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
     columns z, until the centers move by less than ``tol`` in mean square. The
-    centers of a table several times longer than 16,384 rows (or 128 K) are those of so many
-    rows, one from each stratum of equal weight; then every row is assigned.
+    centers of a table several times longer than 16,384 rows (or 128 K) are those of that
+    many rows, one from each stratum of equal weight; then every row is assigned.
 
     Attributes:
       tol: stop when the sum of the squared moves of the centers is below this, in squared
@@ -207,8 +207,8 @@ def kmeans(
 
     $c_k \leftarrow \sum_{n\in k} w_n z_n / \sum_{n\in k} w_n$ on the standardized
     columns z, until the centers move by less than ``tol`` in mean square. The
-    centers of a table several times longer than 16,384 rows (or 128 K) are those of so many
-    rows, one from each stratum of equal weight; then every row is assigned.
+    centers of a table several times longer than 16,384 rows (or 128 K) are those of that
+    many rows, one from each stratum of equal weight; then every row is assigned.
 
     Args:
       key: a typed random key.

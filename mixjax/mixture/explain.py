@@ -103,7 +103,7 @@ def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None 
     """
     s = surprisal(mixture, x)
     if labels is not None:
-        return _told_apart(s, anomalies_of(labels, len(s)))
+        return _importance_by_labels(s, anomalies_of(labels, len(s)))
     return _shares(s, log_prob(mixture, x))
 
 
@@ -159,7 +159,7 @@ def suggest_columns(
 
 
 @jit
-def _told_apart(s: Array, is_anomaly: Array) -> Array:
+def _importance_by_labels(s: Array, is_anomaly: Array) -> Array:
     return jnp.abs(2 * _areas(s, is_anomaly) - 1)
 
 

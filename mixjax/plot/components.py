@@ -45,9 +45,9 @@ def ellipses(
       The axes; the legend next to them shows the weights.
 
     Raises:
-      TypeError: it is not a `Mixture`, or its family has no outline; ax is no Axes.
-      ValueError: several mixtures at once; x of another width or with NaN; columns that are
-        not two different ones; deviations that are not positive; names of another number than D.
+      TypeError: mixture is not a `Mixture`, its family has no outline, or ax is not an Axes.
+      ValueError: mixture holds several mixtures; x has the wrong width or NaN; columns are not
+        two different columns; deviations are not positive; names are not D names.
 
     Example:
       >>> import jax.numpy as jnp, mixjax

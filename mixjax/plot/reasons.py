@@ -51,8 +51,8 @@ def surprisal(
     ax = axes_of(ax, (6.4, 1.4 + 0.36 * len(order)))
     colors = [ANOMALY if value > 0 else NORMAL for value in lengths]
     bars = ax.barh(np.arange(len(order)), lengths, color=colors, height=0.7)
-    told = [_told(value) for value in values[order]]
-    ax.bar_label(bars, told, padding=4, color=INK, fontsize="small")
+    texts = [_text_of(value) for value in values[order]]
+    ax.bar_label(bars, texts, padding=4, color=INK, fontsize="small")
     ax.set_yticks(np.arange(len(order)), [names[d] for d in order])
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linewidth=0.8)
@@ -68,7 +68,7 @@ def surprisal(
     return ax
 
 
-def _told(value: float) -> str:
+def _text_of(value: float) -> str:
     if not np.isfinite(value):
         return "∞" if value > 0 else "−∞"
     return f"{value:.1f}" if abs(value) < 1e4 else f"{value:.2g}"

@@ -68,12 +68,12 @@ def energy_histogram(
     note = ""
     if limit is not None:
         n_above = int(above(energies, limit).sum())
-        told = f"{n_above:,} of {len(energies):,} above"
+        count_above = f"{n_above:,} of {len(energies):,} above"
         if np.isfinite(limit):
-            name = f"threshold {limit:.4g}: {told}"
+            name = f"threshold {limit:.4g}: {count_above}"
             ax.axvline(limit, color=INK, linewidth=1.5, linestyle="--", label=name)
         else:
-            note = f"the threshold is {_signed(limit)}: {told}"
+            note = f"the threshold is {_signed(limit)}: {count_above}"
     ax.set(yscale="log", xlabel=unit, ylabel="rows", xlim=(low, high))
     # Room for the legend above the highest bar.
     ax.set_ylim(0.7, 6 * ax.get_ylim()[1])

@@ -41,16 +41,16 @@ def caption(ax: Axes, title: str, *notes: str) -> None:
 
     Notes of an earlier picture on the same axes are kept.
     """
-    told = []
+    shown = []
     for text in list(ax.texts):
         if text.get_gid() == _NOTE:
-            told = text.get_text().split("; ")
+            shown = text.get_text().split("; ")
             text.remove()
-    told += [note for note in notes if note and note not in told]
-    ax.set_title(title, loc="left", pad=20 if told else 7)
-    if told:
+    shown += [note for note in notes if note and note not in shown]
+    ax.set_title(title, loc="left", pad=20 if shown else 7)
+    if shown:
         ax.annotate(
-            "; ".join(told), (0, 1), (0, 6), xycoords="axes fraction",
+            "; ".join(shown), (0, 1), (0, 6), xycoords="axes fraction",
             textcoords="offset points", ha="left", va="bottom", fontsize="small", color=QUIET,
             gid=_NOTE,
         )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "dask", "duckdb", "ibis", "pyspark"}
 EPOCH = datetime.datetime(1970, 1, 1)
 DAY = datetime.timedelta(days=1)
-# Types of cells that NumPy converts as they are; None is a missing value.
+# Types of cells that NumPy converts directly; None is a missing value.
 PLAIN = {float, int, bool, type(None), np.float64, np.float32, np.int64, np.bool_, Decimal}
 
 

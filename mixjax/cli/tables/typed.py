@@ -58,12 +58,12 @@ def typed(
             for name, values in numbers.items()
             if values is not None and read.has_point(columns[name])
         }
-    told = _told({**written, **plain}, decimal, columns, source)
+    certain = _certain({**written, **plain}, decimal, columns, source)
     by_default = COMMA if separator == ";" else POINT
     shown = []
     for ways_of, usual in ((written, by_default), (plain, POINT)):
         for name, ways in ways_of.items():
-            first = told or usual
+            first = certain or usual
             values = ways[first]
             if values is None and decimal is None:
                 first = COMMA if first is POINT else POINT
@@ -80,7 +80,7 @@ def typed(
     return Numbers(numbers, tuple(notes))
 
 
-def _told(
+def _certain(
     both: Mapping[str, Ways],
     decimal: Decimal | None,
     columns: Mapping[str, pa.Array],

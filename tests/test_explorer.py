@@ -548,7 +548,7 @@ def test_columns_that_surprise_are_kept(detector, table, monkeypatch):
         ({"row_numbers": np.arange(600) + 2**60}, ValueError, r"within 2\*\*53"),
         ({"most_drawn": 10}, ValueError, "most_drawn must be at least most_listed, 50"),
         ({"most_listed": 0}, ValueError, "most_listed must be at least 1"),
-        ({"detector": 3}, TypeError, "a Detector; got int"),
+        ({"detector": 3}, TypeError, "a Detector from mixjax.detect.fit, got int"),
         ({"x": np.zeros((5, 2))}, ValueError, "columns"),
         ({"path": "nowhere/page.html"}, FileNotFoundError, "no folder"),
     ],

@@ -47,7 +47,7 @@ ONE_PROCESS = """
         assert far(streamed, alone) < bound, far(streamed, alone)
 
     # What goes between devices, in the compiled text.
-    from mixjax.fitting.front_door import _fit_shards_from
+    from mixjax.fitting.on_mesh import _fit_shards_from
     from mixjax.rows.sharded import _on_host, _reduced, row_mesh
 
     def between_devices(n):

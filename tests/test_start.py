@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -164,14 +166,18 @@ def test_a_start_is_a_value_with_its_own_options(rng):
 def test_the_options_of_a_start_reach_the_fit_and_compile_once(rng):
     x = jnp.asarray(clusters(rng, 500, 3, 4, dtype="float32"))
     key, options = jax.random.key(3), {"max_iter": 0}
-    plain = mixjax.fit(key, x, 4, start=mixjax.KMeansPlusPlus(), **options).energy
     n_compiled = _fit.n_compiled()
     energies = [
         mixjax.fit(key, x, 4, start=mixjax.KMeans(max_iter=n), **options).energy for n in (0, 1, 50)
     ]
     assert _fit.n_compiled() <= n_compiled + 1
-    np.testing.assert_allclose(energies[0], plain, rtol=1e-6)
-    assert energies[2] < energies[1] < energies[0]
+    # The same assignments, from a function that is not known to give labels.
+    for n, energy in zip((0, 1, 50), energies, strict=True):
+        own = functools.partial(mixjax.kmeans, max_iter=n)
+        known = mixjax.fit(key, x, 4, start=lambda *args, own=own: own(*args), **options).energy
+        np.testing.assert_allclose(energy, known, rtol=1e-5)
+    seeds = mixjax.fit(key, x, 4, start=mixjax.KMeansPlusPlus(), **options).energy
+    np.testing.assert_allclose(energies[0], seeds, rtol=1e-6)
     default = mixjax.fit(key, x, 4, **options).energy
     assert mixjax.fit(key, x, 4, start=mixjax.kmeans, **options).energy == default
 

@@ -8,7 +8,7 @@ except ImportError as error:
         f"mixjax.dagmm needs its extra ({error.name} is missing): pip install 'mixjax[dagmm]'"
     ) from error
 
-from ..renamed import renamed
+from ..describing.renamed import renamed
 from .anomalies import InverseEnergy, Repulsion
 from .autoencoders.autoencoder import Autoencoder, Encoded
 from .autoencoders.quantized import VectorQuantizedAutoencoder

@@ -11,11 +11,11 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..describing.renamed import warn_renamed
 from ..describing.summary import Described
 from ..mixture.questions import energy
 from ..programs import jit
 from ..pytrees import pytree
-from ..renamed import warn_renamed
 from ..threshold import ElkanNoto, elkan_noto
 from .inputs import Inputs
 from .model import of_model

@@ -1,1 +1,1 @@
-"""Short descriptions of objects, for sessions and notebooks."""
+"""Short descriptions of objects for sessions and notebooks, and what was renamed."""

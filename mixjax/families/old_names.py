@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..renamed import warn_renamed
+from ..describing.renamed import warn_renamed
 
 NEW_NAMES = {
     "maximise": "m_step",

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..describing.renamed import warn_renamed
 from ..families.family import Family
-from ..renamed import warn_renamed
 from .conversion import families_by_word
 from .outliers import OutlierDetector
 

@@ -1,10 +1,6 @@
 """Repeats in a table: copies of rows, and rounded values."""
 
-import warnings
-
 import numpy as np
-
-from ..fitting.outcome import Fit
 
 # At most this many rows are used to find the spacing of the values.
 MOST_ROWS = 2**16
@@ -103,19 +99,3 @@ def _step(column: np.ndarray) -> float:
     order = np.argsort(nearest)
     weight = np.cumsum(counts[order] - 1)
     return float(nearest[order][np.searchsorted(weight, 0.5 * weight[-1])])
-
-
-def warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
-    """Warn of components narrower than the rounding steps (D,) of the columns."""
-    variances = np.asarray(fit.mixture.components.variances, np.float64)
-    whole = np.asarray(fit.mixture.weights) @ variances
-    narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)
-    if narrow.any():
-        columns = np.flatnonzero(narrow)
-        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
-        warnings.warn(
-            f"in columns {shown} the chosen mixture has a component narrower than the rounding of "
-            "the values; it may only describe repeated values: pass a larger reg_covar or "
-            "fewer components",
-            stacklevel=3,
-        )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from ..fitting.solver import Status
 from ..mixture.average import Average
 from ..programs import on_device
 from ..rows.origin import near, placed
-from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps, warn_of_narrow
+from ..rows.repeats import ROUNDING, copies, dithered, fold_of_rows, hidden, steps
 from .candidates import Candidate, candidates_for
 from .criteria import HeldOut
 from .grid import Result, Search
@@ -225,7 +226,7 @@ def select(
         np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
     )
     fit = _on_device(found[best].fit)
-    warn_of_narrow(fit, step)
+    _warn_of_narrow(fit, step)
     return Selection(
         tuple(candidates), scores, errors, n_parameters, n_iter, status, best,
         dataclasses.replace(fit, mixture=placed(fit.mixture, origin)), average,
@@ -287,6 +288,22 @@ def _by_function(
         for t in tried
     ]
     return np.where(np.isfinite(scores), scores, np.inf)
+
+
+def _warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
+    """Warn of components narrower than the rounding steps (D,) of the columns."""
+    variances = np.asarray(fit.mixture.components.variances, np.float64)
+    whole = np.asarray(fit.mixture.weights) @ variances
+    narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)
+    if narrow.any():
+        columns = np.flatnonzero(narrow)
+        shown = ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        warnings.warn(
+            f"in columns {shown} the chosen mixture has a component narrower than the rounding of "
+            "the values; it may only describe repeated values: pass a larger ridge or "
+            "fewer components",
+            stacklevel=3,
+        )
 
 
 def _on_device(tree: Any) -> Any:

@@ -123,7 +123,7 @@ IMPOSSIBLE = [
     (DETECTOR, "feature_names", "abcd"),
     (DETECTOR, "candidates.0.n_components", 0),
     (DETECTOR, "candidates.0.n_components", True),
-    (DETECTOR, "candidates.1.reg_covar", -1.0),
+    (DETECTOR, "candidates.1.ridge", -1.0),
     (DETECTOR, "candidates.1.family", "Gaussian"),
     (TAIL, "scale", jnp.asarray(-1.0)),
     (TAIL, "share", jnp.asarray(2.0)),

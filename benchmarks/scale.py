@@ -60,7 +60,7 @@ def work(n_processes: int, index: int, port: int, n_rows: int) -> None:
 def sent(begin: Any, x: Any) -> int:
     """Bytes of the all-reduce of an iteration, from the compiled text; 0 on one device."""
     from mixjax import EM
-    from mixjax.fitting.front_door import _fit_shards_from
+    from mixjax.fitting.on_mesh import _fit_shards_from
     from mixjax.rows.sharded import _on_host, _reduced, row_mesh
 
     where = row_mesh(x)

@@ -189,3 +189,7 @@ def test_a_start_without_sense_is_refused(rng):
             mixjax.fit(jax.random.key(0), x, 2, start=start)
     with pytest.raises(ValueError, match="max_iter"):
         mixjax.fit(jax.random.key(0), x, 2, start=mixjax.KMeans(max_iter=-1))
+    with pytest.raises(ValueError, match="max_iter must not be negative"):
+        mixjax.KMeans(max_iter=-1)(jax.random.key(0), x, 2)
+    with pytest.raises(TypeError, match="max_iter must be a whole number"):
+        mixjax.kmeans(jax.random.key(0), x, 2, max_iter=1.5)

@@ -188,7 +188,7 @@ def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: 
     if not callable(start) or isinstance(start, type):
         raise TypeError(f"start must be such as mixjax.KMeans(), or a function, got {start!r}")
     if isinstance(start, KMeans):
-        checks.stopping(start.tol, start.max_iter)
+        start.check()
     if not is_solver(solver):
         raise TypeError(
             f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"

@@ -74,8 +74,13 @@ class KMeans:
     max_iter: Any = 100
     relative: ClassVar[bool] = True
 
+    def check(self) -> None:
+        """Raise unless the options make sense; traced ones are not looked at."""
+        checks.stopping(self.tol, self.max_iter)
+
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
         """Boolean responsibilities (N, K)."""
+        self.check()
         return _hard(self, key, x, n_components, weights)
 
     def centers(self, key: Array, rows: Rows, n_components: int) -> Array:

@@ -7,9 +7,10 @@ from . import detect, programs, threshold
 from .batching.batch import fit_batch, fit_groups
 from .batching.questions import energy_batch, responsibilities_batch
 from .families.diagonal import DiagonalGaussian
-from .families.family import Family, Moments
+from .families.family import Family
 from .families.gaussian import Gaussian
 from .families.laplace import Laplace, MeanLaplace
+from .families.moments import Moments
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .files.exporting import export

@@ -32,7 +32,7 @@ FEWEST = 16
 # Maps are counted and memory is returned once for this many new programs: it is slow.
 STRIDE = 8
 # A program copies arrays of fewer numbers than this: 15 µs instead of about 45.
-FEW = 2**16
+MOST_COPIED = 2**16
 
 
 class Shelf:
@@ -210,8 +210,8 @@ def on_device(values: Any, dtype: Any = None) -> Array:
 def taken(x: Any) -> Array:
     """`on_device` for small tables that come again and again."""
     # A program for the shape copies them faster; it is dropped like the others.
-    few = isinstance(x, np.ndarray) and x.size <= FEW
-    return _copied(np.array(x)) if few else on_device(x)
+    small = isinstance(x, np.ndarray) and x.size <= MOST_COPIED
+    return _copied(np.array(x)) if small else on_device(x)
 
 
 def _static(f: Callable[..., Any], options: dict[str, Any]) -> tuple[tuple[int, ...], set[str]]:

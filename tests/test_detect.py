@@ -199,7 +199,9 @@ def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
     mixtures = jax.tree.map(lambda a, b: jnp.stack([a, a, b]), fit, far)
     energy = mixjax.energy(fit, x)
     member = Member(mixtures, Calibration.of(energy))
-    np.testing.assert_allclose(member.rarity(x), member.calibration.rarity(energy), rtol=1e-5)
+    np.testing.assert_allclose(
+        member.neg_log_tail(x), member.calibration.neg_log_tail(energy), rtol=1e-5
+    )
 
 
 def test_long_tables_bear_more_components():

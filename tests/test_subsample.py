@@ -75,10 +75,10 @@ def test_kmeans_looks_at_all_sensors_that_take_turns():
         assert (part.x != other.x).any()
 
 
-def test_blocks_are_thinned_without_a_phase():
+def test_blocks_are_sampled_without_a_phase():
     """Sensors that take turns by the block: eight blocks of a long table are of both."""
     rows = Table.of(jnp.zeros((400_000, 1)), None, 1).standardized(jnp.zeros(1), jnp.ones(1))
-    numbers = np.asarray(rows.thinned().start) // rows.weights.shape[1]
+    numbers = np.asarray(rows.subsample().start) // rows.weights.shape[1]
     assert len(numbers) <= 8
     assert len(set(np.diff(numbers).tolist())) > 1
     assert set((numbers % 2).tolist()) == {0, 1}

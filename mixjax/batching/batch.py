@@ -10,9 +10,10 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..fitting.em import EM
 from ..fitting.outcome import Fit
+from ..fitting.recipe import Recipe
 from ..fitting.solver import Solver
 from ..fitting.starts import KMeans, Start
-from .queue import fit_all
+from .queue import fit_tables
 from .table_set import grouped, listed
 
 
@@ -77,10 +78,10 @@ def fit_batch(
     Source: Dempster, Laird and Rubin (1977), section 2, for each table.
     """
     tables = listed(xs, weights)
-    return fit_all(
-        key, tables, n_components, family, start, n_init, solver, tol, max_iter,
-        batch_size, progress,
-    )  # fmt: skip
+    recipe = Recipe.checked(
+        n_components, family, start, n_init, solver, tol, max_iter, tables.largest
+    )
+    return fit_tables(key, tables, recipe, batch_size, progress)
 
 
 def fit_groups(
@@ -133,8 +134,7 @@ def fit_groups(
     Source: Dempster, Laird and Rubin (1977), section 2, for each group.
     """
     names, tables = grouped(x, groups, weights)
-    fits = fit_all(
-        key, tables, n_components, family, start, n_init, solver, tol, max_iter,
-        batch_size, progress,
-    )  # fmt: skip
-    return names, fits
+    recipe = Recipe.checked(
+        n_components, family, start, n_init, solver, tol, max_iter, tables.largest
+    )
+    return names, fit_tables(key, tables, recipe, batch_size, progress)

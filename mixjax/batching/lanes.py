@@ -14,7 +14,8 @@ from jax import Array, lax
 
 from ..families.family import Family
 from ..fitting.outcome import Fit
-from ..fitting.problem import Model, Problem, in_units
+from ..fitting.problem import Problem, in_units
+from ..fitting.recipe import Recipe
 from ..fitting.solver import RUNNING, Progress, Status, advance, begin
 from ..programs import jit
 from ..pytrees import pytree
@@ -50,14 +51,14 @@ def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[i
     return max(1, min(room // width, 8, -(-n_lanes // width))), width
 
 
-@functools.partial(jit, static_argnames="model")
-def begun(key: Array, x: Array, weights: Array, start: Any, solver: Any, model: Model) -> Lane:
+@jit
+def begun(key: Array, x: Array, weights: Array, recipe: Recipe) -> Lane:
     """Lanes before their first iteration, from keys (C,), tables (C, N, D), weights (C, N)."""
-    k, family = model
+    k, solver = recipe.n_components, recipe.solver
 
     def one(key: Array, x: Array, weights: Array) -> Lane:
-        problem = Problem.of(Table.of(x, weights, k), k, family)
-        mixture = problem.begin(key, x, weights, start, solver)
+        problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
+        mixture = problem.begin(key, x, weights, recipe.start, solver)
         return Lane(begin(solver, mixture, problem.rows, problem.scale), problem)
 
     return jax.vmap(one)(key, x, weights)
@@ -120,9 +121,8 @@ def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family
 class Pool:
     """The lanes of one worker on one device; `step` is one round."""
 
-    def __init__(self, source: Any, device: Any, shape: tuple[int, int], options: Any) -> None:
-        self.source, self.device, self.shape = source, device, shape
-        self.solver, self.tol, self.max_iter, self.model, self.start = options
+    def __init__(self, source: Any, device: Any, shape: tuple[int, int], recipe: Recipe) -> None:
+        self.source, self.device, self.shape, self.recipe = source, device, shape, recipe
         self.lane_of = np.full(shape[0] * shape[1], -1)  # the lane in each slot
         self.lanes: Lane | None = None
         self.n_steps = FIRST_ROUND
@@ -140,7 +140,7 @@ class Pool:
             return False
         lanes = self.lanes
         progress, done = advanced(
-            lanes.progress, lanes, self.solver, self.tol, self.max_iter,
+            lanes.progress, lanes, self.recipe.solver, self.recipe.tol, self.recipe.max_iter,
             np.int32(-(-n_active // width)), np.int32(self.n_steps),
         )  # fmt: skip
         self.lanes = Lane(progress, lanes.problem)
@@ -150,7 +150,7 @@ class Pool:
         for first in range(0, len(ended), width):
             slots = ended[first : first + width]
             padded = np.resize(slots, width)
-            fits = finished(progress, lanes.problem.scale, padded, self.model.family)
+            fits = finished(progress, lanes.problem.scale, padded, self.recipe.family)
             self.source.put(self.lane_of[slots], jax.tree.map(np.asarray, fits))
         self.lane_of[ended] = -1
         if len(ended):
@@ -159,7 +159,7 @@ class Pool:
 
     def _admit(self, numbers: np.ndarray, key: Array, x: np.ndarray, weights: np.ndarray) -> None:
         key, x, weights = jax.device_put((key, x, weights), self.device)
-        new = begun(key, x, weights, self.start, self.solver, self.model)
+        new = begun(key, x, weights, self.recipe)
         if self.lanes is None:
             self.lanes = jax.tree.map(
                 lambda leaf: jax.device_put(

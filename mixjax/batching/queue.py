@@ -12,16 +12,14 @@ import numpy as np
 from jax import Array
 
 from .. import checks
-from ..families.family import Family
-from ..fitting.front_door import check_options
 from ..fitting.outcome import Fit
-from ..fitting.starts import Start, as_value
+from ..fitting.recipe import Recipe
 from ..programs import jit, on_device
 from ..progress import progress_bar
 from ..rows.origin import placed
 from ..rows.scaling import Scaling
 from ..workers import as_here, n_cores
-from .lanes import Model, Pool, pool_shape
+from .lanes import Pool, pool_shape
 from .table_set import TableSet
 
 
@@ -88,50 +86,36 @@ def _keys(key: Array, tables: Array, attempts: Array, n_init: int) -> Array:
     return jax.vmap(one)(tables, attempts)
 
 
-def fit_all(
-    key: Array,
-    tables: TableSet,
-    n_components: int,
-    family: type[Family],
-    start: Start,
-    n_init: int,
-    solver: Any,
-    tol: Any,
-    max_iter: Any,
-    batch_size: int | None,
-    progress: bool,
+def fit_tables(
+    key: Array, tables: TableSet, recipe: Recipe, batch_size: int | None, progress: bool
 ) -> Fit:
-    if not (checks.is_concrete(key) and checks.is_concrete(tol) and checks.is_concrete(max_iter)):
+    """The fits of all tables, with a leading axis."""
+    if not all(checks.is_concrete(value) for value in (key, recipe.tol, recipe.max_iter)):
         raise TypeError(checks.HOST_ONLY.format("fit_batch", "jax.vmap(mixjax.fit)"))
     checks.key(key)
-    longest = int(max(tables.lengths))
-    n_components = checks.n_components(n_components, longest)
-    n_init = checks.count(n_init, "n_init")
-    check_options(start, solver, tables.n_features, tol, max_iter)
     if batch_size is not None:
         batch_size = checks.count(batch_size, "batch_size")
-    model, value = Model(n_components, checks.family(family)), as_value(start)
     # A start of the user gets the original rows, not rows relative to an origin.
-    if family.scaling is Scaling.NONE or not value.relative:
+    if recipe.family.scaling is Scaling.NONE or not recipe.start.relative:
         tables = tables._replace(origin=None)
-    options = (
-        jax.tree.map(jnp.asarray, solver),
-        jnp.asarray(tol, tables.dtype),
-        jnp.asarray(max_iter, jnp.int32),
-        model,
-        value,
+    work = Queue(key, tables, recipe.n_init)
+    one = dataclasses.replace(
+        recipe,
+        solver=jax.tree.map(jnp.asarray, recipe.solver),
+        tol=jnp.asarray(recipe.tol, tables.dtype),
+        max_iter=jnp.asarray(recipe.max_iter, jnp.int32),
+        n_init=1,  # the queue holds a lane for each start
     )
-    work = Queue(key, tables, n_init)
-    total = len(tables) * n_init
+    total = len(tables) * recipe.n_init
     with progress_bar("fitting", "fit", total, 0, progress) as show:
-        for numbers, length in tables.by_length(n_components):
+        for numbers, length in tables.by_length(recipe.n_components):
             work.open(numbers, length)
-            _run(work, options, batch_size, lambda: show(work.n_done, ""))
+            _run(work, one, batch_size, lambda: show(work.n_done, ""))
     fits = work.fits()
     return dataclasses.replace(fits, mixture=placed(fits.mixture, tables.origin))
 
 
-def _run(work: Queue, options: Any, batch_size: int | None, report: Any) -> None:
+def _run(work: Queue, recipe: Recipe, batch_size: int | None, report: Any) -> None:
     """Fit all waiting lanes, with one worker for each device, or for each core of one device."""
     n_lanes = len(work.waiting)
     shape = pool_shape(n_lanes, work.length * work.tables.n_features, batch_size)
@@ -140,7 +124,7 @@ def _run(work: Queue, options: Any, batch_size: int | None, report: Any) -> None
         # A program for small tables keeps one core busy.
         devices = devices * n_cores()
     devices = devices[: max(1, -(-n_lanes // shape[1]))]
-    pools = [Pool(work, device, shape, options) for device in devices]
+    pools = [Pool(work, device, shape, recipe) for device in devices]
     if pools[0].step():  # compiles for the others
         report()
     else:

@@ -33,6 +33,11 @@ class TableSet(NamedTuple):
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The shape (N, D) of the longest table."""
+        return int(max(self.lengths)), self.n_features
+
     def by_length(self, least: int) -> Iterator[tuple[np.ndarray, int]]:
         """Numbers of tables of similar length, and their padded length, at least ``least``."""
         if self.same_length:

@@ -24,13 +24,14 @@ from ..families.family import Family
 from ..files import check_outputs, write_text
 from ..selection.candidates import default_families
 from . import report
-from .errors import said, until_unread
+from .errors import exit_on, until_unread
 from .families import family_of, words
 from .features import LabeledTable, labeled
 from .missing import Missing
+from .options import DecimalMark, Encoding, Header, MissingRows
 from .rates import require_number, require_rate, without_infinity
 from .source import source_of
-from .tables import Decimal, Reading
+from .tables import Reading
 from .text import visible
 
 # With --columns auto: the share of the total importance that the kept columns hold.
@@ -72,9 +73,7 @@ def detect(
         typer.Option(help="columns to use, comma-separated; auto: those that make rows strange"),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option(help="a column to leave out")] = None,
-    missing: Annotated[
-        Missing, typer.Option(help="what to do with rows that have missing values")
-    ] = Missing.refuse,
+    missing: MissingRows = Missing.refuse,
     text: Annotated[
         Text | None,
         typer.Option(
@@ -108,15 +107,9 @@ def detect(
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="random seed of the split and the starts")
     ] = 0,
-    header: Annotated[
-        bool | None, typer.Option(help="whether the first line holds names (default: detected)")
-    ] = None,
-    decimal: Annotated[
-        Decimal | None, typer.Option(help="the decimal separator (default: detected)")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="encoding of the text, such as cp1250 (default: detected)")
-    ] = None,
+    header: Header = None,
+    decimal: DecimalMark = None,
+    encoding: Encoding = None,
     output: Annotated[Path | None, typer.Option(help="write the figures here as JSON")] = None,
     save: Annotated[
         Path | None, typer.Option(help="write the detector here, for mixjax score")
@@ -133,7 +126,7 @@ def detect(
     anomalies are the test rows, which give precision, recall, F1 and AUC. Without labels, all rows
     are fitted and scored.
     """
-    with said(ValueError, mixjax.FitError):
+    with exit_on(ValueError, mixjax.FitError):
         check_outputs(
             {"--output": output, "--save": save, "--report": page}, [0 if data == "-" else data]
         )
@@ -212,7 +205,7 @@ def detect(
     }
     if split.is_anomaly is not None:
         figures |= _quality(scores, flagged, split.is_anomaly)
-    with said(), until_unread(output):
+    with exit_on(), until_unread(output):
         # Before anything is printed: the reader of the output may be gone.
         if save is not None:
             mixjax.save(save, detector)
@@ -222,7 +215,7 @@ def detect(
             write_text(
                 output, f"{json.dumps(without_infinity(figures), indent=2, allow_nan=False)}\n"
             )
-    with said():
+    with exit_on():
         report.candidates(detector)
         report.verdict(figures, rule)
         if split.is_anomaly is not None:

@@ -39,7 +39,7 @@ class Commands(TyperGroup):
 
 
 @contextlib.contextmanager
-def said(*kinds: type[Exception]) -> Iterator[None]:
+def exit_on(*kinds: type[Exception]) -> Iterator[None]:
     """Report errors of these kinds in one line, without a traceback, with exit code 2.
 
     Each warning is one line, too.

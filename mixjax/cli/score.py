@@ -13,16 +13,17 @@ import mixjax
 from ..detect.detector import Detector
 from ..files import atomically, check_outputs
 from . import report
-from .errors import said, until_unread
+from .errors import exit_on, until_unread
 from .features import aligned
 from .missing import Missing
 from .names import parted
+from .options import DecimalMark, Encoding, Header, MissingRows
 from .source import source_of
-from .tables import Decimal, Reading
+from .tables import Reading
 from .text import cell
 
 # Rows that are scored at once.
-MANY = 2**16
+ROWS_AT_ONCE = 2**16
 
 
 def score(
@@ -31,24 +32,16 @@ def score(
         str, typer.Argument(help=".csv, .parquet, .xlsx, .npz, .npy, or - for standard input")
     ],
     out: Annotated[Path, typer.Option(help="a CSV: row, score, p_value, flagged, why")],
-    missing: Annotated[
-        Missing, typer.Option(help="what to do with rows that have missing values")
-    ] = Missing.refuse,
+    missing: MissingRows = Missing.refuse,
     why: Annotated[
         bool, typer.Option(help="list the most surprising columns of flagged rows")
     ] = True,
-    header: Annotated[
-        bool | None, typer.Option(help="whether the first line holds names (default: detected)")
-    ] = None,
-    decimal: Annotated[
-        Decimal | None, typer.Option(help="the decimal separator (default: detected)")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="encoding of the text, such as cp1250 (default: detected)")
-    ] = None,
+    header: Header = None,
+    decimal: DecimalMark = None,
+    encoding: Encoding = None,
 ) -> None:
     """Score the rows of a table. Columns are found by their names, in any order."""
-    with said(ValueError), until_unread(out):
+    with exit_on(ValueError), until_unread(out):
         check_outputs({"--out": out}, [model, 0 if data == "-" else data])
         report.beside(out)
         detector = mixjax.load(model)
@@ -64,8 +57,8 @@ def score(
             text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
             lines = csv.writer(text)
             lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
-            for first in range(0, len(rows), MANY):
-                some = rows[first : first + MANY]
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                some = rows[first : first + ROWS_AT_ONCE]
                 scores, p_values, flagged = map(np.asarray, detector.judge(some))
                 n_flagged += int(flagged.sum())
                 causes = [""] * len(some)

@@ -45,7 +45,7 @@ class Calibration(Described):
         # A tail of equal energies has the width of their rounding errors.
         return cls(ordered, start, jnp.maximum(scale, NARROWEST), shape)
 
-    def rarity(self, energy: Array) -> Array:
+    def neg_log_tail(self, energy: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows with an energy at least as high."""
         # Copies of a row may differ by rounding.
         near = jnp.where(jnp.isfinite(energy), TIES * jnp.maximum(jnp.abs(energy), 1), 0)
@@ -56,9 +56,9 @@ class Calibration(Described):
         n_higher = jnp.sum((self.energies > self.start).astype(energy.dtype))
         share = (1 + n_higher) / (self.energies.shape[0] + 1)
         law = -pareto.log_survival(y, self.shape)
-        rarity = jnp.where(energy > self.start, law - jnp.log(share), -jnp.log(counted))
+        neg_log_tail = jnp.where(energy > self.start, law - jnp.log(share), -jnp.log(counted))
         # NaN is never normal.
-        return jnp.where(jnp.isnan(energy), energy, rarity)
+        return jnp.where(jnp.isnan(energy), energy, neg_log_tail)
 
 
 @pytree
@@ -73,18 +73,18 @@ class Member(Described):
     mixtures: Mixture
     calibration: Calibration
 
-    def rarity(self, x: Array) -> Array:
+    def neg_log_tail(self, x: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows that are at least as strange."""
         each = jax.lax.map(lambda mixture: -log_prob(mixture, x), self.mixtures)
         # Not the mean: a row of a rare kind that one fold lacked is not strange.
-        return self.calibration.rarity(jnp.median(each, axis=0))
+        return self.calibration.neg_log_tail(jnp.median(each, axis=0))
 
 
 @jit
 def calibrated(normal: Array, energies: Array) -> tuple[Calibration, Array]:
     """The calibrations of M members by normal rows (M, n), and the scores (N,) of all rows."""
     each = jax.vmap(Calibration.of)(normal)
-    return each, combined(jax.vmap(Calibration.rarity)(each, energies))
+    return each, combined(jax.vmap(Calibration.neg_log_tail)(each, energies))
 
 
 def combined(rarities: Array) -> Array:

@@ -22,7 +22,7 @@ from ..threshold.scores import above
 from .committee import Member, combined
 
 # Scores that differ by less than this are ties, because programs differ in rounding.
-LEEWAY = 1e-3
+TIE_TOLERANCE = 1e-3
 
 
 @pytree
@@ -140,12 +140,12 @@ def _standardized(x: Array, center: Array, scale: Array, columns: Any, dtype: An
 
 @jit
 def _scores(members: tuple[Member, ...], z: Array) -> Array:
-    return combined(jnp.stack([member.rarity(z) for member in members]))
+    return combined(jnp.stack([member.neg_log_tail(z) for member in members]))
 
 
 @jit
 def _judged(rule: Conformal, threshold: Array, scores: Array) -> tuple[Array, Array]:
-    return rule.p_values(scores - LEEWAY), above(scores, threshold)
+    return rule.p_values(scores - TIE_TOLERANCE), above(scores, threshold)
 
 
 @jit

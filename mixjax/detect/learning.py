@@ -30,7 +30,7 @@ from ..selection.grid import Job, Result, Split, fit_jobs
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
-from .detector import LEEWAY, Detector, surprise
+from .detector import TIE_TOLERANCE, Detector, surprise
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
@@ -40,8 +40,8 @@ FEWEST_ROWS = 10
 TRIMMED = 0.05
 # The largest number of products in an iteration of the chosen candidates.
 ITERATION = 2.1e9
-# The largest number of iterations for comparing candidates; the chosen ones may take more.
-ROUGH = 10
+# Candidates are compared after fits with this many times the tolerance.
+ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
 
 
@@ -147,18 +147,18 @@ def fit(
     for_starts = jax.random.split(key, n_folds + 1)
 
     host = x if isinstance(x, np.ndarray) else np.asarray(table)
-    rows = _some(host[:, used], max_rows, rng)
+    rows = _subsample(host[:, used], max_rows, rng)
     center, scale = _center_and_scale(rows)
     z = on_device((rows - center) / scale, table.dtype)
     copy_of, everything = copies(rows), np.ones(len(z), bool)
     # The same folds twice, unless there are copies, which the second time stay together.
-    together = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
+    whole_copies = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
     fold = fold_of_rows(rng, everything, n_folds, np.arange(len(z)))
     step = steps(rows, np.random.default_rng(0)) / scale
     least = hidden(np.asarray(z), step)
     compared = np.arange(len(z))
     if len(z) > 2 * MOST_COMPARED:
-        compared = _some(compared, MOST_COMPARED, rng)
+        compared = _subsample(compared, MOST_COMPARED, rng)
     candidates = candidates_for(
         (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
         n_components, ridge if reg_covar is None else reg_covar,
@@ -173,11 +173,11 @@ def fit(
 
     # Candidates are compared on dithered rows.
     smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
-    own_fold = together[compared] == 0
+    own_fold = whole_copies[compared] == 0
     size = max(most.values())
     split = Split.of(for_starts[-1], smooth, ~own_fold, size)
     jobs = [Job(c, split) for c in candidates]
-    held_out = _held_out(run(smooth, jobs, "comparing", ROUGH * tol, None), own_fold)
+    held_out = _held_out(run(smooth, jobs, "comparing", ROUGHER_BY * tol, None), own_fold)
     chosen = _best_of_each(candidates, held_out)
     if isinstance(n_components, str):
         chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
@@ -207,7 +207,7 @@ def fit(
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
     typical = np.asarray(surprise(members[0], z))[kept].mean(axis=0, dtype=np.float64)
     return Detector(
-        center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + LEEWAY,
+        center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + TIE_TOLERANCE,
         on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
     )  # fmt: skip
 
@@ -220,7 +220,7 @@ def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(constant, rows[0], center), np.where(constant | (scale == 0), 1, scale)
 
 
-def _some(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def _subsample(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """The values in order, or ``most`` of them drawn at random."""
     if len(values) <= most:
         return values

@@ -1,23 +1,20 @@
 """Gaussian components whose columns are independent within a component."""
 
 import math
-from collections.abc import Callable
 from typing import ClassVar, Self
 
-import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from .. import linalg
 from ..pytrees import pytree
-from .family import Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
-from .independent import IndependentColumns
-from .outline import ELLIPSE, Outline
+from .independent_gaussian import IndependentGaussian, LogProb, Sums
+from .moments import Moments, few_digits_cancel, occupied, per_count
 
 
 @pytree
-class DiagonalGaussian(IndependentColumns):
+class DiagonalGaussian(IndependentGaussian):
     r"""Gaussian components with diagonal covariances.
 
     $\log p_k(x) = -\sum_d \tfrac12\big(\tfrac{x_d-\mu_{kd}}{\sigma_{kd}}\big)^2
@@ -41,18 +38,6 @@ class DiagonalGaussian(IndependentColumns):
     word: ClassVar[str] = "diagonal"
     tried_up_to: ClassVar[float] = math.inf
 
-    @classmethod
-    def from_variances(cls, means: Array, variances: Array) -> Self:
-        """From means (K, D) and variances (K, D)."""
-        means, variances = shaped(means, "KD", variances=variances)
-        return cls(means, jnp.sqrt(variances))
-
-    @classmethod
-    def from_precisions(cls, means: Array, precisions: Array) -> Self:
-        """From means (K, D) and precisions (K, D), the inverses of variances."""
-        means, precisions = shaped(means, "KD", precisions=precisions)
-        return cls(means, 1 / jnp.sqrt(precisions))
-
     @property
     def variances(self) -> Array:
         """(K, D) in squared units of x."""
@@ -62,16 +47,6 @@ class DiagonalGaussian(IndependentColumns):
     def standard_deviations(self) -> Array:
         """(K, D) the scales."""
         return self.scales
-
-    @property
-    def centers(self) -> Array:
-        """(K, D) the means."""
-        return self.means
-
-    @property
-    def outline(self) -> Outline:
-        """Ellipses at distances of standard deviations."""
-        return ELLIPSE
 
     def _constant(self) -> Array:
         log_scales = jnp.sum(jnp.log(self.scales), axis=1)
@@ -88,16 +63,7 @@ class DiagonalGaussian(IndependentColumns):
         first = linalg.einsum("kn,kdn->kd", resp, y)
         return Moments(jnp.sum(resp, axis=1), first, linalg.einsum("kn,kdn->kd", resp, y * y))
 
-    def log_prob(self, x: Array) -> Array:
-        """Log-density (N, K) of each row of x (N, D) under each component."""
-        return self._log_prob(x.T).T
-
-    def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r y and of r y², with y the rows standardized by each component."""
-        return self._sums(x.T, resp.T)
-
-    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
+    def _products(self) -> tuple[Array, LogProb, Sums]:
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
         safe = few_digits_cancel(jnp.sum(1 + means**2 * precisions, axis=1))
@@ -110,15 +76,13 @@ class DiagonalGaussian(IndependentColumns):
 
         def product_sums(columns: Array, resp: Array) -> Moments:
             near = columns - center[:, None]
-            count = linalg.matmul(resp, jnp.ones((x.shape[0],), x.dtype))
+            count = linalg.matmul(resp, jnp.ones((columns.shape[1],), columns.dtype))
             total, squares = linalg.matmul(resp, near.T), linalg.matmul(resp, (near**2).T)
             first = total - count[:, None] * means
             second = squares - 2 * means * total + count[:, None] * means**2
             return Moments(count, first / self.scales, second * precisions)
 
-        # Rows last, also inside the cond: XLA does not cancel transposes across it.
-        log_prob = lax.cond(safe, product, self._log_prob, x.T).T
-        return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
+        return safe, product, product_sums
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the variances."""
@@ -134,13 +98,3 @@ class DiagonalGaussian(IndependentColumns):
         nothing = jnp.zeros_like(self.means)
         share = 0 if reg_covar is None else reg_covar[None] / self.variances
         return Moments(count, nothing, count[:, None] * (1 - share + nothing))
-
-    def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each value, independent of the other columns: (N, K, D)."""
-        y = (x[:, None] - self.means[None]) / self.scales[None]
-        return -0.5 * (y * y + LOG_2PI) - jnp.log(self.scales)[None]
-
-    def sample(self, key: Array, labels: Array) -> Array:
-        """One row (n, D) for each label (n,)."""
-        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
-        return self.means[labels] + self.scales[labels] * noise

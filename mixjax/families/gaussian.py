@@ -13,8 +13,9 @@ from .. import linalg
 from ..pytrees import pytree
 from ..rows.blocks import map_rows
 from ..rows.scaling import Scaling
-from .family import Family, Moments, occupied, per_count, shaped
-from .outline import ELLIPSE, Outline
+from .elliptical import Elliptical
+from .family import shaped
+from .moments import Moments, occupied, per_count
 
 LOG_2PI = math.log(2 * math.pi)
 STRIP = 32
@@ -79,7 +80,7 @@ def exp_diagonal(leaves: Array) -> Array:
 
 
 @pytree
-class Gaussian(Family):
+class Gaussian(Elliptical):
     r"""Gaussian components with full covariances.
 
     $\log p_k(x) = -\tfrac12\|F_k(x-\mu_k)\|^2 + \log\det F_k - \tfrac D2\log 2\pi$, where
@@ -128,11 +129,6 @@ class Gaussian(Family):
         return n_features**2
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, D)."""
-        return self.means.shape[-2:]
-
-    @property
     def covariances(self) -> Array:
         """(K, D, D) in squared units of x."""
         return covariance_of(self.factors)
@@ -151,16 +147,6 @@ class Gaussian(Family):
     def standard_deviations(self) -> Array:
         """(K, D) in the units of x."""
         return linalg.unit_columns(linalg.inverse_lower(self.factors).mT)[1]
-
-    @property
-    def centers(self) -> Array:
-        """(K, D) the means."""
-        return self.means
-
-    @property
-    def outline(self) -> Outline:
-        """Ellipses at distances of standard deviations."""
-        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:

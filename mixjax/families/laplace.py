@@ -10,8 +10,9 @@ from jax import Array, lax
 from ..linalg import reciprocal
 from ..pytrees import pytree
 from ..rows.blocks import Rows
-from .family import Family, Responsibilities, occupied, per_count
+from .family import Family, Responsibilities
 from .independent import IndependentColumns
+from .moments import occupied, per_count
 from .outline import DIAMOND, Outline
 
 LOG_2 = math.log(2)

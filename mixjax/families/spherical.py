@@ -1,24 +1,21 @@
 """Spherical Gaussian components: one variance each."""
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from .. import linalg
 from ..pytrees import pytree
 from ..rows.scaling import Scaling
-from .family import Moments, few_digits_cancel, occupied, per_count, shaped
 from .gaussian import LOG_2PI
-from .independent import IndependentColumns
-from .outline import ELLIPSE, Outline
+from .independent_gaussian import IndependentGaussian, LogProb, Sums
+from .moments import Moments, few_digits_cancel, occupied, per_count
 
 
 @pytree
-class SphericalGaussian(IndependentColumns):
+class SphericalGaussian(IndependentGaussian):
     r"""Gaussian components with one variance each, equal in all directions.
 
     $\log p_k(x) = -\tfrac{\|x-\mu_k\|^2}{2\sigma_k^2} - D\log\sigma_k - \tfrac D2\log 2\pi$.
@@ -40,19 +37,8 @@ class SphericalGaussian(IndependentColumns):
     scales: Array
     scaling: ClassVar[Scaling] = Scaling.SHARED
     word: ClassVar[str] = "spherical"
+    scale_axes: ClassVar[str] = "K"
     tried_up_to: ClassVar[float] = math.inf
-
-    @classmethod
-    def from_variances(cls, means: Array, variances: Array) -> Self:
-        """From means (K, D) and variances (K,)."""
-        means, variances = shaped(means, "K", variances=variances)
-        return cls(means, jnp.sqrt(variances))
-
-    @classmethod
-    def from_precisions(cls, means: Array, precisions: Array) -> Self:
-        """From means (K, D) and precisions (K,), the inverses of variances."""
-        means, precisions = shaped(means, "K", precisions=precisions)
-        return cls(means, 1 / jnp.sqrt(precisions))
 
     @classmethod
     def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
@@ -69,16 +55,6 @@ class SphericalGaussian(IndependentColumns):
     def standard_deviations(self) -> Array:
         """(K, D) the scale of each component, once for each feature."""
         return jnp.broadcast_to(self.scales[..., None], self.means.shape)
-
-    @property
-    def centers(self) -> Array:
-        """(K, D) the means."""
-        return self.means
-
-    @property
-    def outline(self) -> Outline:
-        """Ellipses at distances of standard deviations."""
-        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:
@@ -108,16 +84,7 @@ class SphericalGaussian(IndependentColumns):
         first = (total - count[:, None] * (self.means - center[None])) / self.scales[:, None]
         return Moments(count, first, jnp.sum(resp * self._squares(columns), axis=1))
 
-    def log_prob(self, x: Array) -> Array:
-        """Log-density (N, K) of each row of x (N, D) under each component."""
-        return self._log_prob(x.T).T
-
-    def statistics(self, x: Array, resp: Array) -> Moments:
-        """Sums of r, of r (x - mean) / sigma and of the squared distances over sigma²."""
-        return self._sums(x.T, resp.T)
-
-    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
-        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
+    def _products(self) -> tuple[Array, LogProb, Sums]:
         center = jnp.mean(self.means, axis=0)
         means, precisions = self.means - center[None], 1 / self.scales**2
         norms = jnp.sum(means**2, axis=1)
@@ -130,7 +97,7 @@ class SphericalGaussian(IndependentColumns):
 
         def product_sums(columns: Array, resp: Array) -> Moments:
             near = columns - center[:, None]
-            ones = jnp.ones((1, x.shape[0]), x.dtype)
+            ones = jnp.ones((1, columns.shape[1]), columns.dtype)
             features = [near, jnp.sum(near**2, axis=0, keepdims=True), ones]
             sums = linalg.matmul(resp, jnp.concatenate(features).T)
             total, squares, count = sums[:, :-2], sums[:, -2], sums[:, -1]
@@ -138,9 +105,7 @@ class SphericalGaussian(IndependentColumns):
             second = squares - 2 * jnp.sum(means * total, axis=1) + count * norms
             return Moments(count, first, second * precisions)
 
-        # Rows last, also inside the cond: XLA does not cancel transposes across it.
-        log_prob = lax.cond(safe, product, self._log_prob, x.T).T
-        return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
+        return safe, product, product_sums
 
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with the mean of reg_covar (D,) added."""
@@ -161,12 +126,6 @@ class SphericalGaussian(IndependentColumns):
         """Means and scales."""
         return self.means, self.standard_deviations
 
-    def coordinate_log_prob(self, x: Array) -> Array:
-        """Log-density of each value, independent of the other columns: (N, K, D)."""
-        scales = self.scales[None, :, None]
-        y = (x[:, None] - self.means[None]) / scales
-        return -0.5 * (y * y + LOG_2PI) - jnp.log(scales)
-
     def marginal(self, columns: Any) -> Self:
         """The marginal components of these columns (C,)."""
         return type(self)(self.means[:, columns], self.scales)
@@ -174,8 +133,3 @@ class SphericalGaussian(IndependentColumns):
     def affine(self, scale: Array, shift: Array) -> Self:
         """The components of ``scale * x + shift``; all entries of scale must be equal."""
         return type(self)(self.means * scale[None] + shift[None], self.scales * scale[0])
-
-    def sample(self, key: Array, labels: Array) -> Array:
-        """One row (n, D) for each label (n,)."""
-        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
-        return self.means[labels] + self.scales[labels][:, None] * noise

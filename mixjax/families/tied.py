@@ -10,7 +10,8 @@ from jax import Array, lax
 from .. import linalg
 from ..pytrees import pytree
 from ..rows.scaling import Scaling
-from .family import Family, Moments, few_digits_cancel, per_count, shaped
+from .elliptical import Elliptical
+from .family import shaped
 from .gaussian import (
     LOG_2PI,
     conditioned,
@@ -22,11 +23,11 @@ from .gaussian import (
     whitening_of_precision,
     whitening_of_rows,
 )
-from .outline import ELLIPSE, Outline
+from .moments import Moments, few_digits_cancel, per_count
 
 
 @pytree
-class TiedGaussian(Family):
+class TiedGaussian(Elliptical):
     r"""Gaussian components that share one full covariance.
 
     $\log p_k(x) = -\tfrac12\|F(x-\mu_k)\|^2 + \log\det F - \tfrac D2\log 2\pi$.
@@ -68,11 +69,6 @@ class TiedGaussian(Family):
         return cls(jnp.zeros((n_components, n_features), dtype), jnp.eye(n_features, dtype=dtype))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, D)."""
-        return self.means.shape[-2:]
-
-    @property
     def covariance(self) -> Array:
         """(D, D) in squared units of x."""
         return covariance_of(self.factor)
@@ -94,16 +90,6 @@ class TiedGaussian(Family):
         """(K, D) in the units of x."""
         norms = linalg.unit_columns(linalg.inverse_lower(self.factor).mT)[1]
         return jnp.broadcast_to(norms[..., None, :], self.means.shape)
-
-    @property
-    def centers(self) -> Array:
-        """(K, D) the means."""
-        return self.means
-
-    @property
-    def outline(self) -> Outline:
-        """Ellipses at distances of standard deviations."""
-        return ELLIPSE
 
     @property
     def sharpness(self) -> Array:

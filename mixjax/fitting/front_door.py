@@ -20,9 +20,10 @@ from ..rows.sharded import automatic, row_mesh
 from .em import EM
 from .on_mesh import fit_on_mesh, fit_on_mesh_from
 from .outcome import Fit
-from .problem import Model, Problem, fit_all
-from .solver import Solver, is_solver, ridges_of
-from .starts import KMeans, OwnStart, Start, as_value
+from .problem import Problem, best_of_starts
+from .recipe import Recipe, check_solving
+from .solver import Solver
+from .starts import KMeans, OwnStart, Start
 
 
 def fit(
@@ -82,18 +83,13 @@ def fit(
     Mixture Models (2000), section 2.8.
     """
     checks.key(key)
-    family = checks.family(family)
-    table, origin = near(checks.rows(x), family.scaling)
-    n_components = checks.n_components(n_components, table.shape[0])
+    table, origin = near(checks.rows(x), checks.family(family).scaling)
     row_weights = checks.row_weights(weights, table)
-    n_init = checks.count(n_init, "n_init")
-    check_options(start, solver, table.shape[1], tol, max_iter)
-    model, value = Model(n_components, family), _seeing(as_value(start), origin)
+    recipe = Recipe.checked(n_components, family, start, n_init, solver, tol, max_iter, table.shape)
+    recipe = _seeing(recipe, origin)
     if where := row_mesh(table):
-        options = (value, solver, tol, max_iter, model, n_init)
-        return fit_on_mesh(key, table, row_weights, *options, where)
-    table, row_weights = automatic(table), automatic(row_weights)
-    result = _fit(key, table, row_weights, value, solver, tol, max_iter, model, n_init)
+        return fit_on_mesh(key, table, row_weights, recipe, where)
+    result = _fit(key, automatic(table), automatic(row_weights), recipe)
     return _placed(result, origin)
 
 
@@ -183,21 +179,6 @@ def _continued(
     return _fit_from(mixture, automatic(x), automatic(weights), solver, tol, max_iter, n)
 
 
-def check_options(start: Any, solver: Any, n_features: int, tol: Any, max_iter: Any) -> None:
-    """Raise unless start, solver, tol and max_iter are valid."""
-    if not callable(start) or isinstance(start, type):
-        raise TypeError(f"start must be such as mixjax.KMeans(), or a function, got {start!r}")
-    if isinstance(start, KMeans):
-        start.check()
-    if not is_solver(solver):
-        raise TypeError(
-            f"solver must be a solver such as mixjax.EM() or mixjax.Gradient(...), got {solver!r}"
-        )
-    for reg_covar in ridges_of(solver):
-        checks.reg_covar(reg_covar, n_features)
-    checks.stopping(tol, max_iter)
-
-
 def _prepared(
     mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
 ) -> tuple[Mixture, Array, Array | None, Origin | None]:
@@ -206,7 +187,7 @@ def _prepared(
     checks.width(rows, mixture.n_features)
     x, origin = near(rows, mixture.components.scaling)
     weights = checks.row_weights(weights, x)
-    check_options(KMeans(), solver, x.shape[1], tol, max_iter)
+    check_solving(solver, tol, max_iter, x.shape[1])
     dtype = mixture.log_weights.dtype
     if dtype != x.dtype:
         raise TypeError(
@@ -228,29 +209,21 @@ class _Seeing:
         return self.start(key, (x + low) + high, n_components, weights)
 
 
-def _seeing(start: Any, origin: Origin | None) -> Any:
-    return start if origin is None or start.relative else _Seeing(start, origin)
+def _seeing(recipe: Recipe, origin: Origin | None) -> Recipe:
+    if origin is None or recipe.start.relative:
+        return recipe
+    return dataclasses.replace(recipe, start=_Seeing(recipe.start, origin))
 
 
 def _placed(fit: Fit, origin: Origin | None) -> Fit:
     return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
 
 
-@functools.partial(jit, static_argnums=(7, 8))
-def _fit(
-    key: Array,
-    x: Array,
-    weights: Array | None,
-    start: Any,
-    solver: Any,
-    tol: Any,
-    max_iter: Any,
-    model: Model,
-    n_init: int,
-) -> Fit:
-    k, family = model
-    problem = Problem.of(Table.of(x, weights, k), k, family)
-    return fit_all(key, problem, problem, x, weights, start, n_init, solver, tol, max_iter)
+@jit
+def _fit(key: Array, x: Array, weights: Array | None, recipe: Recipe) -> Fit:
+    k = recipe.n_components
+    problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
+    return best_of_starts(key, problem, problem, x, weights, recipe)
 
 
 @functools.partial(jit, static_argnums=6)

@@ -11,29 +11,18 @@ from ..rows.sharded import gathered, on_shards
 from ..rows.subsample import seed_of
 from .em import EM
 from .outcome import Fit
-from .problem import Model, Problem, fit_all
+from .problem import Problem, best_of_starts
+from .recipe import Recipe
 
 # Rows that a start uses.
 SAMPLE = 2**16
 
 
-def fit_on_mesh(
-    key: Array,
-    x: Array,
-    weights: Array | None,
-    start: Any,
-    solver: Any,
-    tol: Any,
-    max_iter: Any,
-    model: Model,
-    n_init: int,
-    where: Any,
-) -> Fit:
+def fit_on_mesh(key: Array, x: Array, weights: Array | None, recipe: Recipe, where: Any) -> Fit:
     """`fit` for rows that lie on the devices of a mesh."""
-    _check_sums(solver)
-    same = (jax.random.key_data(key), start, solver, tol, max_iter)
-    static = (jax.random.key_impl(key), model, n_init)
-    return on_shards(_fit_shards, static, where, same, x, weights)
+    _check_sums(recipe.solver)
+    same = (jax.random.key_data(key), recipe)
+    return on_shards(_fit_shards, jax.random.key_impl(key), where, same, x, weights)
 
 
 def fit_on_mesh_from(
@@ -60,17 +49,17 @@ def _check_sums(solver: Any) -> None:
         )
 
 
-def _fit_shards(static: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
+def _fit_shards(kind: Any, axes: Axes, same: Any, x: Array, weights: Array | None) -> Fit:
     """The fit on the rows of one device; the start uses a subsample of the rows of all devices."""
-    kind, (k, family), n_init = static
-    key_data, start, solver, tol, max_iter = same
+    key_data, recipe = same
+    k, family = recipe.n_components, recipe.family
     problem = Problem.of(Table.of(x, weights, k, axes), k, family)
     key = jax.random.wrap_key_data(key_data, impl=kind)
     seed = seed_of(key)
     rows = gathered(x, axes, SAMPLE, seed)
     row_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
     some = Problem.in_scale(Table.of(rows, row_weights, k), problem.scale, k, family)
-    return fit_all(key, problem, some, rows, row_weights, start, n_init, solver, tol, max_iter)
+    return best_of_starts(key, problem, some, rows, row_weights, recipe)
 
 
 def _fit_shards_from(

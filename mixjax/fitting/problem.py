@@ -1,7 +1,7 @@
 """What is to be fitted: rows in scaled blocks, and the map back to their units."""
 
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,20 +14,9 @@ from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
 from ..rows.scaling import Scale, standardized
 from .outcome import Fit, best
+from .recipe import Recipe
 from .solver import Solution, Status, ridge_of, solve
 from .starts import assignment_of
-
-
-class Model(NamedTuple):
-    """The static part of a fit: one program is compiled for each value.
-
-    Attributes:
-      n_components: K.
-      family: the class of the components.
-    """
-
-    n_components: int
-    family: type[Family]
 
 
 @pytree
@@ -93,27 +82,18 @@ class Problem:
         return in_units(solution, self.scale, self.family)
 
 
-def fit_all(
-    key: Array,
-    problem: Problem,
-    some: Problem,
-    x: Array,
-    weights: Array | None,
-    start: Any,
-    n_init: int,
-    solver: Any,
-    tol: Any,
-    max_iter: Any,
+def best_of_starts(
+    key: Array, problem: Problem, some: Problem, x: Array, weights: Array | None, recipe: Recipe
 ) -> Fit:
-    """The best fit from ``n_init`` starts, each made from the rows x (N, D) and their weights."""
+    """The best fit from starts made from some of the rows, x (N, D) and their weights."""
 
     def once(key: Array) -> Fit:
-        mixture = some.begin(key, x, weights, start, solver)
-        return problem.solve(solver, mixture, tol, max_iter)[0]
+        mixture = some.begin(key, x, weights, recipe.start, recipe.solver)
+        return problem.solve(recipe.solver, mixture, recipe.tol, recipe.max_iter)[0]
 
-    if n_init == 1:
+    if recipe.n_init == 1:
         return once(key)
-    return best(jax.vmap(once)(jax.random.split(key, n_init)))
+    return best(jax.vmap(once)(jax.random.split(key, recipe.n_init)))
 
 
 def log_volume(scale: Scale) -> Array:

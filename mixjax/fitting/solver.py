@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ..families.family import smallest_share
+from ..families.moments import smallest_share
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from ..rows.blocks import Rows

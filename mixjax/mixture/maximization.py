@@ -9,7 +9,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..families.family import Family, Responsibilities, occupied, smallest_share
+from ..families.family import Family, Responsibilities
+from ..families.moments import occupied, smallest_share
 from ..programs import jit
 from ..rows.blocks import Rows, Table
 from ..rows.origin import near, placed
@@ -69,7 +70,7 @@ def first_m_step(
 
     start = family.standard(k, rows.n_features, rows.x.dtype)
     if not family.needs_sorted_rows:
-        start = lax.stop_gradient(start.m_step(rows.thinned(), assignment, reg))
+        start = lax.stop_gradient(start.m_step(rows.subsample(), assignment, reg))
     return Mixture(log_shares(rows.sum(block)), start.m_step(rows, assignment, reg))
 
 

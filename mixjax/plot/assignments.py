@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from ..mixture import questions
 from ..mixture.mixture import Mixture
 from . import inputs
-from .style import axes_of, caption, component_legend, palette, thinned
+from .style import axes_of, caption, component_legend, palette, subsample
 
 
 def responsibilities(
@@ -53,15 +53,13 @@ def responsibilities(
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), figure 9.5.
     """
-    mixture = inputs.mixture_of(mixture)
-    pair = inputs.columns_of(columns, mixture.n_features, 2)
-    names = inputs.names_of(names, mixture.n_features)
-    rows, note = thinned(inputs.table_of(x, mixture))
+    mixture, pair, labels = inputs.two_columns(mixture, columns, names)
+    rows, note = subsample(inputs.table_of(x, mixture))
     mixed, colors = in_color(mixture, rows)
     ax = axes_of(ax, (7.2, 4.8))
     horizontal, vertical = mixed[:, pair[0]], mixed[:, pair[1]]
     ax.scatter(horizontal, vertical, s=14, color=colors, linewidth=0, alpha=0.85)
-    ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
+    ax.set(**labels)
     component_legend(ax, np.asarray(mixture.weights, np.float64))
     caption(ax, "Responsibilities", "uncertain rows have mixed colors", note)
     return ax

@@ -13,7 +13,7 @@ from ..mixture.mixture import Mixture
 from . import inputs
 from .density import draw_rows
 from .grid import part_of
-from .style import axes_of, caption, component_legend, palette, thinned
+from .style import axes_of, caption, component_legend, palette, subsample
 
 
 def ellipses(
@@ -74,7 +74,7 @@ def ellipses(
             "draws any family"
         )
     centers, outlines = level_sets(part_of(mixture, pair), outline)
-    rows, note = (None, "") if x is None else thinned(inputs.table_of(x, mixture))
+    rows, note = (None, "") if x is None else subsample(inputs.table_of(x, mixture))
     ax = axes_of(ax, (7.2, 4.8))
     if rows is not None:
         draw_rows(ax, rows[:, pair], 5)

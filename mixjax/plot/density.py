@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ..mixture.mixture import Mixture
 from . import inputs
-from .grid import Ground, ground_of, log_density, part_of
-from .style import DENSITY, INK, axes_of, caption, thinned
+from .grid import Viewport, log_density, part_of, viewport_of
+from .style import DENSITY, INK, axes_of, caption, subsample
 
 # The share of the mixture beyond the last contour.
 BEYOND = 0.005
@@ -61,20 +61,18 @@ def contours(
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), figure 2.23.
     """
-    mixture = inputs.mixture_of(mixture)
-    pair = inputs.columns_of(columns, mixture.n_features, 2)
-    names = inputs.names_of(names, mixture.n_features)
+    mixture, pair, labels = inputs.two_columns(mixture, columns, names)
     rows, note = None, ""
     if x is not None:
-        rows, note = thinned(inputs.table_of(x, mixture))
-    ground = ground_of(mixture, rows).of(pair)
+        rows, note = subsample(inputs.table_of(x, mixture))
+    viewport = viewport_of(mixture, rows).of(pair)
     ax = axes_of(ax)
-    filled = draw_contours(ax, part_of(mixture, pair), ground, 200)
+    filled = draw_contours(ax, part_of(mixture, pair), viewport, 200)
     ax.figure.colorbar(filled, ax=ax, label="log density, nats", pad=0.02)
     if rows is not None:
         draw_rows(ax, rows[:, pair], 7)
-        note = "; ".join(filter(None, [note, ground.outside(rows[:, pair])]))
-    ax.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
+        note = "; ".join(filter(None, [note, viewport.outside(rows[:, pair])]))
+    ax.set(**labels)
     caption(ax, _title(mixture), _part(mixture), note)
     return ax
 
@@ -113,16 +111,14 @@ def surface(
       >>> plot.surface(mixjax.Mixture(jnp.zeros(1), round_), ax=ax).get_zlabel()
       'density'
     """
-    mixture = inputs.mixture_of(mixture)
-    pair = inputs.columns_of(columns, mixture.n_features, 2)
-    names = inputs.names_of(names, mixture.n_features)
+    mixture, pair, labels = inputs.two_columns(mixture, columns, names)
     if ax is not None and getattr(ax, "name", None) != "3d":
         raise TypeError(
             f"ax must be three-dimensional Axes, got {type(ax).__name__}: make them with "
             'plt.subplots(subplot_kw={"projection": "3d"})'
         )
-    part, ground = part_of(mixture, pair), ground_of(mixture, None).of(pair)
-    horizontal, vertical, log_p = _on_grid(part, ground, MESH)
+    part, viewport = part_of(mixture, pair), viewport_of(mixture, None).of(pair)
+    horizontal, vertical, log_p = _on_grid(part, viewport, MESH)
     space: Any = ax  # three-dimensional Axes have no type stubs
     if space is None:
         kind = {"projection": "3d"}
@@ -132,24 +128,24 @@ def surface(
         ccount=MESH, linewidth=0.7,
     )  # fmt: skip
     faces.set_edgecolor("face")  # without edges the background shows between the faces
-    space.set(xlabel=names[pair[0]], ylabel=names[pair[1]], zlabel="density")
+    space.set(**labels, zlabel="density")
     space.view_init(elev=38, azim=-62)
     space.set_box_aspect(None, zoom=0.88)  # otherwise tick labels are cut off
     caption(space, _title(mixture), _part(mixture))
     return space
 
 
-def draw_contours(ax: Axes, part: Mixture, ground: Ground, n: int) -> QuadContourSet:
+def draw_contours(ax: Axes, part: Mixture, viewport: Viewport, n: int) -> QuadContourSet:
     """Filled contours of the log-density of two columns, from n × n points."""
-    horizontal, vertical, log_p = _on_grid(part, ground, n)
-    last = np.quantile(log_density(part, ground.sampled), BEYOND)
+    horizontal, vertical, log_p = _on_grid(part, viewport, n)
+    last = np.quantile(log_density(part, viewport.sampled), BEYOND)
     levels = MaxNLocator(8).tick_values(last, log_p.max())
     log_p = np.maximum(log_p, levels[0] - 10 * (levels[-1] - levels[0]))  # finite, also where p = 0
     filled = ax.contourf(horizontal, vertical, log_p, levels, cmap=DENSITY, alpha=0.85)
     ax.contour(
         horizontal, vertical, log_p, levels, colors="white", linewidths=0.6, linestyles="solid"
     )
-    ax.set(xlim=(ground.low[0], ground.high[0]), ylim=(ground.low[1], ground.high[1]))
+    ax.set(xlim=(viewport.low[0], viewport.high[0]), ylim=(viewport.low[1], viewport.high[1]))
     return filled
 
 
@@ -160,8 +156,10 @@ def draw_rows(ax: Axes, x: np.ndarray, size: float) -> None:
     ax.scatter(x[:, 0], x[:, 1], color=INK, linewidth=0, zorder=3, **dot)
 
 
-def _on_grid(part: Mixture, ground: Ground, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    horizontal, vertical = ground.lines(0, n), ground.lines(1, n)
+def _on_grid(
+    part: Mixture, viewport: Viewport, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    horizontal, vertical = viewport.lines(0, n), viewport.lines(1, n)
     return horizontal, vertical, log_density(part, np.stack(np.meshgrid(horizontal, vertical), -1))
 
 

@@ -17,7 +17,7 @@ SAMPLED = 4096
 FARTHEST = 3.0
 
 
-class Ground(NamedTuple):
+class Viewport(NamedTuple):
     """The part of the plane, or of the line, that a picture shows.
 
     Attributes:
@@ -30,10 +30,10 @@ class Ground(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
-    def of(self, columns: Sequence[int]) -> "Ground":
+    def of(self, columns: Sequence[int]) -> "Viewport":
         """The same for some of the columns."""
         kept = list(columns)
-        return Ground(self.sampled[:, kept], self.low[kept], self.high[kept])
+        return Viewport(self.sampled[:, kept], self.low[kept], self.high[kept])
 
     def lines(self, column: int, n: int) -> np.ndarray:
         """n increasing points along a column: half of them evenly spaced, half at quantiles.
@@ -51,7 +51,7 @@ class Ground(NamedTuple):
         return f"{n:,} far {'row' if n == 1 else 'rows'} outside" if n else ""
 
 
-def ground_of(mixture: Mixture, x: np.ndarray | None) -> Ground:
+def viewport_of(mixture: Mixture, x: np.ndarray | None) -> Viewport:
     """The region of the mixture and of the rows (N, D), without far rows."""
     sampled = np.asarray(sample(jax.random.key(0), mixture, SAMPLED)[0], np.float64)
     low, high = np.quantile(sampled, [0.001, 0.999], axis=0)
@@ -62,7 +62,7 @@ def ground_of(mixture: Mixture, x: np.ndarray | None) -> Ground:
         margin = 0.02 * width
         first = np.minimum(first, np.min(x, axis=0, where=near, initial=np.inf) - margin)
         last = np.maximum(last, np.max(x, axis=0, where=near, initial=-np.inf) + margin)
-    return Ground(sampled, first, last)
+    return Viewport(sampled, first, last)
 
 
 def part_of(mixture: Mixture, columns: Sequence[int]) -> Mixture:

@@ -61,6 +61,16 @@ def columns_of(columns: Any, n_features: int, n_wanted: int | None = None) -> li
     return found
 
 
+def two_columns(
+    mixture: Any, columns: Any, names: Sequence[str] | None
+) -> tuple[Mixture, list[int], dict[str, str]]:
+    """The mixture, two of its columns, and the labels of the axes for `Axes.set`."""
+    mixture = mixture_of(mixture)
+    pair = columns_of(columns, mixture.n_features, 2)
+    names = names_of(names, mixture.n_features)
+    return mixture, pair, {"xlabel": names[pair[0]], "ylabel": names[pair[1]]}
+
+
 def names_of(names: Sequence[str] | None, n_features: int) -> list[str]:
     """A name for each column; dollar signs are escaped, so matplotlib sees no formulas."""
     if names is None:

@@ -12,8 +12,8 @@ from ..mixture.mixture import Mixture
 from . import inputs
 from .assignments import in_color
 from .density import draw_contours, draw_rows
-from .grid import Ground, ground_of, log_density, part_of
-from .style import INK, caption, component_handles, palette, thinned
+from .grid import Viewport, log_density, part_of, viewport_of
+from .style import INK, caption, component_handles, palette, subsample
 
 # The largest number of columns drawn by default.
 MOST = 8
@@ -69,17 +69,17 @@ def pairs(
         )
     chosen = inputs.columns_of(range(d) if columns is None else columns, d)
     names = [_short(name) for name in inputs.names_of(names, d)]
-    rows, note = (None, "") if x is None else thinned(inputs.table_of(x, mixture))
-    ground, c = ground_of(mixture, rows), len(chosen)
+    rows, note = (None, "") if x is None else subsample(inputs.table_of(x, mixture))
+    viewport, c = viewport_of(mixture, rows), len(chosen)
     if rows is not None:
         mixed, colors = in_color(mixture, rows)
-        note = "; ".join(filter(None, [note, ground.of(chosen).outside(rows[:, chosen])]))
+        note = "; ".join(filter(None, [note, viewport.of(chosen).outside(rows[:, chosen])]))
     grid = _axes_of(axes, c)
     for row, i in enumerate(chosen):
         for column, j in enumerate(chosen):
-            ax, here = grid[row, column], ground.of([j, i])
+            ax, here = grid[row, column], viewport.of([j, i])
             if row == column:
-                _draw_one(ax, part_of(mixture, [i]), ground.of([i]), rows, i)
+                _draw_one(ax, part_of(mixture, [i]), viewport.of([i]), rows, i)
             elif row > column:
                 draw_contours(ax, part_of(mixture, [j, i]), here, 100)
                 if rows is not None:
@@ -101,12 +101,12 @@ def pairs(
 
 
 def _draw_one(
-    ax: Axes, part: Mixture, ground: Ground, rows: np.ndarray | None, column: int
+    ax: Axes, part: Mixture, viewport: Viewport, rows: np.ndarray | None, column: int
 ) -> None:
     """The density of one column, the parts of the components, and a histogram."""
-    places = ground.lines(0, 300)
+    places = viewport.lines(0, 300)
     if rows is not None:
-        within = (ground.low[0], ground.high[0])
+        within = (viewport.low[0], viewport.high[0])
         ax.hist(rows[:, column], 40, range=within, density=True, color="#D5D5D5")
     weights = np.asarray(part.weights, np.float64)
     for k, color in enumerate(palette(part.n_components)):

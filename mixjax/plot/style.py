@@ -63,7 +63,7 @@ def frame(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
-def thinned(x: np.ndarray) -> tuple[np.ndarray, str]:
+def subsample(x: np.ndarray) -> tuple[np.ndarray, str]:
     """An even sample of the rows to draw, and a note if it is not the whole table."""
     if len(x) <= MOST_ROWS:
         return x, ""

@@ -107,7 +107,7 @@ class Rows:
         out = jnp.zeros((n_rows,), shape.dtype)
         return lax.scan(body, out, (self.x, self.start))[0]
 
-    def thinned(self, most: int = 8) -> Self:
+    def subsample(self, most: int = 8) -> Self:
         """At most ``most`` blocks, one from each stratum; the sort order is dropped."""
         n_blocks = self.start.shape[0]
         chosen: Any = slice(None)

@@ -145,15 +145,15 @@ class EMEstimator:
         best: Any = None
         self.lower_bound_ = self.lower_bound_ if warm else -np.inf
         for number in range(1 if warm else self.n_init):
-            talk = Talk(self.verbose, self.verbose_interval, number)
+            verbosity = Verbosity(self.verbose, self.verbose_interval, number)
             if not warm:
                 self._begin(x, weights, random_state)
             begin = self._mixture(x.dtype)
             if self.max_iter == 0:
                 best = (begin, 0, -np.inf, [])
                 continue
-            mixture, bounds, converged = self._iterate(begin, rows, -self.lower_bound_, talk)
-            talk.end(bounds[-1], converged)
+            mixture, bounds, converged = self._iterate(begin, rows, -self.lower_bound_, verbosity)
+            verbosity.end(bounds[-1], converged)
             if best is None or bounds[-1] > best[2]:
                 best = (mixture, len(bounds), bounds[-1], bounds)
                 self.converged_ = converged
@@ -167,7 +167,7 @@ class EMEstimator:
         mixture: Mixture,
         rows: tuple[np.ndarray, np.ndarray | None],
         before: float,
-        talk: "Talk",
+        verbosity: "Verbosity",
     ) -> tuple[Mixture, list[float], bool]:
         """EM from a mixture: the result, the lower bounds, and whether it converged."""
         x, dtype = rows[0], rows[0].dtype.type
@@ -191,7 +191,7 @@ class EMEstimator:
             changes = -np.diff(energies, prepend=before)
             for energy, change in zip(energies.tolist(), changes.tolist(), strict=True):
                 bounds.append(-energy)
-                talk.iteration(len(bounds), change)
+                verbosity.iteration(len(bounds), change)
             before = energies[-1]
         return mixture, bounds, converged
 
@@ -211,7 +211,7 @@ class EMEstimator:
         raise NotImplementedError
 
 
-class Talk:
+class Verbosity:
     """Progress messages during a fit, in the words of scikit-learn."""
 
     def __init__(self, verbose: int, interval: int, start: int) -> None:

@@ -17,9 +17,9 @@ from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..files import check_outputs, digest_of
 from ..fitting.em import EM
-from ..fitting.front_door import check_options
 from ..fitting.outcome import Fit
 from ..fitting.problem import Problem, in_units
+from ..fitting.recipe import check_solving, check_start
 from ..fitting.solver import loop, on_host
 from ..fitting.starts import KMeans, OwnStart, Start, as_value
 from ..mixture.maximization import ridge, unscaled
@@ -133,7 +133,8 @@ def fit_stream(
     n_components = checks.n_components(n_components, survey.n_rows)
     given = start if isinstance(start, Mixture) else None
     rule = KMeans() if isinstance(start, Mixture) else start
-    check_options(rule, solver, survey.n_features, tol, max_iter)
+    check_start(rule)
+    check_solving(solver, tol, max_iter, survey.n_features)
     rule = as_value(rule)
     if given is not None:
         family = type(given.components)

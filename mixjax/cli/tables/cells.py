@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from ...rows.frames import values_of
 
 # Signs of missing values in other programs; the last ones may be words in a text column.
-NOTHING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "?"}
-MISSING = NOTHING | {"-", "none", "nat"}
+EMPTY_MARKS = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "?"}
+MISSING = EMPTY_MARKS | {"-", "none", "nat"}
 SIGNS = r"[€$£¥₹%]|EUR|USD|GBP|CHF|JPY"
 DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -35,7 +35,7 @@ NUMBER = {".": _grammar(r"\.", ","), ",": _grammar(",", r"\.")}
 
 def is_missing(cell: str, among_words: bool = False) -> bool:
     """Whether a cell stands for a missing value."""
-    return cell.strip().lower() in (NOTHING if among_words else MISSING)
+    return cell.strip().lower() in (EMPTY_MARKS if among_words else MISSING)
 
 
 def is_value(cell: str) -> bool:

@@ -1,0 +1,78 @@
+"""What Gaussian families of independent columns share."""
+
+import abc
+from collections.abc import Callable
+from typing import ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .elliptical import Elliptical
+from .family import shaped
+from .gaussian import LOG_2PI
+from .independent import IndependentColumns
+from .moments import Moments
+
+LogProb = Callable[[Array], Array]
+Sums = Callable[[Array, Array], Moments]
+
+
+class IndependentGaussian(Elliptical, IndependentColumns):
+    """Gaussian components with means (K, D) and standard deviations of any shape, the scales.
+
+    A subclass defines the exact form, `_log_prob` and `_sums`, and the form by matrix products,
+    `_products`. All of them see the rows as columns (D, N), and responsibilities as (K, N).
+    """
+
+    scale_axes: ClassVar[str] = "KD"
+
+    @classmethod
+    def from_variances(cls, means: Array, variances: Array) -> Self:
+        """From means (K, D) and variances: (K, D), or (K,) for spherical components."""
+        means, variances = shaped(means, cls.scale_axes, variances=variances)
+        return cls(means, jnp.sqrt(variances))  # type: ignore[call-arg]
+
+    @classmethod
+    def from_precisions(cls, means: Array, precisions: Array) -> Self:
+        """From means (K, D) and precisions, the inverses of variances."""
+        means, precisions = shaped(means, cls.scale_axes, precisions=precisions)
+        return cls(means, 1 / jnp.sqrt(precisions))  # type: ignore[call-arg]
+
+    @abc.abstractmethod
+    def _log_prob(self, columns: Array) -> Array:
+        """Log-density (K, N)."""
+
+    @abc.abstractmethod
+    def _sums(self, columns: Array, resp: Array) -> Moments:
+        """Sums for the M-step."""
+
+    @abc.abstractmethod
+    def _products(self) -> tuple[Array, LogProb, Sums]:
+        """Whether products lose no digits, and `_log_prob` and `_sums` by products."""
+
+    def log_prob(self, x: Array) -> Array:
+        """Log-density (N, K) of each row of x (N, D) under each component."""
+        return self._log_prob(x.T).T
+
+    def statistics(self, x: Array, resp: Array) -> Moments:
+        """Sums of r, of r y and of r y², with y the rows standardized by each component."""
+        return self._sums(x.T, resp.T)
+
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
+        """`log_prob` and `statistics`, by matrix products if these lose no digits."""
+        safe, product, product_sums = self._products()
+        # Rows last, also inside the cond: XLA does not cancel transposes across it.
+        log_prob = lax.cond(safe, product, self._log_prob, x.T).T
+        return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
+
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each value, independent of the other columns: (N, K, D)."""
+        scales = self.standard_deviations[None]
+        y = (x[:, None] - self.means[None]) / scales
+        return -0.5 * (y * y + LOG_2PI) - jnp.log(scales)
+
+    def sample(self, key: Array, labels: Array) -> Array:
+        """One row (n, D) for each label (n,)."""
+        noise = jax.random.normal(key, (labels.shape[0], self.shape[1]), self.means.dtype)
+        return self.means[labels] + self.standard_deviations[labels] * noise

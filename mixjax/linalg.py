@@ -1,16 +1,16 @@
-"""Batched triangular matrices: small ones are unrolled, singular ones are regularized."""
+"""Batched triangular matrices; those of singular matrices are regularized."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Up to UNROLLED columns every entry has its own expression. Up to LEAF a loop clears one
-# column at a time. Up to BLOCKED the halves are combined by matrix products. LAPACK comes
-# last: on a CPU it is called once for each matrix, and OpenBLAS threads then keep a core busy
-# for about 30 ms, during which the next pass over the rows takes twice as long.
-UNROLLED = 4
+# Up to LEAF columns a loop clears one column at a time: it compiles in a tenth of a second. Up to
+# BLOCKED the halves are combined by matrix products. LAPACK comes last: on a CPU it is called
+# once for each matrix, and OpenBLAS threads then keep a core busy for about 30 ms, during which
+# the next pass over the rows takes twice as long.
 LEAF = 32
 BLOCKED = 256
 
@@ -37,11 +37,9 @@ def eye_like(a: Array) -> Array:
 def inverse_lower(factor: Array) -> Array:
     """Inverse of lower-triangular matrices (..., D, D)."""
     d = factor.shape[-1]
-    if d <= UNROLLED:
-        return _unrolled_inverse(factor)
     if d <= LEAF:
-        reduced, pivots = _eliminate(factor)
-        return reduced / pivots[..., None]
+        eliminated = _eliminated(factor)
+        return eliminated.inverse / eliminated.pivots[..., None]
     if d > BLOCKED:
         return lax.linalg.triangular_solve(factor, eye_like(factor), left_side=True, lower=True)
     h = d // 2
@@ -59,12 +57,16 @@ def _inverse_lower_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
 def cholesky(a: Array) -> Array:
     """Lower Cholesky factor of (..., D, D), finite for every finite symmetric input.
 
-    A matrix that is not positive definite in working precision is factored again with
-    a growing share of its diagonal added, starting at the size of its own rounding
-    error; the last resort is its diagonal alone. The derivative is that of the matrix
+    If a matrix is not positive definite in working precision, enough is added to its diagonal,
+    where it is needed: at least its own rounding error. The derivative is that of the matrix
     which was factored, with the addition held constant, so it is finite as well.
+
+    Source: Gill, Murray and Wright, Practical Optimization (1981), section 4.4.2.2.
     """
-    return _mended(a, _plain_cholesky, jnp.sqrt)
+    if a.shape[-1] <= LEAF:
+        eliminated = _eliminated(a, _positive(a))
+        return eliminated.lower * jnp.sqrt(eliminated.pivots)[..., None, :]
+    return _mended(a, lax.linalg.cholesky, jnp.sqrt)
 
 
 @cholesky.defjvp
@@ -76,6 +78,9 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 @jax.custom_jvp
 def whitener(a: Array) -> Array:
     """The inverse of `cholesky`, lower-triangular as well: W with ``W a W^T`` the identity."""
+    if a.shape[-1] <= LEAF:
+        eliminated = _eliminated(a, _positive(a))
+        return eliminated.inverse / jnp.sqrt(eliminated.pivots)[..., None]
     return _mended(a, _plain_whitener, lambda diagonal: 1 / jnp.sqrt(diagonal))
 
 
@@ -127,17 +132,93 @@ def _half_of(inverse: Array, tangent: Array) -> Array:
     return inner * (jnp.tril(jnp.ones_like(inner)) - 0.5 * eye_like(inner))
 
 
+class _Eliminated(NamedTuple):
+    """Gaussian elimination of ``a``: ``inverse @ a`` has the ``pivots`` on its diagonal.
+
+    ``a = lower @ diag(pivots) @ lower.T`` if it is symmetric; ``inverse`` is that of ``lower``.
+    """
+
+    inverse: Array
+    pivots: Array
+    lower: Array
+
+
+def _eliminated(a: Array, positive: Array | None = None) -> _Eliminated:
+    """Clear the columns of (..., D, D) below the diagonal, one after the other.
+
+    With ``positive`` (..., D), the sizes of the diagonal, the pivots are made positive and
+    large enough that no entry of the Cholesky factor grows.
+    """
+    d = a.shape[-1]
+    eps = float(jnp.finfo(a.dtype).eps)
+    index = jnp.arange(d)
+    below = index[:, None]
+
+    def clear(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        both, pivots, lower = carry
+        row = lax.dynamic_index_in_dim(both, j, axis=-2)
+        column = lax.dynamic_index_in_dim(both, j, axis=-1)
+        pivot = lax.dynamic_index_in_dim(row, j, axis=-1)
+        column = jnp.where(below > j, column, 0)
+        if positive is not None:
+            own = lax.dynamic_index_in_dim(positive, j, axis=-1)[..., None]
+            # In a positive definite matrix this is at most the pivot.
+            least = jnp.max(column * (column / positive[..., None]), axis=-2, keepdims=True)
+            mended = jnp.maximum(10 * d * eps * own, d * least)
+            pivot = jnp.where(pivot > eps * own, jnp.maximum(pivot, 0.99 * least), mended)
+        column = column / pivot
+        pivots = jnp.where(index == j, pivot[..., 0], pivots)
+        lower = jnp.where(index == j, column, lower)
+        return both - column * row, pivots, lower
+
+    eye = eye_like(a)
+    start = (jnp.concatenate([a, eye], axis=-1), jnp.ones_like(a[..., 0]), jnp.zeros_like(a))
+    both, pivots, lower = lax.fori_loop(0, d, clear, start)
+    return _Eliminated(both[..., d:], pivots, lower + eye)
+
+
+def _positive(a: Array) -> Array:
+    """The diagonals of (..., D, D), those that are not positive replaced: (..., D)."""
+    diagonal = jnp.diagonal(a, axis1=-2, axis2=-1)
+    largest = jnp.max(jnp.abs(diagonal), axis=-1, keepdims=True)
+    share = 10 * a.shape[-1] * float(jnp.finfo(a.dtype).eps)
+    return jnp.maximum(diagonal, share * jnp.where(largest > 0, largest, 1))
+
+
+def _plain_whitener(a: Array) -> Array:
+    """The whitener of matrices that are positive definite; others get a diagonal entry of -1."""
+    d = a.shape[-1]
+    if d <= LEAF:
+        eliminated = _eliminated(a)
+        sound = eliminated.pivots > 0
+        root = jnp.where(sound, jnp.sqrt(jnp.where(sound, eliminated.pivots, 1)), -1)
+        return eliminated.inverse / root[..., None]
+    if d > BLOCKED:
+        return inverse_lower(lax.linalg.cholesky(a))
+    h = d // 2
+    top = _plain_whitener(a[..., :h, :h])
+    side = matmul(a[..., h:, :h], top.mT)
+    return _stacked(top, side, _plain_whitener(a[..., h:, h:] - matmul(side, side.mT)))
+
+
+def _stacked(top: Array, side: Array, low: Array) -> Array:
+    """The inverse of [[A, 0], [side, B]] from top = inv(A) and low = inv(B)."""
+    corner = jnp.zeros((*top.shape[:-1], low.shape[-1]), top.dtype)
+    left = -matmul(low, matmul(side, top))
+    upper = jnp.concatenate([top, corner], axis=-1)
+    return jnp.concatenate([upper, jnp.concatenate([left, low], axis=-1)], axis=-2)
+
+
 def _mended(
     a: Array, factorize: Callable[[Array], Array], of_diagonal: Callable[[Array], Array]
 ) -> Array:
-    d = a.shape[-1]
-    eps = float(jnp.finfo(a.dtype).eps)
-    diagonal = jnp.diagonal(a, axis1=-2, axis2=-1)
-    largest = jnp.max(jnp.abs(diagonal), axis=-1, keepdims=True)
-    floor = 10 * d * eps * jnp.where(largest > 0, largest, 1)
-    positive = jnp.maximum(diagonal, floor)
-    shares = jnp.asarray([0, 10 * d * eps, 1e3 * d * eps, 0.1], a.dtype)
-    eye = eye_like(a)
+    """Factors by a function that fails; then a growing share of the diagonal is added.
+
+    The last resort is the diagonal alone.
+    """
+    share = 10 * a.shape[-1] * float(jnp.finfo(a.dtype).eps)
+    positive, eye = _positive(a), eye_like(a)
+    shares = jnp.asarray([0, share, 100 * share, 0.1], a.dtype)
 
     # A loop rather than a cond: under vmap a cond always takes both of its branches.
     def unfinished(carry: tuple[Array, Array, Array]) -> Array:
@@ -153,83 +234,5 @@ def _mended(
 
     # A flag rather than NaN for "not yet": jax_debug_nans would stop at it.
     alone = of_diagonal(positive)[..., None] * eye
-    start = (alone, jnp.ones_like(largest[..., None], bool), jnp.int32(0))
+    start = (alone, jnp.ones((*a.shape[:-2], 1, 1), bool), jnp.int32(0))
     return lax.while_loop(unfinished, attempt, start)[0]
-
-
-def _plain_cholesky(a: Array) -> Array:
-    return _unrolled_cholesky(a) if a.shape[-1] <= UNROLLED else lax.linalg.cholesky(a)
-
-
-def _plain_whitener(a: Array) -> Array:
-    d = a.shape[-1]
-    if d <= UNROLLED or d > BLOCKED:
-        return inverse_lower(_plain_cholesky(a))
-    if d <= LEAF:
-        reduced, pivots = _eliminate(a)
-        return reduced / _root(pivots)[..., None]
-    h = d // 2
-    top = _plain_whitener(a[..., :h, :h])
-    side = matmul(a[..., h:, :h], top.mT)
-    return _stacked(top, side, _plain_whitener(a[..., h:, h:] - matmul(side, side.mT)))
-
-
-def _stacked(top: Array, side: Array, low: Array) -> Array:
-    """The inverse of [[A, 0], [side, B]] from top = inv(A) and low = inv(B)."""
-    corner = jnp.zeros((*top.shape[:-1], low.shape[-1]), top.dtype)
-    left = -matmul(low, matmul(side, top))
-    upper = jnp.concatenate([top, corner], axis=-1)
-    return jnp.concatenate([upper, jnp.concatenate([left, low], axis=-1)], axis=-2)
-
-
-def _eliminate(a: Array) -> tuple[Array, Array]:
-    """Gaussian elimination below the diagonal: the transformed identity, and the pivots."""
-    d = a.shape[-1]
-    below = jnp.arange(d)[:, None]
-
-    def clear(j: Array, both: Array) -> Array:
-        row = lax.dynamic_index_in_dim(both, j, axis=-2)
-        column = lax.dynamic_index_in_dim(both, j, axis=-1)
-        pivot = lax.dynamic_index_in_dim(row, j, axis=-1)
-        return both - jnp.where(below > j, column / pivot, 0) * row
-
-    both = lax.fori_loop(0, d, clear, jnp.concatenate([a, eye_like(a)], axis=-1))
-    return both[..., d:], jnp.diagonal(both[..., :d], axis1=-2, axis2=-1)
-
-
-def _root(pivot: Array) -> Array:
-    """The root of a pivot; -1, which marks a failure, where the pivot is not positive."""
-    return jnp.where(pivot > 0, jnp.sqrt(jnp.where(pivot > 0, pivot, 1)), -1)
-
-
-def _unrolled_inverse(factor: Array) -> Array:
-    rows: list[list[Array]] = []
-    for i in range(factor.shape[-1]):
-        pivot = 1 / factor[..., i, i]
-        row = []
-        for j in range(i):
-            below = sum(factor[..., i, m] * rows[m][j] for m in range(j, i))
-            row.append(-below * pivot)
-        rows.append([*row, pivot])
-    return _stack_lower(rows)
-
-
-def _unrolled_cholesky(a: Array) -> Array:
-    zero = jnp.zeros((), a.dtype)
-    rows: list[list[Array]] = []
-    for i in range(a.shape[-1]):
-        row: list[Array] = []
-        for j in range(i):
-            inner = sum((row[m] * rows[j][m] for m in range(j)), start=zero)
-            row.append((a[..., i, j] - inner) / rows[j][j])
-        squares = sum((entry * entry for entry in row), start=zero)
-        row.append(_root(a[..., i, i] - squares))
-        rows.append(row)
-    return _stack_lower(rows)
-
-
-def _stack_lower(rows: list[list[Array]]) -> Array:
-    d = len(rows)
-    zero = jnp.zeros_like(rows[0][0])
-    padded = [jnp.stack(row + [zero] * (d - len(row)), axis=-1) for row in rows]
-    return jnp.stack(padded, axis=-2)

@@ -14,6 +14,7 @@ from .families.moments import Moments
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .files.exporting import export
+from .files.program_cache import disable_cache, enable_cache
 from .files.saving import load, save
 from .fitting.em import EM
 from .fitting.front_door import fit, fit_from, fit_history
@@ -75,6 +76,8 @@ __all__ = [
     "conditional",
     "covariance_penalty",
     "detect",
+    "disable_cache",
+    "enable_cache",
     "energy",
     "energy_batch",
     "export",

@@ -22,6 +22,21 @@ def is_concrete(value: Any) -> bool:
     return not isinstance(value, jax.core.Tracer) and getattr(value, "is_fully_addressable", True)
 
 
+def on_host(*values: Any) -> bool:
+    """Whether NumPy can read all the numbers without moving them, and JAX computes on a CPU."""
+    return jax.default_backend() == "cpu" and all(map(_on_host, jax.tree.leaves(values)))
+
+
+def _on_host(value: Any) -> bool:
+    if not isinstance(value, jax.Array):
+        return True
+    return (
+        is_concrete(value)
+        and {device.platform for device in value.devices()} == {"cpu"}
+        and (len(value.devices()) == 1)
+    )
+
+
 def table(x: Any, name: str = "x") -> Array:
     """A floating table of two axes, as a JAX array; NumPy's float64 becomes JAX's default float."""
     return taken(rows(x, name))
@@ -78,7 +93,7 @@ def width(x: Array, n_features: int) -> None:
         )
 
 
-def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array | None:
+def row_weights(weights: Any, x: Any, may_all_be_zero: bool = False) -> Array | None:
     """None, or one non-negative floating weight for each row."""
     if weights is None:
         return None
@@ -103,7 +118,7 @@ def row_weights(weights: Any, x: Array, may_all_be_zero: bool = False) -> Array 
     return on_device(values, x.dtype)
 
 
-def responsibilities(resp: Any, x: Array, weights: Array | None = None) -> Array:
+def responsibilities(resp: Any, x: Any, weights: Array | None = None) -> Array:
     """(N, K) non-negative numbers, checked in rows of positive weight."""
     if np.ndim(resp) != 2 or np.shape(resp)[0] != x.shape[0] or np.shape(resp)[1] == 0:
         raise ValueError(

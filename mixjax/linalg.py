@@ -54,6 +54,33 @@ def _inverse_lower_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
 
 
 @jax.custom_jvp
+def solve_lower(factor: Array, b: Array) -> Array:
+    """``inverse_lower(factor) @ b`` for lower-triangular (..., D, D) and b (..., D)."""
+    d = factor.shape[-1]
+    if d > LEAF:
+        return jnp.sum(inverse_lower(factor) * b[..., None, :], axis=-1)
+    index = jnp.arange(d)
+
+    def substitute(j: Array, x: Array) -> Array:
+        column = lax.dynamic_index_in_dim(factor, j, axis=-1, keepdims=False)
+        pivot = lax.dynamic_index_in_dim(column, j, axis=-1)
+        own = lax.dynamic_index_in_dim(x, j, axis=-1) / pivot
+        return jnp.where(index == j, own, x - jnp.where(index > j, column, 0) * own)
+
+    return lax.fori_loop(0, d, substitute, b)
+
+
+@solve_lower.defjvp
+def _solve_lower_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    factor, b = primals
+    solved, inverse = solve_lower(factor, b), inverse_lower(factor)
+    moved = tangents[1] - jnp.sum(jnp.tril(tangents[0]) * solved[..., None, :], axis=-1)
+    return solved, jnp.sum(inverse * moved[..., None, :], axis=-1)
+
+
+@jax.custom_jvp
 def cholesky(a: Array) -> Array:
     """Lower Cholesky factor of (..., D, D), finite for every finite symmetric input.
 

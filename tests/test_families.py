@@ -9,7 +9,7 @@ from conftest import FAMILIES
 from problems import clusters, covariances, random_components, weighted_median
 
 import mixjax
-from mixjax.mixture.mixture import given_assignment
+from mixjax.mixture.assignment import Shares
 from mixjax.rows.blocks import Table
 
 
@@ -35,7 +35,12 @@ def laplace_m_step(start, x, weights, resp):
     (n, d), dtype = x.shape, x.dtype
     table = Table(x, weights, jnp.ones((), dtype), min(n, 64))
     rows = table.standardized(jnp.zeros(d, dtype), jnp.ones(d, dtype)).sorted(table.x)
-    return start.m_step(rows, given_assignment(resp, dtype), jnp.zeros(d, dtype))
+    given = Shares(resp)
+
+    def responsibilities(x, index):
+        return given.of(index, resp.shape[1], dtype)
+
+    return start.m_step(rows, responsibilities, jnp.zeros(d, dtype))
 
 
 GAUSSIANS = [family for family in FAMILIES if "Gaussian" in family.__name__]

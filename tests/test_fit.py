@@ -9,7 +9,7 @@ from conftest import FAMILIES
 from problems import clusters
 
 import mixjax
-from mixjax.fitting.front_door import _fit, _fit_from
+from mixjax.fitting.on_host import solved, solved_from
 
 
 def leaves_are_finite(tree):
@@ -167,11 +167,11 @@ def test_other_options_do_not_compile_again(rng):
     x = jnp.asarray(rng.normal(size=(50, 2)), "float32")
     begin = mixjax.fit(jax.random.key(0), x, 2, solver=mixjax.EM(1e-3), tol=1e-3, max_iter=5)
     mixjax.fit_from(begin.mixture, x, solver=mixjax.EM(1e-3))
-    before = _fit.n_compiled(), _fit_from.n_compiled()
+    before = solved.n_compiled(), solved_from.n_compiled()
     for reg, tol, max_iter in [(1e-2, 1e-4, 7), (0.5, 0.0, 9)]:
         mixjax.fit(jax.random.key(3), x, 2, solver=mixjax.EM(reg), tol=tol, max_iter=max_iter)
         mixjax.fit_from(begin.mixture, x, solver=mixjax.EM(reg), tol=tol, max_iter=max_iter)
-    assert (_fit.n_compiled(), _fit_from.n_compiled()) == before
+    assert (solved.n_compiled(), solved_from.n_compiled()) == before
 
 
 @functools.partial(jax.jit, static_argnums=0)

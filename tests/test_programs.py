@@ -168,7 +168,7 @@ def test_keep():
 def test_a_fit_whose_program_is_gone_is_the_same(rng):
     x = rng.normal(size=(60, 2)).astype("float32")
     fits = []
-    for n in [50, 51, 52, 53, 54, 50]:
+    for n in [20, 25, 30, 40, 50, 60, 20]:
         fits.append(mixjax.fit(jax.random.key(0), x[:n], 2, max_iter=5))
         energy = mixjax.energy(fits[-1].mixture, x[:n]).mean()
         np.testing.assert_allclose(fits[-1].energy, energy, rtol=1e-5)
@@ -197,14 +197,18 @@ KEY = jax.random.key(0)
 @pytest.mark.parametrize(
     ("f", "n_programs"),
     [
-        (lambda x: mixjax.energy(MIXTURE, x), 1),
-        (lambda x: mixjax.responsibilities(MIXTURE, x), 1),
+        (lambda x: mixjax.fit(KEY, x, 2), 0),
+        (lambda x: mixjax.fit(KEY, x, 2, start=mixjax.RandomResponsibilities()), 0),
+        (lambda x: mixjax.fit_from(MIXTURE, x), 0),
+        (lambda x: mixjax.kmeans(KEY, x, 2), 0),
+        (lambda x: mixjax.energy(MIXTURE, x), 0),
+        (lambda x: mixjax.responsibilities(MIXTURE, x), 0),
         (lambda x: mixjax.sample(KEY, MIXTURE, len(x)), 1),
-        (lambda x: mixjax.predict(MIXTURE, [0], np.asarray(x)[:, :1]), 1),
+        (lambda x: mixjax.predict(MIXTURE, [0], np.asarray(x)[:, :1]), 0),
         (lambda x: mixjax.random_responsibilities(KEY, x, 2, np.ones(len(x))), 1),
-        (lambda x: mixjax.m_step(mixjax.DiagonalGaussian, x, np.ones((len(x), 1), "f4")), 1),
-        (lambda x: mixjax.feature_importance(MIXTURE, x), 3),
-        (lambda x: mixjax.bic(MIXTURE, x), 2),
+        (lambda x: mixjax.m_step(mixjax.DiagonalGaussian, x, np.ones((len(x), 1), "f4")), 0),
+        (lambda x: mixjax.feature_importance(MIXTURE, x), 1),
+        (lambda x: mixjax.bic(MIXTURE, x), 0),
         (lambda x: RULE.p_values(np.asarray(x)[:, 0]), 1),
         (lambda x: RULE.flags(np.asarray(x)[:, 0]), 1),
         (lambda x: TAIL.p_values(np.asarray(x)[:, 0]), 1),
@@ -253,7 +257,7 @@ def test_traces_go_with_the_programs():
         f(ones(n))
         kept.append(traces.cache_info().currsize)
     assert min(kept[-programs.STRIDE :]) <= kept[0]
-    assert max(kept[2 * programs.STRIDE :]) <= max(kept[: 2 * programs.STRIDE])
+    assert max(kept[2 * programs.STRIDE :]) <= 1.5 * max(kept[: 2 * programs.STRIDE])
 
 
 def test_traces_go_in_the_middle_of_another():

@@ -44,7 +44,7 @@ ONE_PROCESS = """
         rows = np.concatenate([np.asarray(batch) for batch in batches])
         alone = mixjax.fit(key, rows, 2, **options)
         streamed = mixjax.fit_stream(key, batches, 2, mesh=where, **options)
-        assert far(streamed, alone) < bound, far(streamed, alone)
+        assert far(streamed, alone) < bound, (len(rows), where, streamed.energy, alone.energy)
 
     # What goes between devices, in the compiled text.
     from mixjax.fitting.on_mesh import _fit_shards_from
@@ -80,7 +80,8 @@ ONE_PROCESS = """
     statistics = jax.tree.leaves(jax.eval_shape(begin.components.statistics, x[:2], np.ones((2, k), dtype)))
     one = 1 + sum(leaf.size for leaf in statistics)  # and the energy
     for n in (800, 8000):
-        assert between_devices(n) == [[one]], (between_devices(n), one)
+        # One in the two rounds of the scale, and one in an iteration.
+        assert sorted(between_devices(n)) == [[d], [one]], (between_devices(n), one)
 
     for bad, error, word in (
         (P(None, "hosts"), ValueError, "keep its columns together"),

@@ -8,7 +8,8 @@ from problems import clusters
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 import mixjax
-from mixjax.fitting.front_door import _fit
+from mixjax.fitting.lloyd import drawn
+from mixjax.fitting.on_host import solved
 from mixjax.fitting.starts import _assigned
 
 STARTS = [mixjax.kmeans_plus_plus, mixjax.kmeans, mixjax.random_responsibilities]
@@ -127,18 +128,13 @@ def test_starts_do_not_depend_on_units(start, float64, seed, rng):
 
 
 def test_rows_are_drawn_by_weight(seed):
-    """The first center of k-means++ with one component's worth of two places."""
-    x = jnp.asarray([[0.0], [1.0], [2.0]])
-    weights = jnp.asarray([1.0, 0.0, 3.0])
-    from mixjax.fitting.lloyd import drawn_rows
-    from mixjax.rows.blocks import Table
-
-    table = Table.of(x, weights, 1)
-    rows = table.standardized(jnp.zeros(1), jnp.ones(1))
-    uniform = jax.random.uniform(jax.random.key(seed), (4000,))
-    drawn = drawn_rows(uniform, rows.weights, rows)
-    share = np.bincount(drawn, minlength=3) / 4000
+    seeds = 4000 * seed + jnp.arange(4000, dtype=jnp.uint32)
+    weights, order = jnp.asarray([1.0, 0.0, 3.0]), jnp.arange(3)
+    one = jax.vmap(lambda seed: drawn(seed, weights, order, 1))(seeds)
+    share = np.bincount(one[:, 0], minlength=3) / 4000
     np.testing.assert_allclose(share, [0.25, 0, 0.75], atol=0.04)
+    two = jax.vmap(lambda seed: drawn(seed, weights, order, 2))(seeds)
+    assert set(map(tuple, np.sort(two, axis=1).tolist())) == {(0, 2)}  # different, never weight 0
 
 
 def test_vmap_is_the_loop(start, rng):
@@ -166,11 +162,11 @@ def test_a_start_is_a_value_with_its_own_options(rng):
 def test_the_options_of_a_start_reach_the_fit_and_compile_once(rng):
     x = jnp.asarray(clusters(rng, 500, 3, 4, dtype="float32"))
     key, options = jax.random.key(3), {"max_iter": 0}
-    n_compiled = _fit.n_compiled()
+    n_compiled = solved.n_compiled()
     energies = [
         mixjax.fit(key, x, 4, start=mixjax.KMeans(max_iter=n), **options).energy for n in (0, 1, 50)
     ]
-    assert _fit.n_compiled() <= n_compiled + 1
+    assert solved.n_compiled() <= n_compiled + 1
     # The same assignments, from a function that is not known to give labels.
     for n, energy in zip((0, 1, 50), energies, strict=True):
         own = functools.partial(mixjax.kmeans, max_iter=n)

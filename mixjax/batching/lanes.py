@@ -4,7 +4,6 @@
 iterations at a time; lanes that are done are replaced by waiting ones.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -16,8 +15,8 @@ from ..families.family import Family
 from ..fitting.outcome import Fit
 from ..fitting.problem import Problem, in_units
 from ..fitting.recipe import Recipe
-from ..fitting.solver import RUNNING, Progress, Status, advance, begin
-from ..programs import jit
+from ..fitting.solver import Progress, Status, advance
+from ..programs import BySize
 from ..pytrees import pytree
 from ..rows.blocks import Table
 from ..rows.scaling import Scale
@@ -30,6 +29,8 @@ ABREAST_ELSEWHERE = 1024
 POOL_SIZE = {"cpu": 2**22}
 POOL_SIZE_ELSEWHERE = 2**27
 FIRST_ROUND, LONGEST_ROUND = 4, 64
+# One table that is fitted again and again is worth as much compiling as this many are once.
+ITERATIONS = 32
 
 
 @pytree
@@ -38,6 +39,7 @@ class Lane:
 
     progress: Progress
     problem: Problem
+    solver: Any
 
 
 def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[int, int]:
@@ -51,21 +53,20 @@ def pool_shape(n_lanes: int, table_size: int, batch_size: int | None) -> tuple[i
     return max(1, min(room // width, 8, -(-n_lanes // width))), width
 
 
-@jit
-def begun(key: Array, x: Array, weights: Array, recipe: Recipe) -> Lane:
+def _begun(key: Array, x: Array, weights: Array, recipe: Recipe) -> Lane:
     """Lanes before their first iteration, from keys (C,), tables (C, N, D), weights (C, N)."""
-    k, solver = recipe.n_components, recipe.solver
+    k = recipe.n_components
 
     def one(key: Array, x: Array, weights: Array) -> Lane:
         problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
-        mixture = problem.begin(key, x, weights, recipe.start, solver)
-        return Lane(begin(solver, mixture, problem.rows, problem.scale), problem)
+        assignment = problem.assignment(key, x, weights, recipe.start)
+        solver, progress = problem.begin(recipe.solver, assignment)
+        return Lane(progress, problem, solver)
 
     return jax.vmap(one)(key, x, weights)
 
 
-@functools.partial(jit, donate_argnums=0)
-def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
+def _admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
     """The pool (M, C, ...) with the lanes ``index`` (M, C) of the old and new lanes together."""
 
     def chosen(old: Array, new: Array) -> Array:
@@ -75,14 +76,12 @@ def admitted(pool: Lane, new: Lane, index: Array, alive: Array) -> Lane:
     lanes = jax.tree.map(chosen, pool, new)
     status = jnp.where(alive, lanes.progress.status, Status.MAX_ITER)
     progress = Progress(lanes.progress.state, lanes.progress.n_iter, status)
-    return Lane(progress, lanes.problem)
+    return Lane(progress, lanes.problem, lanes.solver)
 
 
-@jit
-def advanced(
+def _advanced(
     progress: Progress,
     pool: Lane,
-    solver: Any,
     tol: Array,
     max_iter: Array,
     n_blocks: Array,
@@ -94,21 +93,27 @@ def advanced(
     """
 
     def block(i: Array, progress: Progress) -> Progress:
-        own, problems = jax.tree.map(lambda leaf: leaf[i], (progress, pool.problem))
+        own, problems, solvers = jax.tree.map(
+            lambda leaf: leaf[i], (progress, pool.problem, pool.solver)
+        )
 
-        def lane(progress: Progress, problem: Problem) -> Progress:
+        def lane(progress: Progress, problem: Problem, solver: Any) -> Progress:
             limit = jnp.minimum(max_iter, progress.n_iter + n_steps)
             return advance(solver, progress, problem.rows, problem.scale, tol, limit)
 
-        new = jax.vmap(lane)(own, problems)
+        new = jax.vmap(lane)(own, problems, solvers)
         return jax.tree.map(lambda all_, one: all_.at[i].set(one), progress, new)
 
     progress = lax.fori_loop(0, n_blocks, block, progress)
-    return progress, (progress.status != RUNNING) | (progress.n_iter >= max_iter)
+    return progress, ~progress.unfinished(max_iter)
 
 
-@functools.partial(jit, static_argnames="family")
-def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family]) -> Fit:
+def _first_block(pool: Lane) -> Lane:
+    """The lanes of the first block (C, ...)."""
+    return jax.tree.map(lambda leaf: leaf[0], pool)
+
+
+def _finished(progress: Progress, scale: Scale, slots: Array, family: type[Family]) -> Fit:
     """The fits in these slots (C,) of a pool."""
 
     def chosen(leaf: Array) -> Array:
@@ -118,11 +123,19 @@ def finished(progress: Progress, scale: Scale, slots: Array, family: type[Family
     return jax.vmap(lambda p, s: in_units(p.solution(), s, family))(own, units)
 
 
+begun, advanced = BySize(_begun), BySize(_advanced)
+admitted = BySize(_admitted, donate_argnums=0)
+first_block, finished = BySize(_first_block), BySize(_finished, static_argnums=3)
+
+
 class Pool:
     """The lanes of one worker on one device; `step` is one round."""
 
-    def __init__(self, source: Any, device: Any, shape: tuple[int, int], recipe: Recipe) -> None:
+    def __init__(
+        self, source: Any, device: Any, shape: tuple[int, int], recipe: Recipe, work: int
+    ) -> None:
         self.source, self.device, self.shape, self.recipe = source, device, shape, recipe
+        self.work = work // ITERATIONS  # of all lanes, for which programs are compiled
         self.lane_of = np.full(shape[0] * shape[1], -1)  # the lane in each slot
         self.lanes: Lane | None = None
         self.n_steps = FIRST_ROUND
@@ -139,18 +152,19 @@ class Pool:
         if n_active == 0 or self.lanes is None:
             return False
         lanes = self.lanes
-        progress, done = advanced(
-            lanes.progress, lanes, self.recipe.solver, self.recipe.tol, self.recipe.max_iter,
+        progress, done = advanced.for_size(self.work)(
+            lanes.progress, lanes, self.recipe.tol, self.recipe.max_iter,
             np.int32(-(-n_active // width)), np.int32(self.n_steps),
         )  # fmt: skip
-        self.lanes = Lane(progress, lanes.problem)
+        self.lanes = Lane(progress, lanes.problem, lanes.solver)
         ended = np.flatnonzero(np.asarray(done).reshape(-1) & (self.lane_of >= 0))
         # Slow lanes are checked less often.
         self.n_steps = FIRST_ROUND if len(ended) else min(2 * self.n_steps, LONGEST_ROUND)
         for first in range(0, len(ended), width):
             slots = ended[first : first + width]
             padded = np.resize(slots, width)
-            fits = finished(progress, lanes.problem.scale, padded, self.recipe.family)
+            program = finished.for_size(self.work)
+            fits = program(progress, lanes.problem.scale, padded, self.recipe.family)
             self.source.put(self.lane_of[slots], jax.tree.map(np.asarray, fits))
         self.lane_of[ended] = -1
         if len(ended):
@@ -159,7 +173,7 @@ class Pool:
 
     def _admit(self, numbers: np.ndarray, key: Array, x: np.ndarray, weights: np.ndarray) -> None:
         key, x, weights = jax.device_put((key, x, weights), self.device)
-        new = begun(key, x, weights, self.recipe)
+        new = begun.for_size(self.work)(key, x, weights, self.recipe)
         if self.lanes is None:
             self.lanes = jax.tree.map(
                 lambda leaf: jax.device_put(
@@ -177,7 +191,7 @@ class Pool:
         blocks = -(-len(active) // self.shape[1])
         if len(active) == 0 or active[-1] < blocks * self.shape[1] or self.lanes is None:
             return
-        first = jax.tree.map(lambda leaf: leaf[0], self.lanes)
+        first = first_block.for_size(self.work)(self.lanes)
         self._arrange(first, active, self.lane_of[active])
 
     def _arrange(self, new: Lane, index: np.ndarray, numbers: np.ndarray) -> None:
@@ -186,4 +200,5 @@ class Pool:
         places = np.zeros(self.shape[0] * self.shape[1], np.int32)
         places[: len(index)] = index
         alive = (self.lane_of >= 0).reshape(self.shape)
-        self.lanes = admitted(self.lanes, new, places.reshape(self.shape), alive)
+        program = admitted.for_size(self.work)
+        self.lanes = program(self.lanes, new, places.reshape(self.shape), alive)

@@ -15,6 +15,7 @@ from .. import checks
 from ..mixture.mixture import Mixture, require
 from ..mixture.questions import energy, responsibilities
 from ..programs import jit, on_device
+from ..rows.host_table import padded_length
 from ..rows.origin import Origin, origin_of, relative, relative_rows
 from ..rows.scaling import Scaling
 from .table_set import listed
@@ -100,10 +101,13 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
     known = jax.tree.map(host, mixtures)
     out: list[Any] = [None] * len(tables)
     for numbers, length in tables.by_length(1):
+        n_tables = len(numbers)
+        # Copies of the first: one program serves for a few more or fewer tables.
+        numbers = np.append(numbers, np.repeat(numbers[:1], padded_length(n_tables) - n_tables))
         x, _ = tables.padded(numbers, length)
         own = jax.tree.map(operator.itemgetter(numbers), known)
-        values = host(_mapped(f, own, x))
-        for value, number in zip(values, numbers, strict=True):
+        values = host(_mapped(f, own, x))[:n_tables]
+        for value, number in zip(values, numbers, strict=False):
             out[number] = on_device(value[: tables.lengths[number]])
     return out
 

@@ -124,7 +124,8 @@ def _run(work: Queue, recipe: Recipe, batch_size: int | None, report: Any) -> No
         # A program for small tables keeps one core busy.
         devices = devices * n_cores()
     devices = devices[: max(1, -(-n_lanes // shape[1]))]
-    pools = [Pool(work, device, shape, recipe) for device in devices]
+    size = n_lanes * work.length * work.tables.n_features * recipe.n_components
+    pools = [Pool(work, device, shape, recipe, size) for device in devices]
     if pools[0].step():  # compiles for the others
         report()
     else:

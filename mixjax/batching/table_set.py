@@ -1,5 +1,6 @@
 """Many tables of any lengths, read in padded blocks."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,14 @@ import numpy as np
 
 from .. import checks
 from ..rows.frames import keys_of, rows_of, values_of
+from ..rows.host_table import padded_length
 from ..rows.origin import Origin, origin_of, relative_rows
+
+# For at most this many numbers, tables are padded to a few lengths: compiling takes longer than
+# running.
+LITTLE = 2**22
+# The share of all padded rows below which tables of a length are padded to the next.
+FEW = 0.1
 
 
 class TableSet(NamedTuple):
@@ -43,7 +51,12 @@ class TableSet(NamedTuple):
         if self.same_length:
             yield np.arange(len(self)), int(self.lengths[0])
             return
-        padded = np.array([padded_length(max(n, least)) for n in self.lengths.tolist()])
+        wanted = np.maximum(self.lengths, least)
+        little = int(wanted.sum()) * self.n_features <= LITTLE
+        to = _coarse_length if little else padded_length
+        padded = np.array([to(n) for n in wanted.tolist()])
+        if little:
+            padded = _merged(padded)
         for length in np.unique(padded)[::-1]:
             yield np.flatnonzero(padded == length), int(length)
 
@@ -61,10 +74,19 @@ class TableSet(NamedTuple):
         return x, weights
 
 
-def padded_length(n: int) -> int:
-    """The next of four lengths an octave: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ..."""
-    step = 1 << max(1, (max(n, 8) - 1).bit_length() - 3)
-    return max(8, -(-n // step) * step)
+def _coarse_length(n: int) -> int:
+    """The next power of four from 8 on: 8, 32, 128, 512, ..."""
+    return 8 << 2 * max(0, ((n - 1) >> 3).bit_length() + 1 >> 1)
+
+
+def _merged(padded: np.ndarray) -> np.ndarray:
+    """The lengths of the tables, without those for which a program would be worth little."""
+    total = padded.sum()
+    for length, longer in itertools.pairwise(np.unique(padded)):
+        of_this = padded == length
+        if of_this.sum() * longer <= FEW * total:
+            padded = np.where(of_this, longer, padded)
+    return padded
 
 
 def listed(xs: Any, weights: Any) -> TableSet:

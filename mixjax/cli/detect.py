@@ -28,7 +28,7 @@ from .errors import exit_on, until_unread
 from .families import family_of, words
 from .features import LabeledTable, labeled
 from .missing import Missing
-from .options import DecimalMark, Encoding, Header, MissingRows
+from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
 from .rates import require_number, require_rate, without_infinity
 from .source import source_of
 from .tables import Reading
@@ -110,6 +110,7 @@ def detect(
     header: Header = None,
     decimal: DecimalMark = None,
     encoding: Encoding = None,
+    cache: Cache = True,
     output: Annotated[Path | None, typer.Option(help="write the figures here as JSON")] = None,
     save: Annotated[
         Path | None, typer.Option(help="write the detector here, for mixjax score")
@@ -131,6 +132,7 @@ def detect(
             {"--output": output, "--save": save, "--report": page}, [0 if data == "-" else data]
         )
         report.beside(output, save, page)
+        keep_programs(cache)
         numbers = {"--false-alarms": false_alarms, "--contamination": contamination}
         for option, value in (numbers | {"--percentile": percentile}).items():
             require_number(option, value)

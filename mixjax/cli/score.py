@@ -17,7 +17,7 @@ from .errors import exit_on, until_unread
 from .features import aligned
 from .missing import Missing
 from .names import parted
-from .options import DecimalMark, Encoding, Header, MissingRows
+from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
 from .source import source_of
 from .tables import Reading
 from .text import cell
@@ -39,11 +39,13 @@ def score(
     header: Header = None,
     decimal: DecimalMark = None,
     encoding: Encoding = None,
+    cache: Cache = True,
 ) -> None:
     """Score the rows of a table. Columns are found by their names, in any order."""
     with exit_on(ValueError), until_unread(out):
         check_outputs({"--out": out}, [model, 0 if data == "-" else data])
         report.beside(out)
+        keep_programs(cache)
         detector = mixjax.load(model)
         if not isinstance(detector, Detector):
             raise ValueError(f"{model.name} holds a {type(detector).__name__}, not a detector")

@@ -13,8 +13,9 @@ from .. import checks
 from ..describing.summary import Described, Summary, fields_of
 from ..describing.words import counted, listed, number, on_host, quoted
 from ..mixture.explain import surprisal
-from ..programs import jit, on_device
+from ..programs import BySize, jit, on_device, taken
 from ..pytrees import pytree, static
+from ..rows.asking import ask
 from ..rows.frames import in_order
 from ..selection.candidates import Candidate
 from ..threshold.conformal_prediction import Conformal
@@ -72,7 +73,7 @@ class Detector(Described):
 
     def scores(self, x: ArrayLike) -> Array:
         """(N,) how strange each row of x (N, D) is: minus the log of a tail probability."""
-        return _scores(self.members, self.standardized(x))
+        return self.judge(x)[0]
 
     def p_values(self, x: ArrayLike) -> Array:
         """p-values (N,): for a new normal row, P(p <= t) is at most about t."""
@@ -84,8 +85,8 @@ class Detector(Described):
 
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), at the cost of one of them."""
-        scores = self.scores(x)
-        p_values, flags = _judged(self.rule, self.threshold, scores)
+        judges = (self.members, self.rule, self.threshold)
+        scores, p_values, flags = self._asked(judgments, judges, x)
         return scores, p_values, flags
 
     def flags(self, scores: ArrayLike) -> Array:
@@ -98,7 +99,8 @@ class Detector(Described):
         It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
         member with the lowest held-out energy.
         """
-        return _excess(self.members[0], self.typical, self.standardized(x))
+        excess: Array = self._asked(excesses, (self.members[0], self.typical), x)
+        return excess
 
     def _summary(self) -> Summary:
         alpha, threshold = on_host(self.rule.alpha), on_host(self.threshold)
@@ -119,17 +121,30 @@ class Detector(Described):
 
     def standardized(self, x: ArrayLike) -> Array:
         """The used columns (N, C) of x (N, D), standardized."""
-        x = in_order(x, self.feature_names)
-        table = checks.table(x)
-        checks.width(table, self.n_features)
+        z = self._standardized(x)
+        return on_device(z) if isinstance(z, np.ndarray) else z
+
+    def _standardized(self, x: ArrayLike) -> Any:
+        """The same as a NumPy array, if x and the detector are on the host."""
+        rows = checks.rows(in_order(x, self.feature_names))
+        checks.width(rows, self.n_features)
         dtype = self.typical.dtype
-        if isinstance(x, np.ndarray) and isinstance(self.center, np.ndarray):
+        if isinstance(rows, np.ndarray) and isinstance(self.center, np.ndarray):
             # In double precision: a time in seconds loses its digits in single.
             largest = np.finfo(dtype).max
             with np.errstate(over="ignore"):
-                z = (x[:, list(self.columns)] - self.center) / self.scale
-            return on_device(np.clip(z, -largest, largest), dtype)
-        return _standardized(table, self.center, self.scale, self.columns, dtype)
+                z = (rows[:, list(self.columns)] - self.center) / self.scale
+                return np.clip(z, -largest, largest).astype(dtype)
+        return _standardized(taken(rows), self.center, self.scale, self.columns, dtype)
+
+    def _asked(self, program: BySize[Any], known: Any, x: ArrayLike) -> Any:
+        """What a program of the judges says of each row of x (N, D)."""
+        z = self._standardized(x)
+        if not checks.on_host(known, z):
+            return program.thorough(known, z)
+        width = sum(member.mixtures.log_weights.size for member in self.members)
+        answers = ask(program, known, np.asarray(z), width * len(self.columns))
+        return jax.tree.map(on_device, answers)
 
 
 @functools.partial(jit, static_argnums=(3, 4))
@@ -138,19 +153,18 @@ def _standardized(x: Array, center: Array, scale: Array, columns: Any, dtype: An
     return ((x[:, np.array(columns)] - center) / scale).astype(dtype)
 
 
-@jit
-def _scores(members: tuple[Member, ...], z: Array) -> Array:
-    return combined(jnp.stack([member.neg_log_tail(z) for member in members]))
+def _judged(judges: Any, z: Array) -> tuple[Array, Array, Array]:
+    members, rule, threshold = judges
+    scores = combined(jnp.stack([member.neg_log_tail(z) for member in members]))
+    return scores, rule.p_values(scores - TIE_TOLERANCE), above(scores, threshold)
 
 
-@jit
-def _judged(rule: Conformal, threshold: Array, scores: Array) -> tuple[Array, Array]:
-    return rule.p_values(scores - TIE_TOLERANCE), above(scores, threshold)
-
-
-@jit
-def _excess(member: Member, typical: Array, z: Array) -> Array:
+def _excess(known: tuple[Member, Array], z: Array) -> Array:
+    member, typical = known
     return surprise(member, z) - typical[None]
+
+
+judgments, excesses = BySize(_judged), BySize(_excess)
 
 
 @jit

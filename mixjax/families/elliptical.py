@@ -1,6 +1,7 @@
 """What families share whose level sets are ellipses about their means."""
 
-from typing import Any
+import dataclasses
+from typing import Any, Self
 
 from jax import Array
 
@@ -22,6 +23,10 @@ class Elliptical(Family):
     def centers(self) -> Array:
         """(K, D) the means."""
         return self.means
+
+    def located(self, centers: Array) -> Self:
+        """These components with other means (K, D)."""
+        return dataclasses.replace(self, means=centers)  # type: ignore[type-var]
 
     @property
     def outline(self) -> Outline:

@@ -166,6 +166,14 @@ class Family(Described, abc.ABC):
     def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """Standard components at the origin; the first M-step is relative to them."""
 
+    def located(self, centers: Array) -> Self:
+        """These components moved to ``centers`` (K, D); by default they stay.
+
+        Sums relative to components among the rows lose no digits. Override it if the sums of
+        `statistics` are relative.
+        """
+        return self
+
     @abc.abstractmethod
     def sample(self, key: Array, labels: Array) -> Array:
         """One row for each label (n,): (n, D)."""
@@ -279,12 +287,6 @@ class Family(Described, abc.ABC):
             return self.statistics(x.T, (responsibilities(x, index) * weights[None]).T)
 
         return self.from_statistics(rows.sum(block), reg_covar)
-
-    def quick_m_step(
-        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
-    ) -> Self:
-        """A fast approximate M-step for the start of many fits. Override it if `m_step` is slow."""
-        return self.m_step(rows, responsibilities, reg_covar)
 
     def _summary(self) -> Summary:
         """How many components in how many dimensions, and the parameters."""

@@ -223,8 +223,7 @@ class Gaussian(Elliptical):
         kept = occupied(stats.count)[:, None, None]
         covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))
         factors = linalg.matmul(linalg.whitener(covariance), self.factors)
-        step = linalg.einsum("kij,kj->ki", linalg.inverse_lower(self.factors), mean)
-        return type(self)(self.means + step, factors)
+        return type(self)(self.means + linalg.solve_lower(self.factors, mean), factors)
 
     def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and of F cov the diagonal of F^-T."""

@@ -12,7 +12,7 @@ from .elliptical import Elliptical
 from .family import shaped
 from .gaussian import LOG_2PI
 from .independent import IndependentColumns
-from .moments import Moments
+from .moments import Moments, is_small
 
 LogProb = Callable[[Array], Array]
 Sums = Callable[[Array, Array], Moments]
@@ -61,6 +61,8 @@ class IndependentGaussian(Elliptical, IndependentColumns):
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products if these lose no digits."""
+        if is_small(x, self.shape[0]):
+            return self.log_prob(x), lambda resp: self.statistics(x, resp)
         safe, product, product_sums = self._products()
         # Rows last, also inside the cond: XLA does not cancel transposes across it.
         log_prob = lax.cond(safe, product, self._log_prob, x.T).T

@@ -77,6 +77,10 @@ class Laplace(IndependentColumns):
         """(K, D) the locations."""
         return self.locations
 
+    def located(self, centers: Array) -> Self:
+        """These components with other locations (K, D)."""
+        return type(self)(centers, self.scales)
+
     @property
     def outline(self) -> Outline:
         """Diamonds at distances of scales."""
@@ -123,13 +127,6 @@ class Laplace(IndependentColumns):
         columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
         locations = rows.values_at(at, columns)
         return self._about(locations, rows, responsibilities, reg_covar)
-
-    def quick_m_step(
-        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
-    ) -> Self:
-        """Means instead of medians, which are slow and need sorted rows."""
-        means = MeanLaplace(**vars(self)).m_step(rows, responsibilities, reg_covar)
-        return type(self)(**vars(means))
 
     def _about(
         self,

@@ -7,6 +7,9 @@ from jax import Array
 
 from ..pytrees import pytree
 
+# With at most this many numbers, the exact form is fast enough, and alone compiles sooner.
+SMALL = 2**15
+
 
 @pytree
 class Moments:
@@ -48,6 +51,11 @@ def per_count(total: Array, count: Array) -> Array:
     shape = count.shape + (1,) * (total.ndim - count.ndim)
     divided = total / jnp.where(kept, count, 1).reshape(shape)
     return jnp.where(kept.reshape(shape), divided, 0)
+
+
+def is_small(x: Array, n_components: int) -> bool:
+    """Whether a block of rows (N, D) is so small that matrix products save no time."""
+    return x.size * n_components <= SMALL
 
 
 def few_digits_cancel(squares: Array) -> Array:

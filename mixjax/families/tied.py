@@ -23,7 +23,7 @@ from .gaussian import (
     whitening_of_precision,
     whitening_of_rows,
 )
-from .moments import Moments, few_digits_cancel, per_count
+from .moments import Moments, few_digits_cancel, is_small, per_count
 
 
 @pytree
@@ -132,6 +132,8 @@ class TiedGaussian(Elliptical):
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:
         """`log_prob` and `statistics`, by matrix products if these lose no digits."""
         y, offset = self._whitened(x)
+        if is_small(x, self.shape[0]):
+            return self._log_prob(y, offset).T, lambda resp: self._sums(y, offset, resp.T)
         norms = jnp.sum(offset**2, axis=1)
         safe = few_digits_cancel(self.shape[1] + norms)
 
@@ -169,8 +171,8 @@ class TiedGaussian(Elliptical):
         eye = jnp.eye(self.shape[1], dtype=self.means.dtype)
         inner = linalg.whitener(jnp.where(total > 0, within + ridge, eye))
         factor = linalg.matmul(inner, self.factor)
-        step = linalg.matmul(mean, linalg.inverse_lower(self.factor).T)
-        return type(self)(self.means + step, factor)
+        shared = jnp.broadcast_to(self.factor, (*mean.shape, mean.shape[-1]))
+        return type(self)(self.means + linalg.solve_lower(shared, mean), factor)
 
     def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and the identity for a scatter."""

@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -15,9 +16,10 @@ from ..mixture.mixture import Mixture, require
 from ..programs import jit
 from ..pytrees import pytree
 from ..rows.blocks import Table
-from ..rows.origin import Origin, near, placed, relative
+from ..rows.origin import Origin, near, near_on_host, placed, relative
 from ..rows.sharded import automatic, row_mesh
 from .em import EM
+from .on_host import fit_on_host, fit_on_host_from
 from .on_mesh import fit_on_mesh, fit_on_mesh_from
 from .outcome import Fit
 from .problem import Problem, best_of_starts
@@ -83,10 +85,15 @@ def fit(
     Mixture Models (2000), section 2.8.
     """
     checks.key(key)
-    table, origin = near(checks.rows(x), checks.family(family).scaling)
+    rows = checks.rows(x)
+    on_host = checks.on_host(key, rows, weights, start, solver, tol, max_iter)
+    table: Any
+    table, origin = (near_on_host if on_host else near)(rows, checks.family(family).scaling)
     row_weights = checks.row_weights(weights, table)
     recipe = Recipe.checked(n_components, family, start, n_init, solver, tol, max_iter, table.shape)
     recipe = _seeing(recipe, origin)
+    if on_host:
+        return _placed(fit_on_host(key, table, _host(row_weights), recipe), origin)
     if where := row_mesh(table):
         return fit_on_mesh(key, table, row_weights, recipe, where)
     result = _fit(key, automatic(table), automatic(row_weights), recipe)
@@ -174,6 +181,8 @@ def fit_history(
 def _continued(
     mixture: Mixture, x: Array, weights: Array | None, solver: Any, tol: Any, max_iter: Any, n: int
 ) -> tuple[Fit, Array]:
+    if isinstance(x, np.ndarray):
+        return fit_on_host_from(mixture, x, _host(weights), solver, tol, max_iter, n)
     if where := row_mesh(x):
         return fit_on_mesh_from(mixture, x, weights, solver, tol, max_iter, n, where)
     return _fit_from(mixture, automatic(x), automatic(weights), solver, tol, max_iter, n)
@@ -185,7 +194,8 @@ def _prepared(
     require(mixture)
     rows = checks.rows(x)
     checks.width(rows, mixture.n_features)
-    x, origin = near(rows, mixture.components.scaling)
+    on_host = checks.on_host(mixture, rows, weights, solver, tol, max_iter)
+    x, origin = (near_on_host if on_host else near)(rows, mixture.components.scaling)
     weights = checks.row_weights(weights, x)
     check_solving(solver, tol, max_iter, x.shape[1])
     dtype = mixture.log_weights.dtype
@@ -215,6 +225,10 @@ def _seeing(recipe: Recipe, origin: Origin | None) -> Recipe:
     return dataclasses.replace(recipe, start=_Seeing(recipe.start, origin))
 
 
+def _host(weights: Array | None) -> Any:
+    return None if weights is None else np.asarray(weights)
+
+
 def _placed(fit: Fit, origin: Origin | None) -> Fit:
     return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
 
@@ -223,7 +237,7 @@ def _placed(fit: Fit, origin: Origin | None) -> Fit:
 def _fit(key: Array, x: Array, weights: Array | None, recipe: Recipe) -> Fit:
     k = recipe.n_components
     problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
-    return best_of_starts(key, problem, problem, x, weights, recipe)
+    return best_of_starts(key, problem, x, weights, recipe)
 
 
 @functools.partial(jit, static_argnums=6)

@@ -10,8 +10,8 @@ from ..rows.blocks import Axes, Table
 from ..rows.sharded import gathered, on_shards
 from ..rows.subsample import seed_of
 from .em import EM
-from .outcome import Fit
-from .problem import Problem, best_of_starts
+from .outcome import Fit, best
+from .problem import Problem
 from .recipe import Recipe
 
 # Rows that a start uses.
@@ -59,7 +59,15 @@ def _fit_shards(kind: Any, axes: Axes, same: Any, x: Array, weights: Array | Non
     rows = gathered(x, axes, SAMPLE, seed)
     row_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
     some = Problem.in_scale(Table.of(rows, row_weights, k), problem.scale, k, family)
-    return best_of_starts(key, problem, some, rows, row_weights, recipe)
+
+    def once(key: Array) -> Fit:
+        assignment = some.assignment(key, rows, row_weights, recipe.start)
+        begin = some.maximized(assignment, recipe.solver)
+        return problem.solve(recipe.solver, begin, recipe.tol, recipe.max_iter)[0]
+
+    if recipe.n_init == 1:
+        return once(key)
+    return best(jax.vmap(once)(jax.random.split(key, recipe.n_init)))
 
 
 def _fit_shards_from(

@@ -13,6 +13,7 @@ from ..describing.summary import Described, Summary, fields_of, summary_of
 from ..describing.words import counted, lanes, listed, number, on_host, span, tally
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
+from ..rows.executor import executor_of
 from .solver import Status
 
 # Rounding may move a center by this many widths of its component. The energy of a row changes by
@@ -46,7 +47,9 @@ class Fit(Described):
     @property
     def failed(self) -> Array:
         """() whether the fit is useless: status NONFINITE, or an energy that is not finite."""
-        return (self.status == Status.NONFINITE) | ~jnp.isfinite(self.energy)
+        xp = executor_of(self.energy).xp
+        failed: Array = (self.status == Status.NONFINITE) | ~xp.isfinite(self.energy)
+        return failed
 
     def __len__(self) -> int:
         """The number of fits along the leading axis."""

@@ -8,14 +8,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..families.family import Family
+from ..mixture.assignment import Assignment
 from ..mixture.maximization import first_m_step, rescaled, ridge, unscaled
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
+from ..rows.host_table import HostTable
 from ..rows.scaling import Scale, standardized
+from .em import EM, EStepFirst
 from .outcome import Fit, best
 from .recipe import Recipe
-from .solver import Solution, Status, ridge_of, solve
+from .solver import Progress, Solution, Status, progress_of, ridge_of, solve
 from .starts import assignment_of
 
 
@@ -28,15 +31,19 @@ class Problem:
       scale: how its columns were scaled.
       n_components: K.
       family: the class of the components.
+      active: (K,) the components that have a weight, or None for all.
     """
 
     rows: Rows
     scale: Scale
     n_components: int = static()
     family: type[Family] = static()
+    active: Array | None = None
 
     @classmethod
-    def of(cls, table: Table, n_components: int, family: type[Family], sort: bool = True) -> Self:
+    def of(
+        cls, table: Table | HostTable, n_components: int, family: type[Family], sort: bool = True
+    ) -> Self:
         """The problem of a table whose columns are scaled as the family allows.
 
         Without sorting, the M-step uses sums, also where the family would use the order.
@@ -52,29 +59,48 @@ class Problem:
         rows = rows.sorted(table.x) if family.needs_sorted_rows else rows
         return cls(rows, scale, n_components, family)
 
-    def begin(
-        self, key: Array, x: Array, weights: Array | None, start: Any, solver: Any
-    ) -> Mixture:
-        """The mixture that a start makes from the table x (N, D) of these rows."""
-        reg = ridge(ridge_of(solver), self.scale)
+    def assignment(self, key: Array, x: Array, weights: Array | None, start: Any) -> Assignment:
+        """What a start gives for the table x (N, D) of these rows."""
         k, scaling = self.n_components, self.family.scaling
-        assignment = assignment_of(start, key, x, k, weights, self.rows, scaling)
-        return first_m_step(self.family, self.rows, assignment, k, reg)
+        return assignment_of(start, key, x, k, weights, self.rows, scaling)
+
+    def maximized(self, assignment: Assignment, solver: Any) -> Mixture:
+        """The mixture of the M-step from an assignment."""
+        reg = ridge(ridge_of(solver), self.scale)
+        return first_m_step(self.family, self.rows, assignment, self.n_components, reg)
 
     def scaled(self, mixture: Mixture) -> Mixture:
         """A mixture in the units of x, mapped to the scaled columns."""
         return unscaled(mixture, self.scale, self.family.scaling)
 
+    def begin(self, solver: Any, begin: Mixture | Assignment) -> tuple[Any, Progress]:
+        """The solver for these rows, and its progress before the first iteration.
+
+        Args:
+          solver: `EM` becomes one whose iterations begin with an E-step.
+          begin: a mixture of the scaled columns, or the assignment of a start.
+        """
+        if type(solver) is EM:
+            reg = ridge(solver.reg_covar, self.scale)
+            solver, state = EStepFirst.of(
+                begin, self.rows, self.family, self.n_components, reg, self.active
+            )
+            return solver, progress_of(solver, state, self.rows)
+        mixture = begin if isinstance(begin, Mixture) else self.maximized(begin, solver)
+        state = solver.init(mixture, self.rows, self.scale)
+        return solver, progress_of(solver, state, self.rows)
+
     def solve(
-        self, solver: Any, mixture: Mixture, tol: Any, max_iter: Any, n_recorded: int = 0
+        self, solver: Any, begin: Mixture | Assignment, tol: Any, max_iter: Any, n_recorded: int = 0
     ) -> tuple[Fit, Array]:
-        """The fit from a mixture of the scaled columns, and the energy after each iteration.
+        """The fit from a mixture or an assignment, and the energy after each iteration.
 
         Both are in the units of x; see `solver.solve`.
         """
         tol = jnp.asarray(tol, self.rows.x.dtype)
         limit = jnp.asarray(max_iter, jnp.int32)
-        solution, energies = solve(solver, mixture, self.rows, self.scale, tol, limit, n_recorded)
+        solver, progress = self.begin(solver, begin)
+        solution, energies = solve(solver, progress, self.rows, self.scale, tol, limit, n_recorded)
         return self.in_units(solution), energies + log_volume(self.scale)
 
     def in_units(self, solution: Solution) -> Fit:
@@ -83,13 +109,13 @@ class Problem:
 
 
 def best_of_starts(
-    key: Array, problem: Problem, some: Problem, x: Array, weights: Array | None, recipe: Recipe
+    key: Array, problem: Problem, x: Array, weights: Array | None, recipe: Recipe
 ) -> Fit:
-    """The best fit from starts made from some of the rows, x (N, D) and their weights."""
+    """The best fit from the starts of a table x (N, D)."""
 
     def once(key: Array) -> Fit:
-        mixture = some.begin(key, x, weights, recipe.start, recipe.solver)
-        return problem.solve(recipe.solver, mixture, recipe.tol, recipe.max_iter)[0]
+        begin = problem.assignment(key, x, weights, recipe.start)
+        return problem.solve(recipe.solver, begin, recipe.tol, recipe.max_iter)[0]
 
     if recipe.n_init == 1:
         return once(key)

@@ -118,10 +118,14 @@ class Progress:
     status: Array
 
     def unfinished(self, limit: Array) -> Array:
-        """Whether the fit goes on: it has not ended and ``limit`` is not reached."""
-        return (self.status == RUNNING) & (self.n_iter < limit)
+        """Whether the fit goes on: it has not ended and ``limit`` is not reached.
 
-    def solution(self, active: Array | bool = True) -> Solution:
+        What comes before the first iteration is always done: a fit of rows that cannot be fitted
+        returns the mixture of its start.
+        """
+        return (self.n_iter < 0) | ((self.status == RUNNING) & (self.n_iter < limit))
+
+    def solution(self, active: Array | None = None) -> Solution:
         """The result of a fit that stops here; without convergence the status is MAX_ITER.
 
         Inactive components (K,) are held at weight zero; they do not make a fit DEGENERATE.
@@ -129,22 +133,21 @@ class Progress:
         state = self.state
         status = jnp.where(self.status == RUNNING, Status.MAX_ITER, self.status)
         share = jnp.exp(state.mixture.log_weights)  # normalized, as every solver leaves them
-        empty = jnp.any(active & (share < 2 * smallest_share(share.dtype)))
+        empty = share < 2 * smallest_share(share.dtype)
+        empty = jnp.any(empty if active is None else empty & active)
         degenerate = empty & (status != Status.NONFINITE) & (status != Status.TOO_FEW_ROWS)
         status = jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32)
-        # If the first E-step is part of the loop, it does not count as an iteration.
-        return Solution(state.mixture, state.energy, jnp.maximum(self.n_iter, 0), status)
+        return Solution(state.mixture, state.energy, self.n_iter, status)
 
 
-def begin(
-    solver: Solver, mixture: Mixture, rows: Rows, scale: Scale, active: Array | bool = True
-) -> Progress:
-    """The progress before the first iteration."""
-    state = solver.init(mixture, rows, scale)
-    status = first_status(rows, mixture.n_components if active is True else jnp.sum(active))
+def progress_of(solver: Any, state: Any, rows: Rows) -> Progress:
+    """The progress before the first iteration, from the state of the solver."""
+    active = getattr(solver, "active", None)
+    n_components = state.mixture.n_components if active is None else jnp.sum(active)
+    status = first_status(rows, n_components)
     if getattr(solver, "lazy", False):
-        # The first E-step is part of the loop, but not an iteration.
-        return Progress(state, jnp.int32(-1), status)
+        # The first E-step, and M-steps from a given assignment, are part of the loop.
+        return Progress(state, -1 - state.given, status)
     nonfinite = (status == RUNNING) & ~_is_finite(state)
     return Progress(state, jnp.int32(0), jnp.where(nonfinite, Status.NONFINITE, status))
 
@@ -162,12 +165,13 @@ def iterate(solver: Solver, old: Progress, rows: Rows, scale: Scale, tol: Array)
 
 def accepted(old: Progress, new: Any, tol: Array) -> Progress:
     """The progress with a new state, or with the old one where the new is not finite."""
-    finite = _is_finite(new)
-    converged = finite & (jnp.abs(new.energy - old.state.energy) < tol)
+    finite, first = _is_finite(new), old.n_iter < 0
+    converged = finite & ~first & (jnp.abs(new.energy - old.state.energy) < tol)
     status = jnp.where(converged, Status.CONVERGED, RUNNING)
-    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    status = jnp.where(finite, status, Status.NONFINITE)
+    status = jnp.where(old.status == RUNNING, status, old.status).astype(jnp.int32)
     kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.state)
-    return Progress(kept, old.n_iter + finite.astype(jnp.int32), status)
+    return Progress(kept, old.n_iter + (finite | first).astype(jnp.int32), status)
 
 
 def loop(once: Callable[[C], C], carry: C, limit: Any, while_loop: WhileLoop = lax.while_loop) -> C:
@@ -204,23 +208,21 @@ def advance(
 
 
 def solve(
-    solver: Solver,
-    mixture: Mixture,
+    solver: Any,
+    progress: Progress,
     rows: Rows,
     scale: Scale,
     tol: Array,
     max_iter: Array,
     n_recorded: int = 0,
-    active: Array | bool = True,
 ) -> tuple[Solution, Array]:
     """Iterate until the mean energy changes by less than ``tol``.
 
     NaN never reads as convergence: an iteration whose result is not finite is undone,
     and ends the fit with `Status.NONFINITE`. Also returns the energies after
-    0, 1, ... ``n_recorded - 1`` iterations, padded with the last one. The solver holds inactive
-    components (K,) at weight zero.
+    0, 1, ... ``n_recorded - 1`` iterations, padded with the last one.
     """
-    progress = begin(solver, mixture, rows, scale, active)
+    active = getattr(solver, "active", None)
     energies = jnp.full((n_recorded,), progress.state.energy)
     if n_recorded == 0:
         progress = advance(solver, progress, rows, scale, tol, max_iter)

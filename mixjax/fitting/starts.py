@@ -6,18 +6,20 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..families.family import Responsibilities
-from ..mixture.mixture import given_assignment
-from ..programs import jit
+from ..mixture.assignment import Assignment, Labels, Shares
+from ..programs import jit, on_device
 from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
-from ..rows.origin import near
+from ..rows.host_table import HostTable
+from ..rows.origin import near, near_on_host
 from ..rows.scaling import Scaling, standardized
-from .lloyd import hard_assignment, lloyd_centers, nearest_centers, seeds
+from ..rows.subsample import seed_of
+from .lloyd import SAMPLE, lloyd_centers, nearest_centers, part_of, seeds
 
 F = TypeVar("F", bound=Callable[..., Array])
 
@@ -83,9 +85,9 @@ class KMeans:
         self.check()
         return _hard(self, key, x, n_components, weights)
 
-    def centers(self, key: Array, rows: Rows, n_components: int) -> Array:
+    def centers(self, seed: Any, rows: Rows, n_components: int) -> Array:
         """The centers (K, D) of scaled rows."""
-        return lloyd_centers(key, rows, n_components, self.tol, self.max_iter)
+        return lloyd_centers(seed, rows, n_components, self.tol, self.max_iter)
 
 
 @pytree
@@ -108,9 +110,9 @@ class KMeansPlusPlus:
         """Boolean responsibilities (N, K)."""
         return _hard(self, key, x, n_components, weights)
 
-    def centers(self, key: Array, rows: Rows, n_components: int) -> Array:
+    def centers(self, seed: Any, rows: Rows, n_components: int) -> Array:
         """The centers (K, D) of scaled rows."""
-        return seeds(key, rows, n_components)
+        return seeds(seed, part_of(seed, rows, max(SAMPLE, 128 * n_components)), n_components)
 
 
 @pytree
@@ -170,8 +172,8 @@ def kmeans_plus_plus(
 
     The next center is drawn with probability $w_n \min_c \|z_n - c\|^2$ on the
     standardized columns z; of $4 + 2\lfloor\ln K\rfloor$ candidates the one with the
-    smallest remaining sum is kept. Any row may be drawn. Beyond 8,192 rows, the sums that rank
-    the candidates are estimated from 8,192 rows drawn with the same probabilities.
+    smallest remaining sum is kept. The centers of a table several times longer than 16,384 rows
+    (or 128 K) are drawn from that many rows, one from each stratum of equal weight.
 
     Args:
       key: a typed random key.
@@ -288,31 +290,52 @@ def assignment_of(
     weights: Array | None,
     rows: Rows,
     scaling: Scaling,
-) -> Responsibilities:
-    """What a start gives for a table whose scaled rows are there already.
+) -> Assignment:
+    """What a start gives for a table (N, D) whose scaled rows are there already."""
+    if not hasattr(start, "centers"):
+        return Shares(start(key, x, k, weights))
+    own = scaling is Scaling.COLUMNS
+    if not own:
+        rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
+    centers = start.centers(seed_of(key), rows, k)
+    labels = nearest_centers(centers, rows, x.shape[0])
+    return Labels(labels, centers if own else None)
 
-    A start that is made of centers works on rows scaled by column: given the same ones, it
-    needs no second copy of the table, and gives labels instead of an (N, K) array.
-    """
-    if scaling is not Scaling.COLUMNS or not hasattr(start, "centers"):
-        return given_assignment(start(key, x, k, weights), x.dtype)
-    labels = nearest_centers(start.centers(key, rows, k), rows, x.shape[0])
 
-    def responsibilities(x: Array, index: Array) -> Array:
-        return (jnp.arange(k)[:, None] == labels[index][None]).astype(x.dtype)
-
-    return responsibilities
+def host_assignment_of(
+    start: Any, key: Array, table: HostTable, k: int, rows: Rows, scaling: Scaling
+) -> Labels:
+    """The same for a start made of centers, on the host."""
+    if scaling is not Scaling.COLUMNS:
+        rows, _ = standardized(table, Scaling.COLUMNS)
+    centers = start.centers(seed_of(key, np), rows, k)
+    return Labels(nearest_centers(centers, rows, len(table.x)))
 
 
 def _hard(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
+    if checks.on_host(key, x, weights, start):
+        return _hard_on_host(start, key, x, n_components, weights)
     table, row_weights, n_components = _checked(key, x, n_components, weights)
     return _assigned(key, table, row_weights, start, n_components)
+
+
+def _hard_on_host(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
+    checks.key(key)
+    rows, _ = near_on_host(checks.rows(x))
+    k = checks.n_components(n_components, len(rows))
+    row_weights = checks.row_weights(weights, rows)
+    with np.errstate(all="ignore"):
+        table = HostTable.of(rows, None if row_weights is None else np.asarray(row_weights), k)
+        scaled, _ = standardized(table, Scaling.COLUMNS)
+        labels = host_assignment_of(start, key, table, k, scaled, Scaling.COLUMNS).labels
+    return on_device(labels[: len(rows), None] == np.arange(k)[None])
 
 
 @functools.partial(jit, static_argnums=4)
 def _assigned(key: Array, x: Array, weights: Array | None, start: Any, k: int) -> Array:
     rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
-    return hard_assignment(start.centers(key, rows, k), rows, x.shape[0])
+    labels = nearest_centers(start.centers(seed_of(key), rows, k), rows, x.shape[0])
+    return labels[:, None] == jnp.arange(k, dtype=jnp.int32)[None]
 
 
 def _checked(

@@ -1,6 +1,5 @@
 """Marginals and conditionals of a mixture."""
 
-import functools
 from collections.abc import Sequence
 
 import jax
@@ -11,8 +10,9 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..describing.summary import Described
-from ..programs import jit, on_device
+from ..programs import BySize, on_device
 from ..pytrees import pytree
+from ..rows.asking import ask
 from ..rows.blocks import map_rows
 from .far import log_parts, within_reach
 from .mixture import Mixture, joint_log_prob, require
@@ -138,13 +138,18 @@ def predict(mixture: Mixture, columns: Sequence[int], values: ArrayLike) -> Pred
     require(mixture)
     known = checks.columns(columns, mixture.n_features)
     rest = _others(mixture, known)
-    values = on_device(values, mixture.log_weights.dtype)
-    if values.ndim != 2 or values.shape[1] != len(known):
-        raise ValueError(f"values must have shape (rows, {len(known)}), got {values.shape}")
-    return _predict(mixture, values, tuple(known.tolist()), tuple(rest.tolist()))
+    given = np.shape(values)
+    if len(given) != 2 or given[1] != len(known):
+        raise ValueError(f"values must have shape (rows, {len(known)}), got {given}")
+    columns_of = tuple(known.tolist()), tuple(rest.tolist())
+    dtype = mixture.log_weights.dtype
+    if not checks.on_host(mixture, values) or given[0] == 0:
+        return predictions.thorough(mixture, on_device(values, dtype), *columns_of)
+    rows, width = np.asarray(values, dtype), mixture.n_components * len(rest) ** 2
+    answers = ask(predictions, mixture, rows, width, *columns_of)
+    return jax.tree.map(on_device, answers)
 
 
-@functools.partial(jit, static_argnums=(2, 3))
 def _predict(
     mixture: Mixture, values: Array, columns: tuple[int, ...], others: tuple[int, ...]
 ) -> Prediction:
@@ -161,6 +166,9 @@ def _predict(
         return Prediction(mean, jnp.sum(weights[:, None, None] * spread, axis=0))
 
     return map_rows(jax.vmap(one), values, mixture.n_components * len(rest) ** 2)
+
+
+predictions: BySize[Prediction] = BySize(_predict, static_argnums=(2, 3))
 
 
 def _conditional(mixture: Mixture, rest: np.ndarray, known: np.ndarray, values: Array) -> Mixture:

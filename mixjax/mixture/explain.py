@@ -7,12 +7,12 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..programs import jit
+from ..programs import BySize, jit
 from ..rows.blocks import map_rows
 from ..threshold.scores import anomalies_of
 from .far import log_parts, log_sum, within_reach
 from .mixture import Mixture, joint_log_prob, require
-from .questions import checked, log_prob
+from .questions import answers, log_prob
 
 # Without labels, this share of the rows, those of highest energy, counts as strange.
 STRANGE = 0.05
@@ -53,10 +53,9 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equations 2.96-2.97,
     for each component.
     """
-    return _surprisal(*checked(mixture, x))
+    return answers(surprisals, mixture, x)
 
 
-@jit
 def _surprisal(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         rows = within_reach(mixture.components, rows)
@@ -69,6 +68,9 @@ def _surprisal(mixture: Mixture, x: Array) -> Array:
         return log_sum(jnp.where(absent, -jnp.inf, log_resp - jnp.where(absent, 0, given)))
 
     return map_rows(block, x, 2 * mixture.n_components * mixture.n_features)
+
+
+surprisals: BySize[Array] = BySize(_surprisal)
 
 
 def feature_importance(mixture: Mixture, x: ArrayLike, labels: ArrayLike | None = None) -> Array:

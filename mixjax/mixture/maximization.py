@@ -5,18 +5,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..families.family import Family, Responsibilities
+from ..families.family import Family
 from ..families.moments import occupied, smallest_share
-from ..programs import jit
+from ..programs import BySize, jit
 from ..rows.blocks import Rows, Table
-from ..rows.origin import near, placed
+from ..rows.host_table import HostTable
+from ..rows.origin import near, near_on_host, placed
 from ..rows.scaling import Scale, Scaling, standardized
 from ..rows.sharded import automatic
-from .mixture import Mixture, given_assignment
+from .assignment import Assignment, Shares, means_of
+from .mixture import Mixture
 
 
 def log_shares(count: Array) -> Array:
@@ -54,24 +57,44 @@ def unscaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
     return Mixture(log_weights, components)
 
 
+def located(family: type[Family], rows: Rows, assignment: Assignment, k: int) -> Family:
+    """Standard components at the means of the rows that are assigned to them.
+
+    The result of an M-step does not depend on the components that it is relative to, but for the
+    digits that the distance to the rows costs. So they have no gradient.
+    """
+    centers = assignment.centers
+    if centers is None:
+        centers = means_of(assignment, rows, k)
+    standard = family.standard(k, rows.n_features, rows.x.dtype)
+    return standard.located(lax.stop_gradient(centers))
+
+
 def first_m_step(
-    family: type[Family], rows: Rows, assignment: Responsibilities, k: int, reg: Array
+    family: type[Family], rows: Rows, assignment: Assignment, k: int, reg: Array
 ) -> Mixture:
     """The M-step before there are components.
 
-    It runs twice: over a part of the rows relative to standard components at the origin, and
-    over all rows relative to the result. The second run restores the digits that the distance
-    to the origin cost. Only the second run has a gradient; the result does not depend on the
-    components that it is relative to.
+    It runs twice: relative to standard components among the rows, and relative to the result.
+    The second run restores the digits that the first lost where a component is narrow in some
+    direction. Only the second has a gradient; the result does not depend on what it is relative
+    to.
     """
 
-    def block(x: Array, weights: Array, index: Array) -> Array:
-        return jnp.sum(assignment(x, index) * weights[None], axis=1)
+    def responsibilities(x: Array, index: Array) -> Array:
+        return assignment.of(index, k, x.dtype)
 
-    start = family.standard(k, rows.n_features, rows.x.dtype)
-    if not family.needs_sorted_rows:
-        start = lax.stop_gradient(start.m_step(rows.subsample(), assignment, reg))
-    return Mixture(log_shares(rows.sum(block)), start.m_step(rows, assignment, reg))
+    def block(x: Array, weights: Array, index: Array) -> Array:
+        return jnp.sum(responsibilities(x, index) * weights[None], axis=1)
+
+    def step(components: Family) -> Family:
+        return lax.stop_gradient(components).m_step(rows, responsibilities, reg)
+
+    # Not in a loop, although that is compiled once: its gradient takes longer to compile.
+    components = step(located(family, rows, assignment, k))
+    if family.m_step_is_sums():
+        components = step(components)
+    return Mixture(log_shares(rows.sum(block)), components)
 
 
 def m_step(
@@ -119,12 +142,42 @@ def m_step(
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 5.
     """
     family = checks.family(family)
-    table, origin = near(checks.rows(x), family.scaling)
+    rows = checks.rows(x)
+    on_host = checks.on_host(rows, resp, weights, reg_covar)
+    table: Any
+    table, origin = (near_on_host if on_host else near)(rows, family.scaling)
     row_weights = checks.row_weights(weights, table)
     checks.reg_covar(reg_covar, table.shape[1])
     assignment = checks.responsibilities(resp, table, row_weights)
+    if on_host:
+        return placed(_on_host(family, table, assignment, row_weights, reg_covar), origin)
     arrays = (automatic(array) for array in (table, assignment, row_weights))
     return placed(_m_step(family, *arrays, reg_covar), origin)
+
+
+def _on_host(
+    family: type[Family], x: np.ndarray, resp: Array, weights: Array | None, reg_covar: Any
+) -> Mixture:
+    """The M-step of a table on the host, padded to one of a few lengths."""
+    given = np.asarray(resp)
+    with np.errstate(all="ignore"):
+        w = None if weights is None else np.asarray(weights)
+        table = HostTable.of(x, w, given.shape[1])
+        rows, scale = standardized(table, family.scaling, family.needs_sorted_rows)
+        shares = np.zeros((rows.weights.size, given.shape[1]), x.dtype)
+        shares[: len(x)] = np.where(table.weights[:, None] > 0, given, 0)
+    program = stepped.for_size(rows.x.size * given.shape[1])
+    return program(rows, scale, shares, reg_covar, family)
+
+
+def _stepped(
+    rows: Rows, scale: Scale, resp: Array, reg_covar: Any, family: type[Family]
+) -> Mixture:
+    mixture = first_m_step(family, rows, Shares(resp), resp.shape[1], ridge(reg_covar, scale))
+    return rescaled(mixture, scale, family.scaling)
+
+
+stepped = BySize(_stepped, static_argnums=4)
 
 
 @functools.partial(jit, static_argnums=0)
@@ -136,6 +189,4 @@ def _m_step(
     if weights is not None:
         resp = jnp.where(weights[:, None] > 0, resp, 0)
     rows, scale = standardized(table, family.scaling, family.needs_sorted_rows)
-    reg = ridge(reg_covar, scale)
-    assignment = given_assignment(resp, x.dtype)
-    return rescaled(first_m_step(family, rows, assignment, k, reg), scale, family.scaling)
+    return _stepped(rows, scale, resp, reg_covar, family)

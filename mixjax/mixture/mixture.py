@@ -91,15 +91,6 @@ def soft_assignment(mixture: Mixture) -> Responsibilities:
     return responsibilities
 
 
-def given_assignment(resp: Array, dtype: Any) -> Responsibilities:
-    """Known responsibilities (N, K), as a function of a block of rows."""
-
-    def responsibilities(x: Array, index: Array) -> Array:
-        return resp[index].T.astype(dtype)
-
-    return responsibilities
-
-
 def require(mixture: Any) -> None:
     """Raise unless it is a mixture."""
     if not isinstance(mixture, Mixture):

@@ -1,7 +1,6 @@
 """Densities, energies, responsibilities and samples of a mixture."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,9 +10,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..programs import jit
+from ..programs import BRIEF, BySize, jit, on_device
+from ..rows.asking import SOME, ask
 from ..rows.blocks import map_rows
-from ..rows.origin import together
+from ..rows.origin import near_on_host, relative, together
 from ..rows.sharded import by_shards, has_explicit_axes, row_mesh
 from .far import known_density, log_sum, shares, within_reach
 from .mixture import Mixture, joint_log_prob, require
@@ -35,8 +35,38 @@ def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
     return jax.tree.map(lambda leaf: leaf.astype(wider), mixture), table.astype(wider)
 
 
-def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -> Array:
-    """``f(mixture, x)``; on a mesh each device works on its own rows."""
+def _log_prob(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return log_sum(joint_log_prob(mixture, rows))
+
+    return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
+
+
+def _energy(mixture: Mixture, x: Array) -> Array:
+    return -_log_prob(mixture, x)
+
+
+def _responsibilities(mixture: Mixture, x: Array) -> Array:
+    def block(rows: Array) -> Array:
+        return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
+
+    near = within_reach(mixture.components, x, nearest=True)
+    return map_rows(block, near, mixture.n_components * mixture.n_features)
+
+
+log_probs, energies = BySize(_log_prob), BySize(_energy)
+assignments = BySize(_responsibilities)
+
+
+def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
+    """The answer for each row; on a mesh each device works on its own rows."""
+    require(mixture)
+    rows = checks.rows(x)
+    checks.width(rows, mixture.n_features)
+    if checks.on_host(mixture, rows):
+        return _on_host(program, mixture, rows)
+    mixture, x = checked(mixture, x)
+    f = program.thorough
     known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
     if known and (where := row_mesh(x)):
         return by_shards(f, where, mixture, x)
@@ -46,26 +76,29 @@ def _by_rows(f: Callable[[Mixture, Array], Array], mixture: Mixture, x: Array) -
     return f(mixture, x)
 
 
-@jit
-def _log_prob(mixture: Mixture, x: Array) -> Array:
-    def block(rows: Array) -> Array:
-        return log_sum(joint_log_prob(mixture, rows))
+def _on_host(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
+    """The answer for rows on the host, padded to one of a few sizes."""
+    table, origin = near_on_host(x, mixture.components.scaling)
+    own = jax.tree.map(np.asarray, relative(mixture, origin))
+    wider = np.promote_types(own.log_weights.dtype, table.dtype)
+    k, width = own.n_components, table.shape[1]
+    size = 1 << (k - 1).bit_length()
+    if k < size and min(len(table), SOME) * width * size <= BRIEF:
+        own = _with_copies(own, size)
+    own = jax.tree.map(lambda leaf: leaf.astype(wider), own)
+    # Energies are those log-densities with the other sign: one program serves both.
+    asked = log_probs if program is energies else program
+    answer = ask(asked, own, table.astype(wider), width * own.n_components)
+    answer = -answer if program is energies else answer
+    return on_device(answer[:, :k] if program is assignments else answer)
 
-    return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
 
-
-@jit
-def _energy(mixture: Mixture, x: Array) -> Array:
-    return -_log_prob(mixture, x)
-
-
-@jit
-def _responsibilities(mixture: Mixture, x: Array) -> Array:
-    def block(rows: Array) -> Array:
-        return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
-
-    near = within_reach(mixture.components, x, nearest=True)
-    return map_rows(block, near, mixture.n_components * mixture.n_features)
+def _with_copies(mixture: Mixture, size: int) -> Mixture:
+    """The mixture with copies of its first component, of weight zero."""
+    k = mixture.n_components
+    index = np.where(np.arange(size) < k, np.arange(size), 0)
+    log_weights: Any = np.where(np.arange(size) < k, mixture.log_weights[index], -np.inf)
+    return Mixture(log_weights, mixture.components.take(index))
 
 
 def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
@@ -91,7 +124,7 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: McLachlan and Peel, Finite Mixture Models (2000), equation 1.5.
     """
-    return _by_rows(_log_prob, *checked(mixture, x))
+    return answers(log_probs, mixture, x)
 
 
 def energy(mixture: Mixture, x: ArrayLike) -> Array:
@@ -119,7 +152,7 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 6.
     """
-    return _by_rows(_energy, *checked(mixture, x))
+    return answers(energies, mixture, x)
 
 
 def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
@@ -145,7 +178,7 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 9.23.
     """
-    return _by_rows(_responsibilities, *checked(mixture, x))
+    return answers(assignments, mixture, x)
 
 
 def sample(key: Array, mixture: Mixture, n: int) -> tuple[Array, Array]:

@@ -47,6 +47,15 @@ def near(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Array, Origin | No
     return taken(relative_rows(x, origin)), origin
 
 
+def near_on_host(x: Any, scaling: Scaling = Scaling.COLUMNS) -> tuple[Any, Origin | None]:
+    """The same as a NumPy array of a dtype that JAX has."""
+    origin = None if scaling is Scaling.NONE else origin_of(x)
+    if origin is not None:
+        return relative_rows(x, origin), origin
+    with np.errstate(over="ignore"):
+        return np.asarray(x, jax.dtypes.canonicalize_dtype(x.dtype)), None
+
+
 def rounded(x: Any) -> Array:
     """A table as a JAX array; warns where rounding loses the differences between rows."""
     if origin_of(x) is not None:

@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
+
+from .executor import executor_of
 
 
 def scrambled(number: Any) -> Any:
@@ -22,17 +24,27 @@ def scrambled(number: Any) -> Any:
     return number ^ (number >> np.uint32(16))
 
 
-def seed_of(key: Array) -> Array:
+def seed_of(key: Array, xp: Any = jnp) -> Any:
     """() a uint32 seed made from a random key."""
-    seed = jnp.zeros((), jnp.uint32)
-    for word in jax.random.key_data(key).reshape(-1):
-        seed = scrambled(seed ^ word) + np.uint32(1)
+    words = xp.asarray(jax.random.key_data(key)).reshape(-1)
+    seed = xp.zeros((), np.uint32)
+    for i in range(words.shape[0]):
+        seed = scrambled(seed ^ words[i]) + np.uint32(1)
     return seed
 
 
 def offsets(n: int, seed: Any = 0, xp: Any = jnp) -> Any:
     """(n,) pseudorandom float32 numbers in [0, 1)."""
-    steps = xp.arange(n, dtype=xp.uint32) * np.uint32(0x9E3779B9)
+    return _hashed(xp.arange(n, dtype=xp.uint32), seed, xp)
+
+
+def uniform_at(index: Any, seed: Any, xp: Any = jnp) -> Any:
+    """Pseudorandom float32 numbers in (0, 1), one for each index (n,)."""
+    return _hashed(index.astype(xp.uint32), scrambled(xp.asarray(seed)), xp) + np.float32(2**-26)
+
+
+def _hashed(index: Any, seed: Any, xp: Any) -> Any:
+    steps = index * np.uint32(0x9E3779B9)
     drawn = scrambled(steps + xp.asarray(seed).astype(xp.uint32).reshape(1))
     # 24 bits: more would round up to 1.
     return (drawn >> np.uint32(8)).astype(xp.float32) * np.float32(2**-24)
@@ -57,13 +69,14 @@ def places_by_mass(mass: Array, n: int, seed: Any = 0) -> Array:
 
     A place of mass 0 is drawn only through rounding.
     """
-    length = mass.shape[1]
-    within = jnp.cumsum(mass, axis=1)
-    ends = jnp.cumsum(within[:, -1])
-    before = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
+    on = executor_of(mass)
+    xp, length = on.xp, mass.shape[1]
+    within = xp.cumsum(mass, axis=1)
+    ends = xp.cumsum(within[:, -1])
+    before = xp.concatenate([xp.zeros_like(ends[:1]), ends[:-1]])
     step = ends[-1] / n
-    begin = jnp.arange(n, dtype=jnp.int32).astype(mass.dtype) * step
-    offset = offsets(n, seed).astype(mass.dtype) * step
+    begin = xp.arange(n, dtype=np.int32).astype(mass.dtype) * step
+    offset = offsets(n, seed, xp).astype(mass.dtype) * step
 
     def halve(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -72,8 +85,8 @@ def places_by_mass(mass: Array, n: int, seed: Any = 0) -> Array:
         # The offset last: a sum over all rows loses the digits that separate neighbors.
         target = (begin - before[block]) + offset
         beyond = within[block, middle % length] <= target
-        return jnp.where(beyond, middle + 1, low), jnp.where(beyond, high, middle)
+        return xp.where(beyond, middle + 1, low), xp.where(beyond, high, middle)
 
-    first = jnp.zeros((n,), jnp.int32)
+    first = xp.zeros((n,), np.int32)
     bounds = (first, first + np.int32(mass.size - 1))
-    return lax.fori_loop(0, mass.size.bit_length(), halve, bounds)[0]
+    return on.fori_loop(0, mass.size.bit_length(), halve, bounds)[0]

@@ -1,14 +1,16 @@
 """Criteria to choose a mixture by; lower is better, as for energies."""
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
 from ..mixture.mixture import Mixture
 from ..mixture.questions import energy, responsibilities
-from ..programs import jit
+from ..programs import on_device
 from ..pytrees import pytree, static
 
 
@@ -34,16 +36,15 @@ class HeldOut:
     n_used: int | None = static(default=None)
 
 
-def _weighted(values: Array, x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
+def _weighted(values: Any, x: ArrayLike, weights: ArrayLike | None) -> tuple[Any, Any]:
     """The weighted sum of values (N,), and the sum of the weights."""
-    w = checks.row_weights(weights, checks.table(x))
-    return _sums(values, w)
-
-
-@jit
-def _sums(values: Array, w: Array | None) -> tuple[Array, Array]:
-    w = jnp.ones_like(values) if w is None else w
-    return jnp.sum(jnp.where(w > 0, w * values, 0)), jnp.sum(w)
+    w: Any = checks.row_weights(weights, checks.rows(x))
+    xp: Any = jnp
+    if checks.on_host(values, w):
+        # Nothing to compile for each length.
+        values, w, xp = np.asarray(values), None if w is None else np.asarray(w), np
+    w = xp.ones_like(values) if w is None else w.astype(values.dtype)
+    return xp.sum(xp.where(w > 0, w * values, 0)), xp.sum(w)
 
 
 def bic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
@@ -71,7 +72,8 @@ def bic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
     Model-Based Clustering (2002), section 2.4.
     """
     total, n = _weighted(energy(mixture, x), x, weights)
-    return 2 * total + mixture.n_parameters * jnp.log(n)
+    log = np.log if isinstance(n, np.generic) else jnp.log
+    return _as_array(2 * total + mixture.n_parameters * log(n))
 
 
 def aic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
@@ -98,7 +100,7 @@ def aic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
     Source: Akaike, A New Look at the Statistical Model Identification (1974).
     """
     total, _ = _weighted(energy(mixture, x), x, weights)
-    return 2 * total + 2 * mixture.n_parameters
+    return _as_array(2 * total + 2 * mixture.n_parameters)
 
 
 def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Array:
@@ -126,9 +128,14 @@ def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
     Integrated Completed Likelihood (2000), section 3.
     """
     entropy = _entropy(responsibilities(mixture, x))
-    return bic(mixture, x, weights) + 2 * _weighted(entropy, x, weights)[0]
+    return _as_array(bic(mixture, x, weights) + 2 * _weighted(entropy, x, weights)[0])
 
 
-@jit
-def _entropy(r: Array) -> Array:
-    return -jnp.sum(jax.scipy.special.xlogy(r, r), axis=1)
+def _entropy(r: Array) -> Any:
+    xp: Any = np if checks.on_host(r) else jnp
+    r = xp.asarray(r)
+    return -xp.sum(xp.where(r > 0, r * xp.log(xp.where(r > 0, r, 1)), 0), axis=1)
+
+
+def _as_array(value: Any) -> Array:
+    return on_device(np.asarray(value)) if isinstance(value, np.generic) else value

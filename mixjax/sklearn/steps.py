@@ -13,7 +13,7 @@ from ..fitting.em import EM, maximized
 from ..fitting.problem import Problem, log_volume
 from ..fitting.solver import RUNNING, Progress, Status, iterate, loop
 from ..mixture.maximization import rescaled, ridge
-from ..mixture.mixture import Mixture, assignment
+from ..mixture.mixture import Mixture, assignment, soft_assignment
 from ..programs import jit
 from ..pytrees import pytree
 from ..rows.blocks import Rows, Table, map_rows
@@ -60,7 +60,8 @@ class MStepLast:
 
     def step(self, state: LastState, rows: Rows, scale: Scale) -> LastState:
         found = EM().expect(state.mixture, rows)
-        return LastState(maximized(found, rows, self.reg), found.energy)
+        soft = soft_assignment(state.mixture)
+        return LastState(maximized(found, rows, self.reg, soft), found.energy)
 
 
 def precision(dtype: Any) -> Any:

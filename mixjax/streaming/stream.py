@@ -228,4 +228,4 @@ def _first(
 ) -> Mixture:
     """The mixture that a start makes from the sample, or from the sample minus its origin."""
     some = Problem.in_scale(Table.of(near, None, k), scale, k, family)
-    return some.begin(key, sample, None, start, solver)
+    return some.maximized(some.assignment(key, sample, None, start), solver)

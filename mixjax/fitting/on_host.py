@@ -1,0 +1,117 @@
+"""A fit outside of ``jit`` on a CPU: what runs once is done by NumPy, the iterations are compiled.
+
+Rows and components are padded to a few sizes with weights of zero, so that a table of another
+length needs no new program.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from ..mixture.assignment import Assignment, Shares, means_of
+from ..mixture.mixture import Mixture
+from ..programs import BRIEF, BySize, jit, on_device
+from ..rows.host_table import HostTable
+from .em import EM
+from .outcome import Fit, best
+from .problem import Problem
+from .recipe import Recipe
+from .starts import RandomResponsibilities, _drawn, host_assignment_of
+
+
+def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: Recipe) -> Fit:
+    """The best fit from the starts of a table (N, D)."""
+    k, family = recipe.n_components, recipe.family
+    with np.errstate(all="ignore"):
+        table = HostTable.of(x, weights, k)
+        problem = Problem.of(table, k, family)
+        keys = [key] if recipe.n_init == 1 else list(jax.random.split(key, recipe.n_init))
+        size = _padded_components(problem, recipe.solver)
+        begins = [_assignment(key, x, weights, table, problem, recipe, size) for key in keys]
+    if type(recipe.solver) is EM:
+        active: Any = np.arange(size) < k
+        problem = dataclasses.replace(problem, n_components=size, active=active)
+    begin, program = begins[0], solved
+    if recipe.n_init > 1:
+        begin = jax.tree.map(lambda *leaves: np.stack(leaves), *begins)
+        program = solved_each
+    run = program.for_size(problem.rows.x.size * size)
+    fit = run(problem, begin, recipe.solver, recipe.tol, recipe.max_iter)
+    return fit if size == k else _first_components(fit, k)
+
+
+def fit_on_host_from(
+    mixture: Mixture, x: np.ndarray, weights: np.ndarray | None, solver: Any, tol: Any,
+    max_iter: Any, n_recorded: int,
+) -> tuple[Fit, Array]:  # fmt: skip
+    """`fit_history` of a table (N, D)."""
+    k, family = mixture.n_components, type(mixture.components)
+    with np.errstate(all="ignore"):
+        problem = Problem.of(HostTable.of(x, weights, k), k, family)
+    run = solved_from.for_size(problem.rows.x.size * k)
+    return run(problem, mixture, solver, tol, max_iter, n_recorded)
+
+
+def _assignment(
+    key: Array, x: np.ndarray, weights: np.ndarray | None, table: HostTable, problem: Problem,
+    recipe: Recipe, size: int,
+) -> Assignment:  # fmt: skip
+    """What the start gives, with the centers of ``size`` components."""
+    k, start, rows = recipe.n_components, recipe.start, problem.rows
+    begin: Assignment
+    if hasattr(start, "centers"):
+        begin = host_assignment_of(start, key, table, k, rows, recipe.family.scaling)
+    else:
+        given: Any
+        if isinstance(start, RandomResponsibilities):
+            given = _drawn(key, rows.x.reshape(-1, rows.n_features), rows.weights.reshape(-1), k)
+        else:
+            on_cpu = on_device(x), None if weights is None else on_device(weights)
+            given = _asked(start, key, *on_cpu, k)
+        given = np.asarray(given)
+        shares = np.zeros((rows.weights.size, size), x.dtype)
+        shares[: len(given), :k] = given
+        begin = Shares(shares)  # type: ignore[arg-type]
+    return dataclasses.replace(begin, centers=means_of(begin, rows, size))
+
+
+@functools.partial(jit, static_argnums=4)
+def _asked(start: Any, key: Array, x: Array, weights: Array | None, k: int) -> Array:
+    """What a start of the user gives for the exact rows."""
+    return start(key, x, k, weights)
+
+
+def _padded_components(problem: Problem, solver: Any) -> int:
+    """The number of components in the program: of small tables a power of two."""
+    k, rows = problem.n_components, problem.rows
+    size = 1 << (k - 1).bit_length()
+    return size if type(solver) is EM and rows.x.size * size <= BRIEF else k
+
+
+def _first_components(fit: Fit, k: int) -> Fit:
+    """The fit with its first k components; the others have weight zero."""
+    mixture = jax.tree.map(np.asarray, fit.mixture)
+    own = Mixture(mixture.log_weights[:k], mixture.components.take(slice(k)))
+    return dataclasses.replace(fit, mixture=jax.tree.map(on_device, own))
+
+
+def _solve(problem: Problem, begin: Any, solver: Any, tol: Any, max_iter: Any) -> Fit:
+    return problem.solve(solver, begin, tol, max_iter)[0]
+
+
+def _solve_each(problem: Problem, begins: Any, solver: Any, tol: Any, max_iter: Any) -> Fit:
+    return best(jax.vmap(lambda begin: _solve(problem, begin, solver, tol, max_iter))(begins))
+
+
+def _solve_from(
+    problem: Problem, mixture: Mixture, solver: Any, tol: Any, max_iter: Any, n_recorded: int
+) -> tuple[Fit, Array]:
+    return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)
+
+
+solved, solved_each = BySize(_solve), BySize(_solve_each)
+solved_from = BySize(_solve_from, static_argnums=5)

@@ -41,9 +41,10 @@ def seeds(seed: Any, rows: Rows, k: int) -> Array:
     order = xp.cumsum((weights > 0).astype(np.int32))
     n_candidates = min(2 * (2 + int(math.log(k))), weights.size)
 
-    def distances(center: Array) -> Array:
-        """Squared distances of all rows: (B C,)."""
-        return rows.each(lambda x: xp.sum((x - center[:, None]) ** 2, axis=0)).reshape(-1)
+    def distances(centers: Array) -> Array:
+        """Squared distances of all rows: (n, B C)."""
+        each = rows.each(lambda x: xp.sum((x[None] - centers[:, :, None]) ** 2, axis=1))
+        return xp.moveaxis(each, 0, 1).reshape(len(centers), -1)
 
     def add(i: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centers, distance = carry
@@ -54,11 +55,8 @@ def seeds(seed: Any, rows: Rows, k: int) -> Array:
         place = drawn(seed + xp.asarray(i).astype(np.uint32), mass, order, n_candidates)
         candidates = rows.columns_at(rows.number_at(place)).T
 
-        def tried(_: None, center: Array) -> tuple[None, Array]:
-            left = distances(center)
-            return None, xp.where(i == 0, left, xp.minimum(left, distance))
-
-        left = on.scan(tried, None, candidates)[1]
+        left = on.by_rows(distances, candidates)
+        left = xp.where(i == 0, left, xp.minimum(left, distance[None]))
         # A row without mass is a candidate only if too few have mass.
         potential = xp.where(mass[place] > 0, on.matmul(left, weights), xp.inf)
         best = xp.argmin(potential)

@@ -76,7 +76,11 @@ def _assignment(
         shares = np.zeros((rows.weights.size, size), x.dtype)
         shares[: len(given), :k] = given
         begin = Shares(shares)  # type: ignore[arg-type]
-    return dataclasses.replace(begin, centers=means_of(begin, rows, size))
+    centers: Any = begin.centers
+    if centers is None:
+        centers = means_of(begin, rows, size)
+    centers = np.pad(centers, ((0, size - len(centers)), (0, 0)))
+    return dataclasses.replace(begin, centers=centers)
 
 
 @functools.partial(jit, static_argnums=4)
@@ -96,7 +100,9 @@ def _first_components(fit: Fit, k: int) -> Fit:
     """The fit with its first k components; the others have weight zero."""
     mixture = jax.tree.map(np.asarray, fit.mixture)
     own = Mixture(mixture.log_weights[:k], mixture.components.take(slice(k)))
-    return dataclasses.replace(fit, mixture=jax.tree.map(on_device, own))
+    # Copies, because JAX may share the memory of an array; in one call, which is faster.
+    own = jax.device_put(jax.tree.map(np.array, own))
+    return dataclasses.replace(fit, mixture=own)
 
 
 def _solve(problem: Problem, begin: Any, solver: Any, tol: Any, max_iter: Any) -> Fit:

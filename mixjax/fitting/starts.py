@@ -306,10 +306,11 @@ def host_assignment_of(
     start: Any, key: Array, table: HostTable, k: int, rows: Rows, scaling: Scaling
 ) -> Labels:
     """The same for a start made of centers, on the host."""
-    if scaling is not Scaling.COLUMNS:
+    own = scaling is Scaling.COLUMNS
+    if not own:
         rows, _ = standardized(table, Scaling.COLUMNS)
     centers = start.centers(seed_of(key, np), rows, k)
-    return Labels(nearest_centers(centers, rows, len(table.x)))
+    return Labels(nearest_centers(centers, rows, len(table.x)), centers if own else None)
 
 
 def _hard(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:

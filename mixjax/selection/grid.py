@@ -4,6 +4,7 @@ The candidates of a family with few components share a program, and so do the ot
 candidate holds the weights of the extra components at zero.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from ..fitting.solver import progress_of, solve
 from ..mixture.assignment import Labels
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
-from ..programs import jit, on_device
+from ..programs import HASTE, jit, on_device
 from ..progress import progress_bar
 from ..rows.blocks import Table
 from ..rows.host_table import padded_rows
@@ -33,8 +34,9 @@ from .candidates import Candidate, most_components
 # Candidates that iterate together; on a CPU each uses one core.
 ABREAST = {"cpu": 1}
 ABREAST_ELSEWHERE = 16
-# Below this many numbers in an iteration, running costs less than optimized compilation.
-BRIEF = 2**19
+# Below this many numbers in an iteration, running costs less than optimized compilation; and up to
+# the second, compiling in haste is enough.
+BRIEF, LONG = 2**16, 2**20
 
 
 # Candidates of at most this many components share a program.
@@ -56,7 +58,7 @@ class Split(NamedTuple):
     def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Split":
         """A part with its seeds, which are nested: the first k are the seeds of k components."""
         rows, own = np.asarray(x), weights.astype(x.dtype)
-        if checks.on_host(key, x) and rows.size * most <= BRIEF:
+        if checks.on_host(key, x) and rows.size * most <= LONG:
             seeds = nested_seeds_on_host(key, rows, own, most)
         else:
             seeds = np.asarray(nested_seeds(key, x, own, most))
@@ -166,8 +168,8 @@ def _tried(
     shares = np.array([job.candidate.ridge for job in filled], dtype)
     rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
     family = jobs[0].candidate.family
-    brief = jax.default_backend() == "cpu" and x.size * size <= BRIEF
-    run = _fit_briefly if brief else _fit_some
+    numbers = x.size * size if jax.default_backend() == "cpu" else math.inf
+    run = _fit_briefly if numbers <= BRIEF else _fit_in_haste if numbers <= LONG else _fit_some
     fits, energy = jax.device_get(
         run(x, labels, weights, n_components, shares, *rest, size, family)
     )
@@ -223,6 +225,7 @@ _fit_briefly = jit(
     static_argnums=(8, 9),
     compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
 )
+_fit_in_haste = jit(_fit, static_argnums=(8, 9), compiler_options=HASTE)
 _fit_some = jit(_fit, static_argnums=(8, 9))
 
 

@@ -321,7 +321,8 @@ def main():
     names = [name for name in CALLS if any(word in name for word in options.only)]
     if options.record:
         found = dict(zip(names, each(counted, names), strict=True))
-        RECORDED.write_text(json.dumps(found, indent=2) + "\n")
+        before = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+        RECORDED.write_text(json.dumps({**before, **found}, indent=2) + "\n")
         print(json.dumps(found, indent=2))
     elif options.check or options.smoke:
         check(SMOKE if options.smoke else names)

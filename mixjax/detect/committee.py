@@ -1,5 +1,7 @@
 """Several mixtures that judge together, by tail probabilities of their energies."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -7,7 +9,7 @@ from jax import Array
 from ..describing.summary import Described
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
-from ..programs import jit
+from ..programs import HASTE, jit
 from ..pytrees import pytree
 from ..threshold import pareto
 from ..threshold.conformal_prediction import share_as_high
@@ -80,7 +82,7 @@ class Member(Described):
         return self.calibration.neg_log_tail(jnp.median(each, axis=0))
 
 
-@jit
+@functools.partial(jit, compiler_options=HASTE)
 def calibrated(normal: Array, energies: Array) -> tuple[Calibration, Array]:
     """The calibrations of M members by normal rows (M, n), and the scores (N,) of all rows."""
     each = jax.vmap(Calibration.of)(normal)

@@ -164,10 +164,17 @@ def _excess(known: tuple[Member, Array], z: Array) -> Array:
     return surprise(member, z) - typical[None]
 
 
-judgments, excesses = BySize(_judged), BySize(_excess)
-
-
-@jit
 def surprise(member: Member, z: Array) -> Array:
     """(N, C) the mean surprisal over the mixtures of a member."""
     return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), member.mixtures), axis=0)
+
+
+judgments, excesses, surprises = BySize(_judged), BySize(_excess), BySize(surprise)
+
+
+def surprises_of(member: Member, z: Array) -> np.ndarray:
+    """`surprise` of rows (N, C), on the host."""
+    if not checks.on_host(member, z):
+        return np.asarray(surprises.thorough(member, z))
+    found: np.ndarray = ask(surprises, member, np.asarray(z), member.mixtures.log_weights.size)
+    return found

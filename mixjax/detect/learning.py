@@ -30,7 +30,7 @@ from ..selection.grid import Job, Result, Split, fit_jobs
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
-from .detector import TIE_TOLERANCE, Detector, surprise
+from .detector import TIE_TOLERANCE, Detector, surprises_of
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
@@ -205,7 +205,7 @@ def fit(
         members, scores = fitted(kept, "fitting again")
     rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
-    typical = np.asarray(surprise(members[0], z))[kept].mean(axis=0, dtype=np.float64)
+    typical = surprises_of(members[0], z)[kept].mean(axis=0, dtype=np.float64)
     return Detector(
         center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + TIE_TOLERANCE,
         on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,

@@ -1,10 +1,11 @@
-"""Many candidates for one table: two compiled programs for each family.
+"""Many candidates for one table: one or two compiled programs for each family.
 
-The candidates of a family with few components share a program, and so do the others: a smaller
+Many candidates with few components share a program, and so do all the others: a smaller
 candidate holds the weights of the extra components at zero.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -39,8 +40,8 @@ ABREAST_ELSEWHERE = 16
 BRIEF, LONG = 2**16, 2**20
 
 
-# Candidates of at most this many components share a program.
-FEW = 8
+# Fits of at most FEW components have a program of their own, if there are at least WORTH of them.
+FEW, WORTH = 8, 40
 
 
 class Split(NamedTuple):
@@ -101,7 +102,7 @@ def fit_jobs(
       x: (N, D) rows.
       jobs: what to fit.
       most: the largest number of components of each family; a program is compiled for it, and
-        one for at most `FEW`.
+        where it is worth it one for at most `FEW`.
       tol: as for `mixjax.fit`.
       max_iter: as for `mixjax.fit`.
       report: called with the number of finished fits.
@@ -114,10 +115,12 @@ def fit_jobs(
         x = on_device(np.pad(np.asarray(x), ((0, more), (0, 0))))
     results: list[Any] = [None] * len(jobs)
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
+    n_small = Counter(job.candidate.family for job in jobs if job.candidate.n_components <= FEW)
     of_program: dict[tuple[type[Family], int], list[int]] = {}
     for i, job in enumerate(jobs):
-        family = job.candidate.family
-        size = padded_components(job.candidate.n_components, most[family])
+        family, k = job.candidate.family, job.candidate.n_components
+        small = k <= FEW and n_small[family] >= WORTH
+        size = min(FEW, most[family]) if small else most[family]
         of_program.setdefault((family, size), []).append(i)
 
     def work(chunk: tuple[int, list[int]]) -> None:
@@ -140,11 +143,6 @@ def fit_jobs(
                 n_done += len(chunk[1])
                 report(n_done)
     return results
-
-
-def padded_components(k: int, most: int) -> int:
-    """The number of components in the program of a candidate: one of two."""
-    return min(FEW, most) if k <= FEW else most
 
 
 def _tried(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from problems import clusters
 
@@ -124,3 +125,14 @@ def test_the_rows_that_the_last_block_repeats_have_their_labels(rng):
     values = table.collect(lambda block: block[0], len(x))
     scale = column_scale(Table.of(x, None, 3))
     np.testing.assert_allclose(values, (x[:, 0] - scale.shift[0]) / scale.scale[0], atol=1e-5)
+
+
+def test_solvers_with_gradients_see_all_blocks(rng):
+    x = rows(rng, 7001, 2)
+    solver = mixjax.Gradient(optax.sgd(0.1))
+    begin = mixjax.fit(KEY, x, 2, max_iter=0).mixture
+
+    def fit(x):
+        return mixjax.fit_from(begin, x, solver=solver, max_iter=5)
+
+    same(fit(x), jax.jit(fit)(x))

@@ -20,7 +20,7 @@ from .em import EM
 from .outcome import Fit, best
 from .problem import Problem
 from .recipe import Recipe
-from .starts import RandomResponsibilities, _drawn, host_assignment_of
+from .starts import RandomResponsibilities, drawn_shares, host_assignment_of
 
 
 def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: Recipe) -> Fit:
@@ -32,6 +32,7 @@ def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: R
         keys = [key] if recipe.n_init == 1 else list(jax.random.split(key, recipe.n_init))
         size = _padded_components(problem, recipe.solver)
         begins = [_assignment(key, x, weights, table, problem, recipe, size) for key in keys]
+    problem = _for_solver(problem, recipe.solver)
     if type(recipe.solver) is EM:
         active: Any = np.arange(size) < k
         problem = dataclasses.replace(problem, n_components=size, active=active)
@@ -53,7 +54,7 @@ def fit_on_host_from(
     with np.errstate(all="ignore"):
         problem = Problem.of(HostTable.of(x, weights, k), k, family)
     run = solved_from.for_size(problem.rows.x.size * k)
-    return run(problem, mixture, solver, tol, max_iter, n_recorded)
+    return run(_for_solver(problem, solver), mixture, solver, tol, max_iter, n_recorded)
 
 
 def _assignment(
@@ -68,7 +69,8 @@ def _assignment(
     else:
         given: Any
         if isinstance(start, RandomResponsibilities):
-            given = _drawn(key, rows.x.reshape(-1, rows.n_features), rows.weights.reshape(-1), k)
+            places = np.empty((rows.weights.size, rows.n_features), x.dtype)
+            given = drawn_shares(key, places, rows.weights.reshape(-1), k)
         else:
             on_cpu = on_device(x), None if weights is None else on_device(weights)
             given = _asked(start, key, *on_cpu, k)
@@ -87,6 +89,16 @@ def _assignment(
 def _asked(start: Any, key: Array, x: Array, weights: Array | None, k: int) -> Array:
     """What a start of the user gives for the exact rows."""
     return start(key, x, k, weights)
+
+
+def _for_solver(problem: Problem, solver: Any) -> Problem:
+    """The problem whose blocks are all looked at, unless EM iterates.
+
+    A loop over a number of blocks that is known only at run time has no gradient.
+    """
+    if type(solver) is EM:
+        return problem
+    return dataclasses.replace(problem, rows=dataclasses.replace(problem.rows, n_blocks=None))
 
 
 def _padded_components(problem: Problem, solver: Any) -> int:

@@ -134,7 +134,7 @@ class RandomResponsibilities:
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
         """Responsibilities (N, K), each row sums to 1."""
         table, row_weights, n_components = _checked(key, x, n_components, weights)
-        return _drawn(key, table, row_weights, n_components)
+        return drawn_shares(key, table, row_weights, n_components)
 
 
 @pytree
@@ -274,7 +274,7 @@ def random_responsibilities(
 
 
 @functools.partial(jit, static_argnums=3)
-def _drawn(key: Array, x: Array, weights: Array | None, k: int) -> Array:
+def drawn_shares(key: Array, x: Array, weights: Array | None, k: int) -> Array:
     drawn = jax.random.exponential(key, (x.shape[0], k), x.dtype)
     if weights is not None:
         # The n-th row of positive weight takes the n-th draw.

@@ -17,6 +17,10 @@ from mixjax.rows.scaling import Scaling, column_scale, standardized
 from mixjax.rows.subsample import seed_of
 
 KEY = jax.random.key(5)
+MIXTURE = mixjax.Mixture(
+    jnp.zeros(2, "float32"),
+    mixjax.DiagonalGaussian(jnp.eye(2, 3, dtype="float32"), jnp.ones((2, 3), "float32")),
+)
 
 
 def rows(rng, n=230, d=3, dtype="float32"):
@@ -136,3 +140,29 @@ def test_solvers_with_gradients_see_all_blocks(rng):
         return mixjax.fit_from(begin, x, solver=solver, max_iter=5)
 
     same(fit(x), jax.jit(fit)(x))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: mixjax.fit(KEY, x, 3).energy,
+        lambda x: mixjax.fit_from(MIXTURE, x).energy,
+        lambda x: mixjax.m_step(mixjax.Gaussian, x, np.ones((len(x), 1), "float32")).weights,
+        lambda x: mixjax.kmeans(KEY, x, 3),
+        lambda x: mixjax.energy(MIXTURE, x),
+        lambda x: mixjax.responsibilities(MIXTURE, x),
+        lambda x: mixjax.surprisal(MIXTURE, x),
+        lambda x: mixjax.predict(MIXTURE, [0], x[:, :1]).mean,
+        lambda x: mixjax.icl(MIXTURE, x),
+    ],
+)
+def test_constants_under_jit_and_vmap(f, rng):
+    """Inside a traced function the numbers are known, but what is computed from them is not."""
+    x = rows(rng)
+    alone = f(x)
+
+    def inside(a):
+        return 0 * a + f(x).astype("float32")
+
+    for found in (jax.jit(inside)(jnp.ones(())), jax.vmap(inside)(jnp.ones(2))[0]):
+        np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-4)

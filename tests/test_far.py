@@ -41,6 +41,18 @@ def test_energies_are_infinite_and_responsibilities_of_sum_1(family, value):
                 assert not np.isnan(leaf).any()
 
 
+@pytest.mark.parametrize("k", [1, 3, 4, 8])
+def test_nan_stays_nan_for_any_number_of_components(family, k):
+    """The maximum of four NaN is -inf in jaxlib 0.10.2."""
+    mixture = random_mixture(family, np.random.default_rng(0), k, 2, "float32")
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(40, 2)), "float32").at[7, 1].set(jnp.nan)
+    for ask in (mixjax.responsibilities, mixjax.energy, mixjax.surprisal):
+        for answers in (ask(mixture, x), jax.jit(ask)(mixture, x)):
+            lost = np.isnan(np.asarray(answers)).reshape(40, -1)
+            assert lost[7].all()
+            assert not np.delete(lost, 7, axis=0).any()
+
+
 def test_a_far_row_belongs_to_the_nearest_component(family):
     """Of two alike the one on its side; of two at one place the wider."""
     mixture = random_mixture(family, np.random.default_rng(0), 2, 2, "float32")

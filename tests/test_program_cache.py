@@ -65,7 +65,8 @@ def as_before():
     """The tests have a cache of their own."""
     before = jax.config.jax_compilation_cache_dir
     yield
-    program_cache._use(before)
+    mixjax.disable_cache()
+    assert jax.config.jax_compilation_cache_dir == before
 
 
 @pytest.mark.usefixtures("as_before")

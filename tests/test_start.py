@@ -8,9 +8,9 @@ from problems import clusters
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 import mixjax
+from mixjax.fitting.assigning import assigned
 from mixjax.fitting.lloyd import drawn
 from mixjax.fitting.on_host import solved
-from mixjax.fitting.starts import _assigned
 
 STARTS = [mixjax.kmeans_plus_plus, mixjax.kmeans, mixjax.random_responsibilities]
 
@@ -86,9 +86,9 @@ def test_kmeans_of_a_part_is_nearly_kmeans_of_all(seed, rng, monkeypatch):
     keys = [jax.random.key(seed + i) for i in range(4)]
     part = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
     monkeypatch.setattr("mixjax.fitting.lloyd.SAMPLE", 10**6)
-    _assigned.clear_cache()
+    assigned.clear_cache()
     everything = [inertia(x, mixjax.kmeans(key, jnp.asarray(x), 5)) for key in keys]
-    _assigned.clear_cache()
+    assigned.clear_cache()
     assert min(part) <= 1.005 * min(everything)
     assert part != everything
 

@@ -17,8 +17,12 @@ MOST_BYTES = 2**30
 HIT = "/jax/compilation_cache/cache_hits"
 DEFAULT_SECONDS = 1.0  # of JAX: programs that compile faster are not kept
 
+SECONDS = "jax_persistent_cache_min_compile_time_secs"
+
 _hits = 0
 _listening = False
+# The options that `disable_cache` restores; None if no cache was enabled.
+_before: tuple[Any, Any] | None = None
 
 
 def enable_cache(path: FilePath | None = None) -> Path | None:
@@ -51,6 +55,8 @@ def enable_cache(path: FilePath | None = None) -> Path | None:
 
     Source: JAX, Persistent Compilation Cache.
     """
+    if not jax.config.values["jax_enable_compilation_cache"]:
+        return None  # the user has forbidden it
     own = jax.config.values["jax_compilation_cache_dir"]
     if own and path is None:
         return Path(own)
@@ -59,10 +65,13 @@ def enable_cache(path: FilePath | None = None) -> Path | None:
     if (reason := _unusable(folder)) is not None:
         warnings.warn(f"compiled programs are not kept: {reason}", stacklevel=2)
         return None
+    global _before
+    if _before is None:
+        _before = own, _least_seconds()
     _shorten(folder)
-    chosen = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" in os.environ
+    chosen = SECONDS.upper() in os.environ
     if not chosen and _least_seconds() == DEFAULT_SECONDS:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update(SECONDS, 0.0)
     _use(folder)
     if _least_seconds() == 0 and not _reads_back():
         warnings.warn(
@@ -74,7 +83,7 @@ def enable_cache(path: FilePath | None = None) -> Path | None:
 
 
 def disable_cache() -> None:
-    """Keep compiled programs no longer; the folder stays.
+    """Undo `enable_cache`; the folder stays.
 
     Example:
       >>> import mixjax
@@ -82,7 +91,12 @@ def disable_cache() -> None:
 
     Source: JAX, Persistent Compilation Cache.
     """
-    _use(None)
+    global _before
+    if _before is not None:
+        folder, seconds = _before
+        _before = None
+        jax.config.update(SECONDS, seconds)
+        _use(None if folder is None else Path(folder))
 
 
 def _use(folder: Path | None) -> None:
@@ -93,7 +107,7 @@ def _use(folder: Path | None) -> None:
 
 def _least_seconds() -> float:
     """Programs that compile faster are not kept."""
-    return float(jax.config.values["jax_persistent_cache_min_compile_time_secs"])
+    return float(jax.config.values[SECONDS])
 
 
 def _default() -> Path:

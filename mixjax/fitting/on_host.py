@@ -16,11 +16,12 @@ from ..mixture.assignment import Assignment, Shares, means_of
 from ..mixture.mixture import Mixture
 from ..programs import BRIEF, BySize, jit, on_device
 from ..rows.host_table import HostTable
+from .assigning import drawn_shares, host_assignment_of
 from .em import EM
 from .outcome import Fit, best
 from .problem import Problem
 from .recipe import Recipe
-from .starts import RandomResponsibilities, drawn_shares, host_assignment_of
+from .starts import RandomResponsibilities
 
 
 def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: Recipe) -> Fit:

@@ -15,11 +15,11 @@ from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
 from ..rows.host_table import HostTable
 from ..rows.scaling import Scale, standardized
+from .assigning import assignment_of
 from .em import EM, EStepFirst
 from .outcome import Fit, best
 from .recipe import Recipe
 from .solver import Progress, Solution, Status, progress_of, ridge_of, solve
-from .starts import assignment_of
 
 
 @pytree

@@ -1,25 +1,16 @@
 """Starts: functions that give every row its first responsibilities."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..mixture.assignment import Assignment, Labels, Shares
-from ..programs import jit, on_device
 from ..pytrees import pytree, static
-from ..rows.blocks import Rows, Table
-from ..rows.host_table import HostTable
-from ..rows.origin import near, near_on_host
-from ..rows.scaling import Scaling, standardized
-from ..rows.subsample import seed_of
-from .lloyd import SAMPLE, lloyd_centers, nearest_centers, part_of, seeds
+from ..rows.blocks import Rows
+from .assigning import checked, drawn_shares, hard_assignment
+from .lloyd import SAMPLE, lloyd_centers, part_of, seeds
 
 F = TypeVar("F", bound=Callable[..., Array])
 
@@ -83,7 +74,7 @@ class KMeans:
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
         """Boolean responsibilities (N, K)."""
         self.check()
-        return _hard(self, key, x, n_components, weights)
+        return hard_assignment(self, key, x, n_components, weights)
 
     def centers(self, seed: Any, rows: Rows, n_components: int) -> Array:
         """The centers (K, D) of scaled rows."""
@@ -108,7 +99,7 @@ class KMeansPlusPlus:
 
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
         """Boolean responsibilities (N, K)."""
-        return _hard(self, key, x, n_components, weights)
+        return hard_assignment(self, key, x, n_components, weights)
 
     def centers(self, seed: Any, rows: Rows, n_components: int) -> Array:
         """The centers (K, D) of scaled rows."""
@@ -133,7 +124,7 @@ class RandomResponsibilities:
 
     def __call__(self, key: Array, x: Any, n_components: int, weights: Any = None, /) -> Array:
         """Responsibilities (N, K), each row sums to 1."""
-        table, row_weights, n_components = _checked(key, x, n_components, weights)
+        table, row_weights, n_components = checked(key, x, n_components, weights)
         return drawn_shares(key, table, row_weights, n_components)
 
 
@@ -271,78 +262,3 @@ def random_responsibilities(
     on a simplex by normalized exponentials).
     """
     return RandomResponsibilities()(key, x, n_components, weights)
-
-
-@functools.partial(jit, static_argnums=3)
-def drawn_shares(key: Array, x: Array, weights: Array | None, k: int) -> Array:
-    drawn = jax.random.exponential(key, (x.shape[0], k), x.dtype)
-    if weights is not None:
-        # The n-th row of positive weight takes the n-th draw.
-        drawn = drawn[jnp.maximum(jnp.cumsum(weights > 0) - 1, 0)]
-    return drawn / jnp.sum(drawn, axis=1, keepdims=True)
-
-
-def assignment_of(
-    start: Any,
-    key: Array,
-    x: Array,
-    k: int,
-    weights: Array | None,
-    rows: Rows,
-    scaling: Scaling,
-) -> Assignment:
-    """What a start gives for a table (N, D) whose scaled rows are there already."""
-    if not hasattr(start, "centers"):
-        return Shares(start(key, x, k, weights))
-    own = scaling is Scaling.COLUMNS
-    if not own:
-        rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
-    centers = start.centers(seed_of(key), rows, k)
-    labels = nearest_centers(centers, rows, x.shape[0])
-    return Labels(labels, centers if own else None)
-
-
-def host_assignment_of(
-    start: Any, key: Array, table: HostTable, k: int, rows: Rows, scaling: Scaling
-) -> Labels:
-    """The same for a start made of centers, on the host."""
-    own = scaling is Scaling.COLUMNS
-    if not own:
-        rows, _ = standardized(table, Scaling.COLUMNS)
-    centers = start.centers(seed_of(key, np), rows, k)
-    return Labels(nearest_centers(centers, rows, len(table.x)), centers if own else None)
-
-
-def _hard(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
-    if checks.on_host(key, x, weights, start):
-        return _hard_on_host(start, key, x, n_components, weights)
-    table, row_weights, n_components = _checked(key, x, n_components, weights)
-    return _assigned(key, table, row_weights, start, n_components)
-
-
-def _hard_on_host(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
-    checks.key(key)
-    rows, _ = near_on_host(checks.rows(x))
-    k = checks.n_components(n_components, len(rows))
-    row_weights = checks.row_weights(weights, rows)
-    with np.errstate(all="ignore"):
-        table = HostTable.of(rows, None if row_weights is None else np.asarray(row_weights), k)
-        scaled, _ = standardized(table, Scaling.COLUMNS)
-        labels = host_assignment_of(start, key, table, k, scaled, Scaling.COLUMNS).labels
-    return on_device(labels[: len(rows), None] == np.arange(k)[None])
-
-
-@functools.partial(jit, static_argnums=4)
-def _assigned(key: Array, x: Array, weights: Array | None, start: Any, k: int) -> Array:
-    rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
-    labels = nearest_centers(start.centers(seed_of(key), rows, k), rows, x.shape[0])
-    return labels[:, None] == jnp.arange(k, dtype=jnp.int32)[None]
-
-
-def _checked(
-    key: Array, x: ArrayLike, n_components: int, weights: ArrayLike | None
-) -> tuple[Array, Array | None, int]:
-    checks.key(key)
-    rows, _ = near(checks.rows(x))
-    n_components = checks.n_components(n_components, rows.shape[0])
-    return rows, checks.row_weights(weights, rows), n_components

@@ -67,7 +67,8 @@ def settled(joint: Array, log_weights: Array) -> Array:
     top = lax.stop_gradient(jnp.max(joint, axis=0, keepdims=True))
     shared = jnp.where(joint == jnp.inf, 0.0, -jnp.inf).astype(joint.dtype)
     limit = jnp.where(top > 0, shared, jax.nn.log_softmax(log_weights)[:, None])
-    endless = jnp.isinf(top)
+    # XLA's maximum over four or more components may lose NaN on a CPU.
+    endless = jnp.isinf(top) & ~jnp.any(jnp.isnan(joint), axis=0, keepdims=True)
     return jnp.where(endless, limit, joint - jnp.where(endless, 0, top))
 
 

@@ -31,8 +31,9 @@ MOST_MAPS, MAPS = 30_000, Path("/proc/self/maps")
 FEWEST = 16
 # Maps are counted and memory is returned once for this many new programs: it is slow.
 STRIDE = 8
-# For passes over fewer numbers, compiling well takes longer than it saves.
-BRIEF = 2**17
+# For passes over at most this many numbers, compiling well takes longer than it saves; up to the
+# second number, more components in a program cost less than another program.
+BRIEF, ROOMY = 2**15, 2**17
 HASTE = {"xla_cpu_use_fusion_emitters": False}
 # A program copies arrays of fewer numbers than this: 15 µs instead of about 45.
 MOST_COPIED = 2**16

@@ -30,7 +30,7 @@ POOL_SIZE = {"cpu": 2**22}
 POOL_SIZE_ELSEWHERE = 2**27
 FIRST_ROUND, LONGEST_ROUND = 4, 64
 # One table that is fitted again and again is worth as much compiling as this many are once.
-ITERATIONS = 32
+ITERATIONS = 128
 
 
 @pytree

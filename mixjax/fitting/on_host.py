@@ -14,7 +14,7 @@ from jax import Array
 
 from ..mixture.assignment import Assignment, Shares, means_of
 from ..mixture.mixture import Mixture
-from ..programs import BRIEF, BySize, jit, on_device
+from ..programs import ROOMY, BySize, jit, on_device
 from ..rows.host_table import HostTable
 from .assigning import drawn_shares, host_assignment_of
 from .em import EM
@@ -106,7 +106,7 @@ def _padded_components(problem: Problem, solver: Any) -> int:
     """The number of components in the program: of small tables a power of two."""
     k, rows = problem.n_components, problem.rows
     size = 1 << (k - 1).bit_length()
-    return size if type(solver) is EM and rows.x.size * size <= BRIEF else k
+    return size if type(solver) is EM and rows.x.size * size <= ROOMY else k
 
 
 def _first_components(fit: Fit, k: int) -> Fit:

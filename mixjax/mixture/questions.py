@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..programs import BRIEF, BySize, jit, on_device
+from ..programs import ROOMY, BySize, jit, on_device
 from ..rows.asking import SOME, ask
 from ..rows.blocks import map_rows
 from ..rows.origin import near_on_host, relative, together
@@ -83,7 +83,7 @@ def _on_host(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     wider = np.promote_types(own.log_weights.dtype, table.dtype)
     k, width = own.n_components, table.shape[1]
     size = 1 << (k - 1).bit_length()
-    if k < size and min(len(table), SOME) * width * size <= BRIEF:
+    if k < size and min(len(table), SOME) * width * size <= ROOMY:
         own = _with_copies(own, size)
     own = jax.tree.map(lambda leaf: leaf.astype(wider), own)
     # Energies are those log-densities with the other sign: one program serves both.

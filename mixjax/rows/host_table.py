@@ -12,6 +12,8 @@ from .executor import Executor, OnHost
 
 # A table of more blocks than this is not padded: to compile is little beside running it.
 MANY_BLOCKS = 512
+# The lengths of several blocks are multiples of this.
+STEP = 256
 MANY_ROWS = 2**17
 
 
@@ -58,7 +60,11 @@ class HostTable:
     def of(cls, x: np.ndarray, weights: np.ndarray | None, n_components: int) -> Self:
         """A table in blocks of a good length for a mixture of n_components."""
         longest = block_length(2**31, n_components * x.shape[1])
-        length = padded_length(len(x)) if len(x) <= longest else longest
+        length = padded_length(len(x))
+        if len(x) > longest:
+            # Blocks of about equal length, so that the last one is nearly full.
+            n_blocks = math.ceil(len(x) / longest)
+            length = min(longest, STEP * math.ceil(len(x) / (n_blocks * STEP)))
         w = np.ones(len(x), x.dtype) if weights is None else weights
         finite = np.isfinite(x).all(axis=1) & np.isfinite(w)
         heaviest = w[finite].max(initial=0)

@@ -58,6 +58,6 @@ def means_of(assignment: Assignment, rows: Rows, k: int) -> Array:
 
     count, total = rows.sum(block)
     present = count > 0
-    # Not quite the largest float: a sum of responsibilities that are not finite stays a number.
     means = xp.where(present[:, None], total / xp.where(present, count, 1)[:, None], 0)
+    # Responsibilities of a user's start may not be finite: then any center will do.
     return xp.where(xp.isfinite(means), means, 0)

@@ -117,7 +117,7 @@ def as_html(summary: Summary) -> str:
         else:
             data = "".join(f"<td {right}>{html.escape(cell)}</td>" for cell in cells)
         body.append(f"<tr><th {left}>{html.escape(label)}</th>{data}</tr>")
-    caption = "caption-side:top;text-align:left;color:inherit;font-weight:bold"
+    caption = "caption-side:top;text-align:left;color:inherit;font-weight:bold;white-space:nowrap"
     headline = html.escape(_cut(summary.headline))
     return f'<table><caption style="{caption}">{headline}</caption>{"".join(body)}</table>'
 

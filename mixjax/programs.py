@@ -39,6 +39,14 @@ HASTE = {"xla_cpu_use_fusion_emitters": False}
 MOST_COPIED = 2**16
 
 
+def padded_components(k: int, factor: int) -> int:
+    """The next of 4, 4 times the factor, and so on: numbers that share a program."""
+    size = 4
+    while size < k:
+        size *= factor
+    return size
+
+
 class Shelf:
     """The programs that are kept, in order of last use."""
 

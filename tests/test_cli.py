@@ -389,9 +389,9 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.skipif(not KDD.exists(), reason="the KDD Cup table is not here")
 def test_kdd_cup(tmp_path):
-    """One seed; the others take as long again, and stand in benchmarks/README.md."""
+    """One seed of those in benchmarks/README.md, where F1 lies between .966 and .986."""
     out = tmp_path / "figures.json"
     done = run("detect", KDD, "--label", -1, "--normal", 0, "--percentile", 80,
                "--seed", 1, "--output", out)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(out.read_text())["f1"] >= 0.97
+    assert json.loads(out.read_text())["f1"] >= 0.95

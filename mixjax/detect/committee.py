@@ -1,16 +1,17 @@
 """Several mixtures that judge together, by tail probabilities of their energies."""
 
-import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ..describing.summary import Described
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
-from ..programs import HASTE, jit
 from ..pytrees import pytree
+from ..rows.executor import executor_of
 from ..threshold import pareto
 from ..threshold.conformal_prediction import share_as_high
 
@@ -41,26 +42,28 @@ class Calibration(Described):
     @classmethod
     def of(cls, energies: Array) -> "Calibration":
         """The calibration by energies (n,); `threshold.pareto` fits the tail."""
-        ordered = jnp.sort(energies)
+        xp = executor_of(energies).xp
+        ordered = xp.sort(energies)
         n_tail = max(1, int(TAIL * len(ordered)))
         start, _, shape, scale = pareto.tail_of(ordered, n_tail, pareto.moments)
         # A tail of equal energies has the width of their rounding errors.
-        return cls(ordered, start, jnp.maximum(scale, NARROWEST), shape)
+        return cls(ordered, start, xp.maximum(scale, xp.asarray(NARROWEST, scale.dtype)), shape)
 
     def neg_log_tail(self, energy: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows with an energy at least as high."""
+        xp = executor_of(energy).xp
         # Copies of a row may differ by rounding.
-        near = jnp.where(jnp.isfinite(energy), TIES * jnp.maximum(jnp.abs(energy), 1), 0)
+        near = xp.where(xp.isfinite(energy), TIES * xp.maximum(xp.abs(energy), 1), 0)
         counted = share_as_high(self.energies, energy - near)
         # Energies may be infinite; the order is kept within the range of floats.
-        y = jnp.minimum((energy - self.start) / self.scale, jnp.finfo(energy.dtype).max / 4)
-        y = jnp.maximum(y, 0)
-        n_higher = jnp.sum((self.energies > self.start).astype(energy.dtype))
+        y = xp.minimum((energy - self.start) / self.scale, jnp.finfo(energy.dtype).max / 4)
+        y = xp.maximum(y, 0)
+        n_higher = xp.sum((self.energies > self.start).astype(energy.dtype))
         share = (1 + n_higher) / (self.energies.shape[0] + 1)
         law = -pareto.log_survival(y, self.shape)
-        neg_log_tail = jnp.where(energy > self.start, law - jnp.log(share), -jnp.log(counted))
+        neg_log_tail = xp.where(energy > self.start, law - xp.log(share), -xp.log(counted))
         # NaN is never normal.
-        return jnp.where(jnp.isnan(energy), energy, neg_log_tail)
+        return xp.where(xp.isnan(energy), energy, neg_log_tail)
 
 
 @pytree
@@ -82,11 +85,16 @@ class Member(Described):
         return self.calibration.neg_log_tail(jnp.median(each, axis=0))
 
 
-@functools.partial(jit, compiler_options=HASTE)
-def calibrated(normal: Array, energies: Array) -> tuple[Calibration, Array]:
-    """The calibrations of M members by normal rows (M, n), and the scores (N,) of all rows."""
-    each = jax.vmap(Calibration.of)(normal)
-    return each, combined(jax.vmap(Calibration.neg_log_tail)(each, energies))
+def calibrated(normal: np.ndarray, energies: np.ndarray) -> tuple[list[Calibration], Any]:
+    """The calibrations of M members by normal rows (M, n), and the scores (N,) of all rows.
+
+    By NumPy: the length of a table is no reason to compile.
+    """
+    with np.errstate(all="ignore"):
+        calibrations = [Calibration.of(of_member) for of_member in normal]
+        each = zip(calibrations, energies, strict=True)
+        tails: Any = np.stack([one.neg_log_tail(energy) for one, energy in each])
+    return calibrations, combined(tails)
 
 
 def combined(rarities: Array) -> Array:
@@ -98,5 +106,9 @@ def combined(rarities: Array) -> Array:
     Source: Wilson, The Harmonic Mean p-value for Combining Dependent Tests (2019),
     equation 1.
     """
-    n_members = rarities.shape[0]
-    return jax.nn.logsumexp(rarities, axis=0) - jnp.log(jnp.asarray(n_members, rarities.dtype))
+    xp = executor_of(rarities).xp
+    top = xp.max(rarities, axis=0)
+    top = xp.where(xp.isfinite(top), top, 0)
+    mean = xp.mean(xp.exp(rarities - top[None]), axis=0)
+    # Not by the largest alone: on some devices a maximum loses NaN.
+    return top + xp.log(mean)

@@ -13,6 +13,7 @@ from .. import checks
 from ..describing.summary import Described, Summary, fields_of
 from ..describing.words import counted, listed, number, on_host, quoted
 from ..mixture.explain import surprisal
+from ..mixture.mixture import Mixture
 from ..programs import BySize, jit, on_device, taken
 from ..pytrees import pytree, static
 from ..rows.asking import ask
@@ -99,8 +100,8 @@ class Detector(Described):
         It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
         member with the lowest held-out energy.
         """
-        excess: Array = self._asked(excesses, (self.members[0], self.typical), x)
-        return excess
+        surprise: Array = self._asked(surprises, self.members[:1], x)
+        return surprise - self.typical[None]
 
     def _summary(self) -> Summary:
         alpha, threshold = on_host(self.rule.alpha), on_host(self.threshold)
@@ -142,9 +143,7 @@ class Detector(Described):
         z = self._standardized(x)
         if not checks.on_host(known, z):
             return program.thorough(known, z)
-        width = sum(member.mixtures.log_weights.size for member in self.members)
-        answers = ask(program, known, np.asarray(z), width * len(self.columns))
-        return jax.tree.map(on_device, answers)
+        return jax.tree.map(on_device, ask(program, known, np.asarray(z), _width(known, z)))
 
 
 @functools.partial(jit, static_argnums=(3, 4))
@@ -159,22 +158,25 @@ def _judged(judges: Any, z: Array) -> tuple[Array, Array, Array]:
     return scores, rule.p_values(scores - TIE_TOLERANCE), above(scores, threshold)
 
 
-def _excess(known: tuple[Member, Array], z: Array) -> Array:
-    member, typical = known
-    return surprise(member, z) - typical[None]
-
-
-def surprise(member: Member, z: Array) -> Array:
+def _surprise(best: tuple[Member], z: Array) -> Array:
     """(N, C) the mean surprisal over the mixtures of a member."""
-    return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), member.mixtures), axis=0)
+    return jnp.mean(jax.lax.map(lambda mixture: surprisal(mixture, z), best[0].mixtures), axis=0)
 
 
-judgments, excesses, surprises = BySize(_judged), BySize(_excess), BySize(surprise)
+judgments, surprises = BySize(_judged), BySize(_surprise)
 
 
 def surprises_of(member: Member, z: Array) -> np.ndarray:
-    """`surprise` of rows (N, C), on the host."""
-    if not checks.on_host(member, z):
-        return np.asarray(surprises.thorough(member, z))
-    found: np.ndarray = ask(surprises, member, np.asarray(z), member.mixtures.log_weights.size)
+    """The mean surprisal (N, C) over the mixtures of a member, on the host."""
+    best = (member,)
+    if not checks.on_host(best, z):
+        return np.asarray(surprises.thorough(best, z))
+    found: np.ndarray = ask(surprises, best, np.asarray(z), _width(best, z))
     return found
+
+
+def _width(known: Any, z: Any) -> int:
+    """About how many numbers are computed for each row."""
+    mixtures = jax.tree.leaves(known, is_leaf=lambda value: isinstance(value, Mixture))
+    sizes = [m.log_weights.size for m in mixtures if isinstance(m, Mixture)]
+    return sum(sizes) * z.shape[1]

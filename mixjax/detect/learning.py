@@ -19,14 +19,16 @@ from ..programs import on_device
 from ..progress import progress_bar
 from ..rows.frames import rows_of
 from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps
+from ..rows.subsample import seeds_of
 from ..selection.candidates import (
     COMPONENTS,
     Candidate,
+    Sizes,
     affordable,
     candidates_for,
-    most_components,
 )
-from ..selection.grid import Job, Result, Split, fit_jobs
+from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
+from ..selection.racing import climb
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
@@ -43,6 +45,8 @@ ITERATION = 2.1e9
 # Candidates are compared after fits with this many times the tolerance.
 ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
+# A family has two dozen fits: up to this many numbers in an iteration, optimizing takes longer.
+BRIEF = 2**18
 
 
 def fit(
@@ -78,7 +82,7 @@ def fit(
       families: one or several classes of components; None tries all that suit the number of
         columns, see `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64, if
-        there are enough rows.
+        there are enough rows, in each family until two in a row are no better than fewer.
       ridge: the ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
       feature_names: a name for each column of x; None for the names of a frame, or x0, x1, ...
@@ -144,7 +148,7 @@ def fit(
             f"{len(set(names))} of them differ"
         )
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    for_starts = jax.random.split(key, n_folds + 1)
+    for_starts = seeds_of(key, n_folds + 1)
 
     host = x if isinstance(x, np.ndarray) else np.asarray(table)
     rows = _subsample(host[:, used], max_rows, rng)
@@ -163,37 +167,50 @@ def fit(
         (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
         n_components, ridge if reg_covar is None else reg_covar,
     )  # fmt: skip
-    most = most_components(candidates)
-
-    def run(
-        z: Array, jobs: list[Job], what: str, tol: float, least: np.ndarray | None
-    ) -> list[Result]:
-        with progress_bar(what, "fit", len(jobs), 0, progress) as show:
-            return fit_jobs(z, jobs, most, tol, max_iter, lambda n: show(n, ""), least)
+    growing = isinstance(n_components, str)
+    sizes = Sizes(candidates, 1, growing)
 
     # Candidates are compared on dithered rows.
     smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
     own_fold = whole_copies[compared] == 0
-    size = max(most.values())
-    split = Split.of(for_starts[-1], smooth, ~own_fold, size)
-    jobs = [Job(c, split) for c in candidates]
-    held_out = _held_out(run(smooth, jobs, "comparing", ROUGHER_BY * tol, None), own_fold)
+    split = Split.of(for_starts[-1], smooth, ~own_fold, sizes.largest)
+    with progress_bar("comparing", "fit", len(candidates), 0, progress) as show:
+        n_done = 0
+
+        def energies_of(some: Sequence[int]) -> np.ndarray:
+            nonlocal n_done
+            tried = fit_jobs(
+                smooth, [Job(candidates[i], split) for i in some], sizes, ROUGHER_BY * tol,
+                max_iter, lambda n: show(n_done + n, ""), brief=BRIEF,
+            )  # fmt: skip
+            n_done += len(some)
+            return held_out_energies(tried, own_fold)
+
+        if growing:
+            energies = climb(candidates, energies_of, _trimmed_means)
+        else:
+            energies = energies_of(range(len(candidates)))
+        show(len(candidates), "")
+    tried = ~np.isnan(energies).all(axis=1)
+    candidates = [c for c, one in zip(candidates, tried, strict=True) if one]
+    held_out = _trimmed_means(energies[tried])
     chosen = _best_of_each(candidates, held_out)
-    if isinstance(n_components, str):
-        chosen = [_grown(c, most[c.family], len(compared), z.shape) for c in chosen]
-        # Never fewer: programs of the comparison are used again if they have the same size.
-        most = {family: max(k, most[family]) for family, k in most_components(chosen).items()}
-        size = max(most.values())
+    if growing:
+        chosen = [_grown(c, sizes.most[c.family], len(compared), z.shape) for c in chosen]
+        # Programs of the comparison are used again if they have the same size.
+        sizes = sizes.grown(chosen)
     lefts = [fold == i for i in range(n_folds)]
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
         """The members, and the scores of all rows by mixtures that were not fitted to them."""
         splits = [
-            Split.of(key, z, kept & ~left, size)
-            for key, left in zip(for_starts, lefts, strict=False)
+            Split.of(seed, z, kept & ~left, sizes.largest)
+            for seed, left in zip(for_starts, lefts, strict=False)
         ]
         jobs = [Job(candidate, split) for candidate in chosen for split in splits]
-        return _judged(run(z, jobs, what, tol, least), fold, repeated, kept)
+        with progress_bar(what, "fit", len(jobs), 0, progress) as show:
+            tried = fit_jobs(z, jobs, sizes, tol, max_iter, lambda n: show(n, ""), least, BRIEF)
+        return _judged(tried, fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")
@@ -227,16 +244,14 @@ def _subsample(values: np.ndarray, most: int, rng: np.random.Generator) -> np.nd
     return values[np.sort(rng.permutation(len(values))[:most])]
 
 
-def _held_out(tried: list[Result], left: np.ndarray) -> np.ndarray:
-    """For each candidate, the mean of the lower energies of the rows left out.
+def _trimmed_means(energies: np.ndarray) -> np.ndarray:
+    """For each candidate, the mean of the lower energies.
 
     The highest energies are trimmed: a nearly constant column can give one row an energy a million
     times larger than all others, and this row alone would choose the ridge.
     """
-    energies = np.stack([one.energy[left] for one in tried]).astype(np.float64)
-    energies = np.sort(energies, axis=1)[:, : math.ceil((1 - TRIMMED) * energies.shape[1])]
-    bad = np.array([bool(one.fit.failed) for one in tried])
-    return np.where(bad | ~np.isfinite(energies).all(axis=1), np.inf, energies.mean(axis=1))
+    n_kept = math.ceil((1 - TRIMMED) * energies.shape[1])
+    return np.sort(energies, axis=1)[:, :n_kept].mean(axis=1)
 
 
 def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Candidate]:
@@ -289,9 +304,6 @@ def _judged(
         raise FitError("no family could be fitted without each fold of the rows: pass more rows")
     order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
     table = np.stack([energies[i] for i in order])
-    calibrations, scores = jax.device_get(calibrated(table[:, kept], table))
-    members = []
-    for place, i in enumerate(order):
-        calibration = jax.tree.map(lambda leaf, place=place: leaf[place], calibrations)
-        members.append(jax.tree.map(on_device, Member(mixtures[i], calibration)))
-    return members, scores
+    calibrations, scores = calibrated(table[:, kept], table)
+    members = [Member(mixtures[i], one) for i, one in zip(order, calibrations, strict=True)]
+    return [jax.tree.map(on_device, member) for member in members], scores

@@ -12,25 +12,25 @@ from ..rows.blocks import Rows, Table
 from ..rows.executor import executor_of
 from ..rows.host_table import HostTable
 from ..rows.scaling import Scaling, standardized
-from ..rows.subsample import places_by_mass, seed_of, uniform_at
+from ..rows.subsample import places_by_mass, uniform_at
 
 # Rows that k-means uses.
 SAMPLE = 2**14
 
 
 @functools.partial(jit, static_argnums=3)
-def nested_seeds(key: Array, x: Array, weights: Array, most: int) -> Array:
+def nested_seeds(seed: Array, x: Array, weights: Array, most: int) -> Array:
     """k-means++ seeds (most, D); the first k of them are seeds for k components."""
     table = Table.of(x, weights, most)
     rows, scale = standardized(table, Scaling.COLUMNS)
-    return seeds(seed_of(key), rows, most) * scale.scale[None] + scale.shift[None]
+    return seeds(seed, rows, most) * scale.scale[None] + scale.shift[None]
 
 
-def nested_seeds_on_host(key: Array, x: np.ndarray, weights: np.ndarray, most: int) -> Any:
+def nested_seeds_on_host(seed: Any, x: np.ndarray, weights: np.ndarray, most: int) -> Any:
     """The same, without compiling."""
     with np.errstate(all="ignore"):
         rows, scale = standardized(HostTable.of(x, weights, most), Scaling.COLUMNS)
-        return seeds(seed_of(key, np), rows, most) * scale.scale + scale.shift
+        return seeds(seed, rows, most) * scale.scale + scale.shift
 
 
 def seeds(seed: Any, rows: Rows, k: int) -> Array:

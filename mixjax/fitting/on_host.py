@@ -14,7 +14,7 @@ from jax import Array
 
 from ..mixture.assignment import Assignment, Shares, means_of
 from ..mixture.mixture import Mixture
-from ..programs import ROOMY, BySize, jit, on_device
+from ..programs import ROOMY, BySize, jit, on_device, padded_components
 from ..rows.host_table import HostTable
 from .assigning import drawn_shares, host_assignment_of
 from .em import EM
@@ -103,9 +103,9 @@ def _for_solver(problem: Problem, solver: Any) -> Problem:
 
 
 def _padded_components(problem: Problem, solver: Any) -> int:
-    """The number of components in the program: of small tables a power of two."""
+    """The number of components in the program: of small tables 4, 8, 16, ..."""
     k, rows = problem.n_components, problem.rows
-    size = 1 << (k - 1).bit_length()
+    size = padded_components(k, 2)
     return size if type(solver) is EM and rows.x.size * size <= ROOMY else k
 
 

@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
-from ..programs import ROOMY, BySize, jit, on_device
+from ..programs import ROOMY, BySize, jit, on_device, padded_components
 from ..rows.asking import SOME, ask
 from ..rows.blocks import map_rows
 from ..rows.origin import near_on_host, relative, together
@@ -82,7 +82,7 @@ def _on_host(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     own = jax.tree.map(np.asarray, relative(mixture, origin))
     wider = np.promote_types(own.log_weights.dtype, table.dtype)
     k, width = own.n_components, table.shape[1]
-    size = 1 << (k - 1).bit_length()
+    size = padded_components(k, 4)
     if k < size and min(len(table), SOME) * width * size <= ROOMY:
         own = _with_copies(own, size)
     own = jax.tree.map(lambda leaf: leaf.astype(wider), own)

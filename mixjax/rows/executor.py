@@ -39,6 +39,11 @@ class Compiled:
         """The array with another entry."""
         return array.at[i].set(value)
 
+    @staticmethod
+    def largest_so_far(values: Any) -> Any:
+        """The largest of the values (N,) up to each place."""
+        return lax.cummax(values)
+
 
 class OnHost:
     """The same for NumPy arrays."""
@@ -79,6 +84,10 @@ class OnHost:
         array = array.copy()
         array[i] = value
         return array
+
+    @staticmethod
+    def largest_so_far(values: Any) -> Any:
+        return np.maximum.accumulate(values)
 
 
 Executor = type[Compiled] | type[OnHost]

@@ -33,6 +33,13 @@ def seed_of(key: Array, xp: Any = jnp) -> Any:
     return seed
 
 
+def seeds_of(key: Array, n: int) -> list[Any]:
+    """n different seeds made from a random key, on the host."""
+    with np.errstate(over="ignore"):
+        first = seed_of(key, np)
+        return [scrambled(first + np.uint32(i)) for i in range(n)]
+
+
 def offsets(n: int, seed: Any = 0, xp: Any = jnp) -> Any:
     """(n,) pseudorandom float32 numbers in [0, 1)."""
     return _hashed(xp.arange(n, dtype=xp.uint32), seed, xp)

@@ -1,6 +1,8 @@
 """What is tried: families, numbers of components and ridges."""
 
+import copy
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ ROWS_EACH = 5
 # The largest number of products in an iteration; these few components are always allowed.
 ITERATION = 5e7
 FEW = 8
+# Candidates of at most SMALL components have a program of their own, if WORTH fits use it.
+SMALL, WORTH = 16, 40
 
 
 class Candidate(NamedTuple):
@@ -82,9 +86,40 @@ def default_families(n_features: int) -> list[type[Family]]:
     return sorted(families, key=lambda family: (family.tried_up_to, family.cost(n_features)))
 
 
-def most_components(candidates: Sequence[Candidate]) -> dict[type[Family], int]:
-    """The largest number of components of each family."""
-    most: dict[type[Family], int] = {}
-    for family, k, _ in candidates:
-        most[family] = max(k, most.get(family, 0))
-    return most
+class Sizes:
+    """How many components the programs have: smaller candidates hold the others at weight zero.
+
+    A family has a program for its largest candidate, and another for candidates of at most `SMALL`
+    components where that saves more than it costs to compile.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], n_fits: int, growing: bool) -> None:
+        """Sizes for candidates that are fitted ``n_fits`` times each.
+
+        If the numbers are growing, the largest are tried last, and perhaps not at all.
+        """
+        self.most: dict[type[Family], int] = {}
+        n_small: Counter[type[Family]] = Counter()
+        for family, k, _ in candidates:
+            self.most[family] = max(k, self.most.get(family, 0))
+            n_small[family] += n_fits * (k <= SMALL)
+        self.split = {family for family in self.most if growing or n_small[family] >= WORTH}
+
+    def __call__(self, candidate: Candidate) -> int:
+        """The number of components of the program that fits a candidate."""
+        family, k, _ = candidate
+        most = max(k, self.most.get(family, 0))
+        return min(SMALL, most) if k <= SMALL and family in self.split else most
+
+    @property
+    def largest(self) -> int:
+        """The number of seeds that all candidates need."""
+        return max(self.most.values())
+
+    def grown(self, candidates: Sequence[Candidate]) -> "Sizes":
+        """The same for candidates some of which may be larger."""
+        sizes = copy.copy(self)
+        sizes.most = dict(self.most)
+        for family, k, _ in candidates:
+            sizes.most[family] = max(k, sizes.most.get(family, 0))
+        return sizes

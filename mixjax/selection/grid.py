@@ -5,7 +5,6 @@ candidate holds the weights of the extra components at zero.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -29,8 +28,9 @@ from ..programs import HASTE, jit, on_device
 from ..progress import progress_bar
 from ..rows.blocks import Table
 from ..rows.host_table import padded_rows
+from ..rows.subsample import seeds_of
 from ..workers import as_here, n_cores
-from .candidates import Candidate, most_components
+from .candidates import Candidate, Sizes
 
 # Candidates that iterate together; on a CPU each uses one core.
 ABREAST = {"cpu": 1}
@@ -38,10 +38,6 @@ ABREAST_ELSEWHERE = 16
 # Below this many numbers in an iteration, running costs less than optimized compilation; and up to
 # the second, compiling in haste is enough.
 BRIEF, LONG = 2**16, 2**20
-
-
-# Fits of at most FEW components have a program of their own, if there are at least WORTH of them.
-FEW, WORTH = 8, 40
 
 
 class Split(NamedTuple):
@@ -56,13 +52,13 @@ class Split(NamedTuple):
     labels: dict[int, np.ndarray]
 
     @classmethod
-    def of(cls, key: Array, x: Array, weights: np.ndarray, most: int) -> "Split":
+    def of(cls, seed: np.uint32, x: Array, weights: np.ndarray, most: int) -> "Split":
         """A part with its seeds, which are nested: the first k are the seeds of k components."""
         rows, own = np.asarray(x), weights.astype(x.dtype)
-        if checks.on_host(key, x) and rows.size * most <= LONG:
-            seeds = nested_seeds_on_host(key, rows, own, most)
+        if checks.on_host(x) and rows.size * most <= LONG:
+            seeds = nested_seeds_on_host(seed, rows, own, most)
         else:
-            seeds = np.asarray(nested_seeds(key, x, own, most))
+            seeds = np.asarray(nested_seeds(seed, x, own, most))
         nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
         labels = {}
         for k, seed in enumerate(seeds):
@@ -87,26 +83,34 @@ class Result(NamedTuple):
     energy: np.ndarray
 
 
+def held_out_energies(results: Sequence[Result], rows: np.ndarray) -> np.ndarray:
+    """(C, M) the energies of these M rows by each result; infinite if the fit failed."""
+    energies = np.stack([one.energy[rows].astype(np.float64) for one in results])
+    failed = np.array([bool(one.fit.failed) for one in results])
+    return np.where(failed[:, None] | np.isnan(energies), np.inf, energies)
+
+
 def fit_jobs(
     x: Array,
     jobs: Sequence[Job],
-    most: dict[type[Family], int],
+    sizes: Callable[[Candidate], int],
     tol: float,
     max_iter: int,
     report: Callable[[int], None] = lambda n_done: None,
     hidden: np.ndarray | None = None,
+    brief: int = BRIEF,
 ) -> list[Result]:
     """Fit every job, those of a family by one program; the results in their order.
 
     Args:
       x: (N, D) rows.
       jobs: what to fit.
-      most: the largest number of components of each family; a program is compiled for it, and
-        where it is worth it one for at most `FEW`.
+      sizes: the number of components of the program that fits a candidate.
       tol: as for `mixjax.fit`.
       max_iter: as for `mixjax.fit`.
       report: called with the number of finished fits.
       hidden: (D,) the smallest ridge, as a share of each column's variance; None for 0.
+      brief: up to this many numbers in an iteration, programs are not optimized.
     """
     least = np.zeros(x.shape[1]) if hidden is None else hidden
     if checks.on_host(x):
@@ -115,17 +119,14 @@ def fit_jobs(
         x = on_device(np.pad(np.asarray(x), ((0, more), (0, 0))))
     results: list[Any] = [None] * len(jobs)
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
-    n_small = Counter(job.candidate.family for job in jobs if job.candidate.n_components <= FEW)
     of_program: dict[tuple[type[Family], int], list[int]] = {}
     for i, job in enumerate(jobs):
-        family, k = job.candidate.family, job.candidate.n_components
-        small = k <= FEW and n_small[family] >= WORTH
-        size = min(FEW, most[family]) if small else most[family]
-        of_program.setdefault((family, size), []).append(i)
+        key = job.candidate.family, sizes(job.candidate)
+        of_program.setdefault(key, []).append(i)
 
     def work(chunk: tuple[int, list[int]]) -> None:
         size, places = chunk
-        tried = _tried(x, [jobs[i] for i in places], size, abreast, tol, max_iter, least)
+        tried = _tried(x, [jobs[i] for i in places], size, abreast, tol, max_iter, least, brief)
         for i, one in zip(places, tried, strict=True):
             results[i] = one
 
@@ -153,6 +154,7 @@ def _tried(
     tol: float,
     max_iter: int,
     least: np.ndarray,
+    brief: int,
 ) -> list[Result]:
     filled = jobs + [jobs[0]] * (abreast - len(jobs))  # all programs have the same width
     dtype = x.dtype
@@ -167,7 +169,7 @@ def _tried(
     rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
     family = jobs[0].candidate.family
     numbers = x.size * size if jax.default_backend() == "cpu" else math.inf
-    run = _fit_briefly if numbers <= BRIEF else _fit_in_haste if numbers <= LONG else _fit_some
+    run = _fit_briefly if numbers <= brief else _fit_in_haste if numbers <= LONG else _fit_some
     fits, energy = jax.device_get(
         run(x, labels, weights, n_components, shares, *rest, size, family)
     )
@@ -228,43 +230,47 @@ _fit_some = jit(_fit, static_argnums=(8, 9))
 
 
 class Search:
-    """Fits of the candidates with different rows held out."""
+    """Fits of candidates, each the best of several starts."""
 
     def __init__(
         self,
         key: Array,
         x: Array,
-        w: np.ndarray,
         candidates: list[Candidate],
+        sizes: Sizes,
         n_init: int,
         tol: float,
         max_iter: int,
-        progress: bool,
         hidden: np.ndarray | None = None,
     ) -> None:
-        self.key, self.x, self.w, self.candidates = key, x, w, candidates
-        self.n_init, self.tol, self.max_iter, self.progress = n_init, tol, max_iter, progress
-        self.most = most_components(candidates)
-        self.hidden = hidden
+        self.seeds = seeds_of(key, n_init)
+        self.x, self.candidates, self.sizes = x, candidates, sizes
+        self.tol, self.max_iter, self.hidden = tol, max_iter, hidden
+
+    def splits(self, weights: np.ndarray) -> list[Split]:
+        """The rows with these weights, with the seeds of each start."""
+        return [Split.of(seed, self.x, weights, self.sizes.largest) for seed in self.seeds]
 
     def run(
-        self, row_weights: list[np.ndarray], what: str, some: np.ndarray | None = None
-    ) -> list[list[Result]]:
-        """Fit each candidate (or some of them) with each of the row weights."""
-        numbers = range(len(self.candidates)) if some is None else some.tolist()
-        keys = [jax.random.fold_in(self.key, 1 + start) for start in range(self.n_init)]
-        most = max(self.most.values())
-        jobs = []
-        for w in row_weights:
-            splits = [Split.of(key, self.x, w, most) for key in keys]
-            jobs += [Job(self.candidates[i], split) for i in numbers for split in splits]
-        with progress_bar(what, "fit", len(jobs), 0, self.progress) as show:
-            tried = fit_jobs(
-                self.x, jobs, self.most, self.tol, self.max_iter, lambda n: show(n, ""),
-                self.hidden,
-            )  # fmt: skip
-        best = [_best(tried[i : i + self.n_init]) for i in range(0, len(tried), self.n_init)]
-        return [best[i : i + len(numbers)] for i in range(0, len(best), len(numbers))]
+        self, splits: list[Split], some: Sequence[int], report: Callable[[int], None]
+    ) -> list[Result]:
+        """The best fits of the candidates with these indices; reports how many are done."""
+        n = len(splits)
+        jobs = [Job(self.candidates[i], split) for i in some for split in splits]
+        tried = fit_jobs(self.x, jobs, self.sizes, self.tol, self.max_iter, report, self.hidden)
+        return [_best(tried[i : i + n]) for i in range(0, len(tried), n)]
+
+    def run_all(
+        self,
+        weights: np.ndarray,
+        progress: bool,
+        what: str = "selecting",
+        some: Sequence[int] | None = None,
+    ) -> list[Result]:
+        """The best fits of all candidates (or some) to the rows with these weights, under a bar."""
+        some = range(len(self.candidates)) if some is None else some
+        with progress_bar(what, "fit", len(some) * len(self.seeds), 0, progress) as show:
+            return self.run(self.splits(weights), some, lambda n: show(n, ""))
 
 
 def _best(starts: list[Result]) -> Result:

@@ -1,13 +1,13 @@
 """Model selection: families, numbers of components and ridges compared."""
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
@@ -20,11 +20,13 @@ from ..fitting.outcome import Fit, FitError
 from ..fitting.solver import Status
 from ..mixture.average import Average
 from ..programs import on_device
+from ..progress import progress_bar
 from ..rows.origin import near, placed
 from ..rows.repeats import ROUNDING, copies, dithered, fold_of_rows, hidden, steps
-from .candidates import Candidate, candidates_for
+from .candidates import Candidate, Sizes, candidates_for
 from .criteria import HeldOut
-from .grid import Result, Search
+from .grid import Result, Search, Split, held_out_energies
+from .racing import Comparison, climb
 
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
 # Mixtures of less weight than this, relative to the best, are left out of the average.
@@ -40,8 +42,8 @@ class Selection(Described):
     """The candidates, their scores, and the best of them.
 
     Attributes:
-      candidates: C candidates: family, n_components and ridge, the last as a share of
-        each column's variance.
+      candidates: the C candidates that were tried: family, n_components and ridge, the last as
+        a share of each column's variance.
       scores: (C,) values of the criterion, lower is better; infinite if the fit failed.
       standard_errors: (C,) of the difference to the lowest score, from held-out rows; 0 for
         criteria that hold no rows out.
@@ -115,10 +117,12 @@ def select(
 ) -> Selection:
     r"""Fit a grid of families, numbers of components and ridges, and choose the best.
 
-    All candidates of a family run in one compiled program, on all cores. They are compared by
-    the mean energy of held-out rows, or by another criterion. The average weighs the
-    candidates by $\exp(-N\,\text{score})$, or $\exp(-\text{score}/2)$ for an information
-    criterion.
+    The candidates of a family share one or two compiled programs, and run on all cores. They are
+    compared by the mean energy of held-out rows, or by another criterion. A candidate that is
+    worse than the best by two standard errors, and too bad for the average, is fitted to no
+    further fold: its score is that of the best plus the mean difference on the folds it was
+    fitted for. The average weighs the candidates by $\exp(-N\,\text{score})$, or
+    $\exp(-\text{score}/2)$ for an information criterion.
 
     The likelihood of repeated values is unbounded: it grows as components shrink onto them. So
     equal rows are held out together. If the values of a column are rounded to steps s,
@@ -130,8 +134,10 @@ def select(
       x: (N, D) rows, float32 or float64.
       families: one or several classes of components. None tries the four Gaussians and
         `Laplace`, but no full covariances beyond 256 columns and no tied one beyond 512.
-      n_components: numbers of components. "auto" tries 1, 2, 4, ... 64, at most one
-        component for five rows, and fewer for large tables, where iterations are slow.
+      n_components: numbers of components. "auto" tries 1, 2, 4, 8 and then 16, 32 and 64, in
+        each family until two numbers in a row are no better than fewer on the first fold; at most
+        one component for five rows, and fewer for large tables, where iterations are slow.
+        Criteria that hold no rows out try all of them.
       ridge: the ridges to compare, as shares of each column's variance.
       criterion: `HeldOut`, or a function (mixture, x, weights) -> () such as `bic`, `aic`
         or `icl`; lower is better.
@@ -163,7 +169,8 @@ def select(
       >>> selection.candidates[selection.best].n_components
       3
 
-    Source: Smyth (2000), section 3; Hastie, Tibshirani and Friedman, The Elements of
+    Source: Smyth (2000), section 3; Maron and Moore, Hoeffding Races (1994), for leaving
+    candidates behind; Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), section 7.10, for the one-standard-error rule.
     """
     table, origin = near(checks.rows(x))
@@ -186,21 +193,22 @@ def select(
     host = np.asarray(table)
     step = steps(host[w > 0], rng)
     compared = on_device(dithered(host, step, rng)) if step.any() else table
-    options = (candidates, n_init, tol, max_iter, progress)
-    search = Search(key, compared, w, *options)
-    if not isinstance(criterion, HeldOut):
-        tried = search.run([w], "selecting")
-        scores, errors = _by_function(criterion, tried[0], compared, row_weights), None
+    growing = isinstance(n_components, str) and folds is not None
+    sizes = Sizes(candidates, n_init * (len(folds) if folds else 1), growing)
+    options = (candidates, sizes, n_init, tol, max_iter)
+    search = Search(key, compared, *options)
+    if folds is None:
+        assert not isinstance(criterion, HeldOut)
+        tried = search.run_all(w, progress)
+        scores, errors = _by_function(criterion, tried, compared, row_weights), None
     else:
-        assert folds is not None
-        tried = search.run([np.where(fold, 0, w) for fold in folds], "selecting")
-        scores, errors = _by_rows(tried, folds, w)
+        candidates, tried, scores, errors = _held_out(search, w, folds, growing, progress)
     if not np.isfinite(scores).any():
         raise FitError(
             "no candidate could be fitted: "
-            + ", ".join(sorted({Status(int(t.fit.status)).name for t in tried[0]}))
+            + ", ".join(sorted({Status(int(t.fit.status)).name for t in tried}))
         )
-    n_parameters = np.array([t.fit.mixture.n_parameters for t in tried[0]])
+    n_parameters = np.array([t.fit.mixture.n_parameters for t in tried])
     best = int(np.argmin(scores))
     if errors is None:
         errors = np.zeros(len(scores))
@@ -213,17 +221,17 @@ def select(
     kept = np.flatnonzero(log_weights > math.log(NEGLIGIBLE))
     wanted = np.union1d(kept, [best])
     if folds is None and compared is table:
-        whole = [tried[0][i] for i in wanted]
+        whole = [tried[i] for i in wanted]
     else:
-        search = Search(key, table, w, *options, hidden(host[w > 0], step))
-        whole = search.run([w], "refitting", wanted)[0]
+        search = Search(key, table, candidates, *options[1:], hidden(host[w > 0], step))
+        whole = search.run_all(w, progress, "refitting", wanted.tolist())
     found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
-        jax.nn.log_softmax(jnp.asarray(log_weights[kept], table.dtype)),
+        on_device(log_weights[kept] - np.logaddexp.reduce(log_weights[kept]), table.dtype),
         tuple(placed(_on_device(found[int(i)].fit.mixture), origin) for i in kept),
     )
     n_iter, status = (
-        np.array([int(getattr(t.fit, name)) for t in tried[0]]) for name in ("n_iter", "status")
+        np.array([int(getattr(t.fit, name)) for t in tried]) for name in ("n_iter", "status")
     )
     fit = _on_device(found[best].fit)
     _warn_of_narrow(fit, step)
@@ -256,28 +264,62 @@ def _folds(
     return [fold == i for i in range(min(n_used, n_folds)) if (fold == i).any()]
 
 
-def _by_rows(
-    tried: list[list[Result]], folds: list[np.ndarray], w: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean energies of held-out rows, and standard errors of the difference to the lowest."""
-    out = np.any(folds, axis=0)
-    own = np.argmax(folds, axis=0)[out]
-    energy = np.empty((len(tried[0]), len(own)))  # (C, held out)
-    for i, fold in enumerate(tried):
-        mine = np.flatnonzero(out)[own == i]
-        energy[:, own == i] = [np.asarray(t.energy)[mine] for t in fold]
-    bad = np.any([[bool(t.fit.failed) for t in fold] for fold in tried], axis=0)
-    share = w[out] / w[out].sum()
-    # Not @: a row of weight 0 may be infinitely far.
-    scores = np.where(bad, np.inf, np.where(share > 0, energy * share, 0).sum(axis=1))
-    scores = np.where(np.isfinite(scores), scores, np.inf)
-    errors = np.full(len(scores), np.inf)
-    good = np.isfinite(scores)
-    if good.any():
-        away = energy[good] - energy[np.argmin(scores)]
-        spread = away - (away * share).sum(axis=1, keepdims=True)
-        errors[good] = np.sqrt((spread**2 * share**2).sum(axis=1))
-    return scores, errors
+def _held_out(
+    search: Search, w: np.ndarray, folds: list[np.ndarray], growing: bool, progress: bool
+) -> tuple[list[Candidate], list[Result], np.ndarray, np.ndarray]:
+    """The candidates tried, their fits without the first fold, their scores and standard errors.
+
+    All candidates are fitted without the first fold; those that are clearly worse, and have no
+    weight in the average, to no other. Their score is that of the best and the mean difference to
+    the best on the rows seen.
+    """
+    out = [np.flatnonzero(fold) for fold in folds]
+    row = np.concatenate(out)
+    share = w[row] / w[row].sum()
+    of_fold = np.repeat(np.arange(len(folds)), [len(rows) for rows in out])
+    candidates = search.candidates
+    energies = np.full((len(candidates), len(row)), np.nan)
+    first: list[Any] = [None] * len(candidates)
+    with progress_bar("selecting", "fit", len(folds) * len(candidates), 0, progress) as show:
+        n_done = 0
+
+        def fit(i: int, splits: list[Split], some: Sequence[int]) -> np.ndarray:
+            nonlocal n_done
+            results = search.run(splits, some, lambda n: show(n_done + n // len(splits), ""))
+            n_done += len(some)
+            for place, result in zip(some, results, strict=True):
+                first[place] = first[place] or result
+            return held_out_energies(results, out[i])
+
+        racing = np.arange(len(candidates))
+        for i, fold in enumerate(folds):
+            own = of_fold == i
+            fitted = functools.partial(fit, i, search.splits(np.where(fold, 0, w)))
+            if i == 0 and growing:
+                energies[:, own] = climb(candidates, fitted, functools.partial(_mean, share[own]))
+                racing = racing[~np.isnan(energies[:, own]).all(axis=1)]
+            else:
+                energies[np.ix_(racing, own)] = fitted(racing.tolist())
+            seen = of_fold <= i
+            comparison = Comparison.by_rows(energies[np.ix_(racing, seen)], share[seen])
+            weightless = w.sum() * comparison.difference > -math.log(NEGLIGIBLE)
+            racing = racing[~(comparison.clearly_worse & weightless)]
+            if len(racing) == 0:  # all have failed
+                break
+            n_done = (i + 1) * len(candidates)
+            show(n_done, "")
+    tried = [i for i, result in enumerate(first) if result is not None]
+    best, difference, errors = Comparison.by_rows(energies[tried], share)
+    lowest = energies[tried][best]
+    mean = np.where(share > 0, lowest * share, 0).sum()
+    scores = np.where(np.isinf(difference), np.inf, mean + difference)
+    return [candidates[i] for i in tried], [first[i] for i in tried], scores, errors
+
+
+def _mean(share: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """The weighted means (n,) of energies (n, M)."""
+    # Not all rows: one of weight 0 may be infinitely far.
+    return energies[:, share > 0] @ (share[share > 0] / share.sum())
 
 
 def _by_function(
@@ -292,6 +334,8 @@ def _by_function(
 
 def _warn_of_narrow(fit: Fit, step: np.ndarray) -> None:
     """Warn of components narrower than the rounding steps (D,) of the columns."""
+    if not step.any():
+        return
     variances = np.asarray(fit.mixture.components.variances, np.float64)
     whole = np.asarray(fit.mixture.weights) @ variances
     narrow = (variances < 0.5 * np.minimum(ROUNDING * step**2, whole)).any(axis=0) & (step > 0)

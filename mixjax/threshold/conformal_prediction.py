@@ -12,8 +12,9 @@ from .. import checks
 from ..describing.summary import Described
 from ..programs import jit, on_device
 from ..pytrees import pytree
+from ..rows.executor import executor_of
 from . import rates
-from .scores import above, ascending, between, no_nan, probabilities_of, scores_of
+from .scores import above, ascending, between, probabilities_of, scores_of
 
 
 @pytree
@@ -48,7 +49,7 @@ class Conformal(Described):
 
         For a new normal row, P(p <= t) is at most t.
         """
-        return share_as_high(self.calibration, on_device(scores))
+        return _p_values(on_device(self.calibration), on_device(scores))
 
     def flags(self, scores: ArrayLike) -> Array:
         """Which scores are flagged: those above the threshold, and NaN."""
@@ -63,12 +64,15 @@ def _threshold(ordered: Array, n_above: Array) -> Array:
     return jnp.where(n_above > n, -jnp.inf, jnp.where(n_above > 0, last, jnp.inf))
 
 
-@jit
 def share_as_high(calibration: Array, scores: Array) -> Array:
     r"""$(1+\#\{i: c_i\ge s\})/(n+1)$ for calibration scores c (n,) in ascending order."""
-    n = calibration.shape[0]
-    below = jnp.searchsorted(calibration, no_nan(scores), side="left")
+    xp, n = executor_of(calibration).xp, calibration.shape[0]
+    scores = xp.where(xp.isnan(scores), xp.inf, scores)
+    below = xp.searchsorted(calibration, scores, side="left")
     return rates.quotient((1 + n - below).astype(calibration.dtype), n + 1)
+
+
+_p_values = jit(share_as_high)
 
 
 def warn_of_rate(n: int, alpha: ArrayLike) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+
+from ..rows.executor import executor_of
 
 # A shape closer to zero than this counts as exponential: a quotient by it loses all digits.
 FLAT = 1e-12
@@ -26,32 +29,33 @@ def tail_of(
     the tail, it begins above them, with fewer scores than ``n_peaks``. An infinite score counts
     as the outermost finite one.
     """
-    n = ordered.shape[0]
+    xp, n = executor_of(ordered).xp, ordered.shape[0]
     ordered = bounded(ordered)
     # Differences of the largest floats overflow.
     largest = jnp.finfo(ordered.dtype).max
-    shrink = jnp.where(jnp.max(jnp.abs(ordered)) > largest / 8, 0.125, 1).astype(ordered.dtype)
+    shrink = xp.where(xp.max(xp.abs(ordered)) > largest / 8, 0.125, 1).astype(ordered.dtype)
     smooth, end = spread(ordered * shrink)
     first = n - n_peaks - 1
-    n_higher = n - jnp.searchsorted(ordered, ordered[first], side="right")
+    n_higher = n - xp.searchsorted(ordered, ordered[first], side="right")
     whole = n_higher >= max(FEWEST_PEAKS, n_peaks // 8)
-    start = jnp.where(whole, end[first], smooth[first])
-    n_used = jnp.where(whole, n_higher, n_peaks).astype(ordered.dtype)
-    excesses = jnp.maximum(smooth[first + 1 :] - start, 0)
+    start = xp.where(whole, end[first], smooth[first])
+    n_used = xp.where(whole, n_higher, n_peaks).astype(ordered.dtype)
+    excesses = xp.maximum(smooth[first + 1 :] - start, 0)
     shape, scale = (estimate or zhang_stephens)(excesses, n_used)
     smallest = jnp.finfo(ordered.dtype).tiny
-    scale = jnp.clip(scale / shrink, smallest, largest)
+    scale = xp.clip(scale / shrink, smallest, largest)
     return start / shrink, n_used / n, shape, scale
 
 
 def bounded(scores: Array) -> Array:
     """The scores (n,); infinite ones are replaced by the outermost finite ones."""
-    finite = jnp.isfinite(scores)
+    xp = executor_of(scores).xp
+    finite = xp.isfinite(scores)
     largest = jnp.finfo(scores.dtype).max
-    low = jnp.min(jnp.where(finite, scores, largest))
-    high = jnp.max(jnp.where(finite, scores, -largest))
-    some = jnp.any(finite)
-    return jnp.clip(scores, jnp.where(some, low, -largest), jnp.where(some, high, largest))
+    low = xp.min(xp.where(finite, scores, largest))
+    high = xp.max(xp.where(finite, scores, -largest))
+    some = xp.any(finite)
+    return xp.clip(scores, xp.where(some, low, -largest), xp.where(some, high, largest))
 
 
 def spread(ordered: Array) -> tuple[Array, Array]:
@@ -61,20 +65,22 @@ def spread(ordered: Array) -> tuple[Array, Array]:
     can be fitted to a few distinct numbers. Also returns, for each score, the upper end of the
     interval of its equals.
     """
-    n = ordered.shape[0]
-    place = jnp.arange(n, dtype=jnp.int32)
-    differs = ordered[1:] != ordered[:-1]
-    first = lax.cummax(jnp.where(jnp.append(True, differs), place, 0))
-    last = lax.cummin(jnp.where(jnp.append(differs, True), place, n - 1), reverse=True)
-    below = ordered - ordered[jnp.maximum(first - 1, 0)]
-    above = ordered[jnp.minimum(last + 1, n - 1)] - ordered
+    on, n = executor_of(ordered), ordered.shape[0]
+    xp = on.xp
+    place = xp.arange(n, dtype=np.int32)
+    differs, end = ordered[1:] != ordered[:-1], xp.ones(1, bool)
+    first = on.largest_so_far(xp.where(xp.concatenate([end, differs]), place, 0))
+    last = xp.where(xp.concatenate([differs, end]), place, n - 1)
+    last = n - 1 - on.largest_so_far(n - 1 - last[::-1])[::-1]
+    below = ordered - ordered[xp.maximum(first - 1, 0)]
+    above = ordered[xp.minimum(last + 1, n - 1)] - ordered
     # The outermost scores are spread symmetrically.
-    below, above = jnp.where(first == 0, above, below), jnp.where(last == n - 1, below, above)
+    below, above = xp.where(first == 0, above, below), xp.where(last == n - 1, below, above)
     copies = (last - first + 1).astype(ordered.dtype)
     part = ((place - first).astype(ordered.dtype) + 0.5) / copies
     moved = 0.5 * (part * above - (1 - part) * below)
     single = copies == 1
-    return ordered + jnp.where(single, 0, moved), ordered + jnp.where(single, 0, 0.5 * above)
+    return ordered + xp.where(single, 0, moved), ordered + xp.where(single, 0, 0.5 * above)
 
 
 def zhang_stephens(excesses: Array, n: Array) -> tuple[Array, Array]:
@@ -120,13 +126,13 @@ def moments(excesses: Array, n: Array) -> tuple[Array, Array]:
     Source: Hosking and Wallis, Parameter and Quantile Estimation for the Generalized Pareto
     Distribution (1987), section 3.
     """
-    m = excesses.shape[0]
-    counts = (jnp.arange(m, dtype=excesses.dtype) >= m - n).astype(excesses.dtype)
-    mean = jnp.sum(counts * excesses) / n
-    variance = jnp.sum(counts * (excesses - mean) ** 2) / n
+    xp, m = executor_of(excesses).xp, excesses.shape[0]
+    counts = (xp.arange(m, dtype=excesses.dtype) >= m - n).astype(excesses.dtype)
+    mean = xp.sum(counts * excesses) / n
+    variance = xp.sum(counts * (excesses - mean) ** 2) / n
     wide = variance > 0
-    shape = 0.5 * (1 - jnp.where(wide, mean**2 / jnp.where(wide, variance, 1), 1))
-    shape = jnp.clip(shape, 0, HEAVIEST)
+    shape = 0.5 * (1 - xp.where(wide, mean**2 / xp.where(wide, variance, 1), 1))
+    shape = xp.clip(shape, 0, HEAVIEST)
     return shape, mean * (1 - shape)
 
 
@@ -135,10 +141,11 @@ def log_survival(y: Array, shape: Array) -> Array:
 
     Minus infinity beyond the end of a tail of negative shape.
     """
-    curved = jnp.abs(shape) > FLAT
-    safe = jnp.where(curved, shape, 1)
-    inside = jnp.maximum(jnp.where(curved, safe * y, 0), -1)
-    return jnp.where(curved, -jnp.log1p(inside) / safe, -y)
+    xp = executor_of(y).xp
+    curved = xp.abs(shape) > FLAT
+    safe = xp.where(curved, shape, 1)
+    inside = xp.maximum(xp.where(curved, safe * y, 0), -1)
+    return xp.where(curved, -xp.log1p(inside) / safe, -y)
 
 
 def quantile(log_ratio: Array, shape: Array) -> Array:

@@ -54,4 +54,6 @@ def steps(n: int, rate: Array) -> Array:
 
 def quotient(count: Array, n: int) -> Array:
     """``count / n`` rounded once: XLA would multiply by a rounded 1 / n."""
+    if isinstance(count, np.ndarray | np.generic):
+        return count / count.dtype.type(n)
     return count / lax.optimization_barrier(jnp.full_like(count, n))

@@ -1,11 +1,14 @@
 """Batched triangular matrices; those of singular matrices are regularized."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Up to LEAF columns a loop clears one column at a time: it compiles in a tenth of a second. Up to
 # BLOCKED the halves are combined by matrix products. LAPACK comes last: on a CPU it is called
@@ -16,6 +19,11 @@ BLOCKED = 256
 
 # The default of GPUs and TPUs (TF32, bfloat16) ruins a covariance.
 HIGHEST = lax.Precision.HIGHEST
+
+
+def inlined(f: Callable[P, R]) -> Callable[P, R]:
+    """One program where it is called by itself; a part of the program where it is not."""
+    return jax.jit(f, inline=True)
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -34,6 +42,7 @@ def eye_like(a: Array) -> Array:
 
 
 @jax.custom_jvp
+@inlined
 def inverse_lower(factor: Array) -> Array:
     """Inverse of lower-triangular matrices (..., D, D)."""
     d = factor.shape[-1]
@@ -54,6 +63,7 @@ def _inverse_lower_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
 
 
 @jax.custom_jvp
+@inlined
 def solve_lower(factor: Array, b: Array) -> Array:
     """``inverse_lower(factor) @ b`` for lower-triangular (..., D, D) and b (..., D)."""
     d = factor.shape[-1]
@@ -81,6 +91,7 @@ def _solve_lower_jvp(
 
 
 @jax.custom_jvp
+@inlined
 def cholesky(a: Array) -> Array:
     """Lower Cholesky factor of (..., D, D), finite for every finite symmetric input.
 
@@ -103,6 +114,7 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 @jax.custom_jvp
+@inlined
 def whitener(a: Array) -> Array:
     """The inverse of `cholesky`, lower-triangular as well: W with ``W a W^T`` the identity."""
     if a.shape[-1] <= LEAF:
@@ -118,6 +130,7 @@ def _whitener_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 @jax.custom_jvp
+@inlined
 def reciprocal(a: Array) -> Array:
     """``1 / a`` with a derivative that does not square a: 1e-60 is not a float32."""
     return 1 / a
@@ -130,16 +143,19 @@ def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arra
     return inverse, -(tangents[0] * inverse) * inverse
 
 
+@inlined
 def symmetric(a: Array) -> Array:
     """The symmetric part of (..., D, D)."""
     return 0.5 * (a + jnp.swapaxes(a, -2, -1))
 
 
+@inlined
 def mirrored(a: Array) -> Array:
     """Symmetric matrices whose lower triangles are those of ``a`` (..., D, D)."""
     return jnp.tril(a) + jnp.tril(a, -1).mT
 
 
+@inlined
 def unit_columns(a: Array) -> tuple[Array, Array]:
     """The columns of (..., R, C) divided by their lengths, and the lengths (..., C).
 

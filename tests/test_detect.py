@@ -204,9 +204,9 @@ def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
     mixtures = jax.tree.map(lambda a, b: jnp.stack([a, a, b]), fit, far)
     energy = mixjax.energy(fit, x)
     member = Member(mixtures, Calibration.of(energy))
-    np.testing.assert_allclose(
-        member.neg_log_tail(x), member.calibration.neg_log_tail(energy), rtol=1e-5
-    )
+    # Rounding may count one row more or less among those as strange.
+    found, expected = member.neg_log_tail(x), member.calibration.neg_log_tail(energy)
+    np.testing.assert_allclose(np.exp(-found), np.exp(-expected), atol=1.01 / 201)
 
 
 def test_long_tables_bear_more_components():

@@ -42,7 +42,8 @@ class Layers(eqx.Module):
 
 def glorot(key: Array, n_in: int, n_out: int, dtype: Any) -> eqx.nn.Linear:
     """A layer with Glorot weights for tanh and biases of zero."""
-    layer = eqx.nn.Linear(n_in, n_out, dtype=dtype, key=key)
+    # Its shape alone: what it draws by itself would be thrown away.
+    layer = eqx.filter_eval_shape(eqx.nn.Linear, n_in, n_out, dtype=dtype, key=key)
     weight = jax.nn.initializers.glorot_uniform()(key, (n_out, n_in), layer.weight.dtype)
     bias = jnp.zeros(n_out, weight.dtype)
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, bias))

@@ -87,7 +87,7 @@ class Detector(Described):
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), at the cost of one of them."""
         judges = (self.members, self.rule, self.threshold)
-        scores, p_values, flags = self._asked(judgments, judges, x)
+        scores, p_values, flags = jax.tree.map(on_device, self._asked(judgments, judges, x))
         return scores, p_values, flags
 
     def flags(self, scores: ArrayLike) -> Array:
@@ -100,8 +100,11 @@ class Detector(Described):
         It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
         member with the lowest held-out energy.
         """
-        surprise: Array = self._asked(surprises, self.members[:1], x)
-        return surprise - self.typical[None]
+        surprise = self._asked(surprises, self.members[:1], x)
+        if isinstance(surprise, np.ndarray):
+            return on_device(surprise - np.asarray(self.typical)[None])
+        excess: Array = surprise - self.typical[None]
+        return excess
 
     def _summary(self) -> Summary:
         alpha, threshold = on_host(self.rule.alpha), on_host(self.threshold)
@@ -139,11 +142,11 @@ class Detector(Described):
         return _standardized(taken(rows), self.center, self.scale, self.columns, dtype)
 
     def _asked(self, program: BySize[Any], known: Any, x: ArrayLike) -> Any:
-        """What a program of the judges says of each row of x (N, D)."""
+        """What a program says of each row of x (N, D), by NumPy arrays if x is on the host."""
         z = self._standardized(x)
         if not checks.on_host(known, z):
             return program.thorough(known, z)
-        return jax.tree.map(on_device, ask(program, known, np.asarray(z), _width(known, z)))
+        return ask(program, known, np.asarray(z), _width(known, z))
 
 
 @functools.partial(jit, static_argnums=(3, 4))

@@ -26,11 +26,13 @@ def diagonal(a: Array) -> Array:
     return jnp.diagonal(a, axis1=-2, axis2=-1)
 
 
+@linalg.inlined
 def whitening(covariances: Array) -> Array:
     """Lower-triangular F (..., D, D) with ``F @ covariance @ F.T`` the identity."""
     return linalg.whitener(linalg.symmetric(covariances))
 
 
+@linalg.inlined
 def whitening_of_precision(precisions: Array) -> Array:
     """Lower-triangular F (..., D, D) with ``F.T @ F`` the precision."""
     # Cholesky gives P = C C^T, but F^T F is needed: reverse rows and columns.
@@ -38,6 +40,7 @@ def whitening_of_precision(precisions: Array) -> Array:
     return linalg.cholesky(flipped)[..., ::-1, ::-1].mT
 
 
+@linalg.inlined
 def whitening_of_rows(lower: Array) -> Array:
     """The whitening (..., C, C) of the covariance ``lower @ lower.T`` of lower (..., C, D)."""
     unit, norm = linalg.unit_columns(lower.mT)

@@ -9,8 +9,11 @@ from jax import Array
 from ..describing.summary import Described, Summary, cells_of, summary_of
 from ..describing.words import normalized, numbers, on_host
 from ..families.family import Responsibilities
+from ..linalg import inlined
 from ..pytrees import pytree
 from .far import known_density, log_sum, shares, within_reach
+
+_softmax = inlined(jax.nn.softmax)
 
 
 @pytree
@@ -38,7 +41,7 @@ class Mixture(Described):
     @property
     def weights(self) -> Array:
         """(K,) non-negative, of sum 1."""
-        return jax.nn.softmax(self.log_weights)
+        return _softmax(self.log_weights)
 
     @property
     def n_components(self) -> int:

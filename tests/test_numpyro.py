@@ -11,7 +11,8 @@ import mixjax
 numpyro = pytest.importorskip("mixjax.numpyro", exc_type=ImportError)
 
 
-def test_the_same_log_density(family, rng, dtype):
+def test_the_same_log_density(family, float64, rng):
+    dtype = float64
     mixture = random_mixture(family, rng, 3, 4, dtype)
     x = clusters(rng, 60, 4, 3, dtype=dtype)
     theirs = numpyro.to_distribution(mixture)

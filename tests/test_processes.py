@@ -7,7 +7,6 @@ import time
 
 import jax
 import numpy as np
-import pytest
 from launch import COMMON, ended, joined
 
 import mixjax
@@ -56,8 +55,9 @@ FITS = """
 """
 
 
-@pytest.mark.parametrize(("n", "dtype", "bound"), [(2, "float64", 1e-10), (4, "float32", 1e-5)])
-def test_processes_give_what_one_gives(n, dtype, bound, tmp_path):
+def test_processes_give_what_one_gives(tmp_path):
+    """In double precision, where it can be asked to ten digits."""
+    n, dtype, bound = 2, "float64", 1e-10
     ended(joined(n, FITS, dtype, tmp_path))
     saved = [np.load(tmp_path / f"{rank}.npz") for rank in range(n)]
     for name in saved[0].files:

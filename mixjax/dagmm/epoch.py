@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from ..programs import jit, on_device
+from ..programs import BySize, jit, on_device
 from ..pytrees import pytree
 from .inputs import Inputs
 from .losses import Objective, Terms, loss
@@ -64,8 +64,7 @@ def begun(
     return Run(model, optimizer_state, jnp.zeros((), bool))
 
 
-@functools.partial(jit, static_argnames="optimizer")
-def epoch(
+def _epoch(
     key: Array,
     run: Run,
     number: Array,
@@ -113,6 +112,9 @@ def epoch(
     sound = _all_finite(model) & ~run.diverged
     run = Run(_where(sound, model, good), run.optimizer_state, ~sound)
     return run, jax.tree.map(jnp.mean, terms)
+
+
+epoch: BySize[tuple[Run, Terms]] = BySize(_epoch, static_argnames="optimizer")
 
 
 def _revived(model: DAGMM, for_rows: Array, for_codes: Array, x: Array, inputs: Inputs) -> DAGMM:

@@ -158,6 +158,11 @@ def _norm(x: Array) -> Array:
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
+def n_parameters(model: DAGMM) -> int:
+    """The number of parameters of the networks."""
+    return sum(leaf.size for leaf in jax.tree.leaves(model))
+
+
 def of_model(model: DAGMM, x: Any) -> Array:
     """A table with the width of the model, in its dtype."""
     table = rounded(checks.rows(x))

@@ -1,13 +1,19 @@
 """Fully connected layers, for all networks of a DAGMM."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from ..programs import on_device
+from ..rows.executor import executor_of
+from ..rows.subsample import seeds_of, uniform_at
 
 
 class Layers(eqx.Module):
@@ -24,10 +30,10 @@ class Layers(eqx.Module):
     def __init__(
         self, key: Array, widths: Sequence[int], *, dropout: float = 0.0, dtype: Any = None
     ):
-        keys = jax.random.split(key, len(widths) - 1)
         pairs = itertools.pairwise(widths)
+        seeds = seeds_of(key, len(widths) - 1)
         self.linear = tuple(
-            glorot(key, m, n, dtype) for key, (m, n) in zip(keys, pairs, strict=True)
+            glorot(seed, m, n, dtype) for seed, (m, n) in zip(seeds, pairs, strict=True)
         )
         self.dropout = dropout
 
@@ -40,10 +46,19 @@ class Layers(eqx.Module):
         return jax.vmap(self.linear[-1])(x)
 
 
-def glorot(key: Array, n_in: int, n_out: int, dtype: Any) -> eqx.nn.Linear:
-    """A layer with Glorot weights for tanh and biases of zero."""
+def glorot(seed: Any, n_in: int, n_out: int, dtype: Any) -> eqx.nn.Linear:
+    """A layer with Glorot weights for tanh and biases of zero.
+
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+    networks (2010), equation 16.
+    """
     # Its shape alone: what it draws by itself would be thrown away.
+    key = jax.eval_shape(lambda: jax.random.key(0))
     layer = eqx.filter_eval_shape(eqx.nn.Linear, n_in, n_out, dtype=dtype, key=key)
-    weight = jax.nn.initializers.glorot_uniform()(key, (n_out, n_in), layer.weight.dtype)
-    bias = jnp.zeros(n_out, weight.dtype)
+    xp = executor_of(seed).xp
+    drawn = uniform_at(xp.arange(n_out * n_in, dtype=np.uint32), seed, xp).reshape(n_out, n_in)
+    weight = (2 * drawn - 1) * np.float32(math.sqrt(6 / (n_in + n_out)))
+    weight, bias = (
+        on_device(values.astype(layer.weight.dtype)) for values in (weight, xp.zeros(n_out))
+    )
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, bias))

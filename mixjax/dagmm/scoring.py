@@ -3,19 +3,22 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from .. import checks
 from ..fitting.em import EM
 from ..fitting.front_door import fit
 from ..mixture.maximization import m_step
 from ..mixture.mixture import Mixture
 from ..mixture.questions import energy
-from ..programs import jit
+from ..programs import BySize, on_device
 from ..pytrees import pytree, static
+from ..rows.asking import ask
 from ..rows.blocks import map_rows
 from .inputs import Inputs
-from .model import DAGMM, of_model
+from .model import DAGMM, n_parameters, of_model
 from .trained import Trained, require_one
 
 # The smallest mean number of rows for each component of a refitted mixture.
@@ -59,8 +62,7 @@ def latent_rows_and_error(model: DAGMM, inputs: Inputs, x: Array) -> tuple[Array
     return together[:, :columns], together[:, columns:-1], together[:, -1]
 
 
-@jit
-def finished(
+def _finished(
     key: Array,
     model: DAGMM,
     *,
@@ -90,13 +92,19 @@ def finished(
     return result.mixture, mean_error
 
 
-@jit
-def _score(trained: Trained, x: Array, reconstruction_weight: Array) -> Array:
+finished: BySize[tuple[Mixture, Array]] = BySize(_finished)
+
+
+def _score(known: tuple[Trained, Array], x: Array) -> Array:
+    trained, reconstruction_weight = known
     z, _, error = latent_rows_and_error(trained.model, trained.inputs, x)
     typical = jnp.where(trained.mean_error > 0, trained.mean_error, 1)
     scores = energy(trained.mixture, z) + reconstruction_weight * error / typical
     # Clipping the inputs would make infinity look like any large number.
     return jnp.where(jnp.all(jnp.isfinite(x), axis=1), scores, jnp.nan)
+
+
+scores: BySize[Array] = BySize(_score)
 
 
 def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 0.0) -> Array:
@@ -133,4 +141,7 @@ def score(trained: Trained, x: ArrayLike, *, reconstruction_weight: ArrayLike = 
     """
     require_one(trained)
     table = of_model(trained.model, x)
-    return _score(trained, table, jnp.asarray(reconstruction_weight, table.dtype))
+    known = trained, jnp.asarray(reconstruction_weight, table.dtype)
+    if not checks.on_host(known, table):
+        return scores.thorough(known, table)
+    return on_device(ask(scores, known, np.asarray(table), n_parameters(trained.model)))

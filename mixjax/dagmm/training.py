@@ -22,11 +22,14 @@ from .checkpoint import Checkpoint
 from .epoch import AFTER, Run, batches_of, begun, epoch
 from .inputs import Inputs
 from .losses import Objective, Terms, check_cost
-from .model import DAGMM, of_model
+from .model import DAGMM, n_parameters, of_model
 from .scoring import ROWS_A_COMPONENT, Refit, finished
 from .trained import Status, Trained
 
 ADAM = optax.adam(1e-3)
+# A training of at most this many rows times parameters times epochs is compiled in haste: what
+# optimized programs save in seconds of running they cost in seconds of compiling.
+LITTLE = 2**28
 
 
 def train(
@@ -108,14 +111,16 @@ def train(
     refit = _checked_options(objective, inputs, refit, model.n_features, flags, len(table))
     inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, model.dtype), inputs)
 
+    work = len(table) * n_parameters(model) * epochs
+    size = 0 if work <= LITTLE else work
     begin = functools.partial(begun, x=table, inputs=inputs, optimizer=optimizer)
     step = functools.partial(
-        epoch, x=table, labels=flags, inputs=inputs, objective=objective,
+        epoch.for_size(size), x=table, labels=flags, inputs=inputs, objective=objective,
         optimizer=optimizer,
     )  # fmt: skip
     end = functools.partial(
-        finished, inputs=inputs, x=table, weights=normal, reg_covar=objective.reg_covar,
-        refit=refit,
+        finished.for_size(size), inputs=inputs, x=table, weights=normal,
+        reg_covar=objective.reg_covar, refit=refit,
     )  # fmt: skip
     run: Run = _mapped(lanes, begin, 2)(key, model)
     done: tuple[Terms, ...] = ()

@@ -12,16 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .. import checks
 from .executor import executor_of
 
 
 def scrambled(number: Any) -> Any:
     """A 32-bit hash of uint32 arrays: Wellons, Prospecting for Hash Functions (2018)."""
-    number = number ^ (number >> np.uint32(16))
-    number = number * np.uint32(0x7FEB352D)
-    number = number ^ (number >> np.uint32(15))
-    number = number * np.uint32(0x846CA68B)
-    return number ^ (number >> np.uint32(16))
+    with np.errstate(over="ignore"):  # the products wrap around
+        number = number ^ (number >> np.uint32(16))
+        number = number * np.uint32(0x7FEB352D)
+        number = number ^ (number >> np.uint32(15))
+        number = number * np.uint32(0x846CA68B)
+        return number ^ (number >> np.uint32(16))
 
 
 def seed_of(key: Array, xp: Any = jnp) -> Any:
@@ -34,9 +36,9 @@ def seed_of(key: Array, xp: Any = jnp) -> Any:
 
 
 def seeds_of(key: Array, n: int) -> list[Any]:
-    """n different seeds made from a random key, on the host."""
+    """n different seeds made from a random key; on the host, if it is there."""
     with np.errstate(over="ignore"):
-        first = seed_of(key, np)
+        first = seed_of(key, np if checks.on_host(key) else jnp)
         return [scrambled(first + np.uint32(i)) for i in range(n)]
 
 

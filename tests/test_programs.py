@@ -219,7 +219,8 @@ KEY = jax.random.key(0)
         (lambda x: mixjax.threshold.best_f1(np.asarray(x)[:, 0], np.arange(len(x)) % 3 == 0), 1),
     ],
 )
-def test_another_number_of_rows_makes_no_small_programs(f, n_programs, caplog, rng):
+def test_another_number_of_rows_makes_no_small_programs(f, n_programs, caplog):
+    rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(211, 2)), "float32")
     some, others = x[:207], x[:209]
     f(some)

@@ -26,8 +26,7 @@ def within_noise(hits, n, rate, deviations=4.5):
     return abs(hits - n * rate) <= deviations * np.sqrt(n * rate * (1 - rate)) + 1
 
 
-@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
-@pytest.mark.parametrize("n", [19, 1000])
+@pytest.mark.parametrize(("alpha", "n"), [(0.01, 1000), (0.05, 19), (0.2, 1000)])
 def test_conformal_keeps_its_rate_over_calibration_sets(scores, alpha, n):
     """The rate of one new row for each of many calibration sets is exactly what it should be."""
     sets = 4000

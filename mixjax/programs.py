@@ -5,13 +5,14 @@ megabytes and hundreds of memory maps. Linux allows 65,530 maps for each process
 fits tables of ever new shapes would crash after about 150 shapes.
 """
 
+import contextlib
 import ctypes
 import functools
 import inspect
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -150,6 +151,47 @@ def n_kept() -> int:
     return len(_shelf.programs)
 
 
+class Compiling:
+    """Tells watchers how many programs are being compiled, and how many have been begun."""
+
+    def __init__(self) -> None:
+        self.watchers: list[Callable[[int, int], None]] = []
+        self.lock = threading.Lock()
+        self.n_now = self.n_begun = 0
+
+    def __enter__(self) -> None:
+        self._tell(1)
+
+    def __exit__(self, *error: object) -> None:
+        self._tell(-1)
+
+    def _tell(self, more: int) -> None:
+        with self.lock:
+            self.n_now += more
+            self.n_begun += max(more, 0)
+            now, begun = self.n_now, self.n_begun
+        for watcher in list(self.watchers):
+            watcher(now, begun)
+
+
+_compiling = Compiling()
+
+
+@contextlib.contextmanager
+def watched(watcher: Callable[[int, int], None]) -> Iterator[None]:
+    """Call ``watcher(n_now, n_begun)`` whenever a program begins or ends to be compiled."""
+    first = _compiling.n_begun
+
+    def since(n_now: int, n_begun: int) -> None:
+        watcher(n_now, n_begun - first)
+
+    _compiling.watchers.append(since)
+    try:
+        yield
+    finally:
+        _compiling.watchers.remove(since)
+
+
 class Jitted(Generic[R]):
     """What `jit` returns: one program for each kind of arguments, kept on the shelf."""
 
@@ -159,7 +201,11 @@ class Jitted(Generic[R]):
         self.places, self.names = _static(f, options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
-        return self.program(args, kwargs)(*args, **kwargs)
+        program = self.program(args, kwargs)
+        if _compiling.watchers and not program._cache_size():
+            with _compiling:
+                return program(*args, **kwargs)
+        return program(*args, **kwargs)
 
     def program(self, args: Any, kwargs: Any) -> Any:
         """The jitted function for arguments of this kind; its cache holds no other kind."""

@@ -5,12 +5,17 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .programs import watched
+
 
 @contextlib.contextmanager
 def progress_bar(
-    what: str, unit: str, total: int | None, done: int, shown: bool, note: str = ""
+    what: str, unit: str, total: int | None, done: int, shown: bool
 ) -> Iterator[Callable[[int, str], None]]:
-    """A bar, and a function that sets how many units are done and a note on the last one."""
+    """A bar, and a function that sets how many units are done and a note on the last one.
+
+    While a program is compiled the note says so.
+    """
     if not shown:
         yield lambda done, note: None
         return
@@ -27,8 +32,19 @@ def progress_bar(
         progress.TimeElapsedColumn(), progress.TimeRemainingColumn(),
     )  # fmt: skip
     with progress.Progress(*columns, console=lasting_console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total, completed=done, note=note)
-        yield lambda done, note: bar.update(task, completed=done, note=note)
+        task = bar.add_task(what, total=total, completed=done, note="")
+        last = ""
+
+        def show(done: int, note: str) -> None:
+            nonlocal last
+            last = note
+            bar.update(task, completed=done, note=note)
+
+        def compiling(n_now: int, n_begun: int) -> None:
+            bar.update(task, note=f"compiling program {n_begun}" if n_now else last)
+
+        with watched(compiling):
+            yield show
 
 
 def lasting_console(**options: Any) -> Any:

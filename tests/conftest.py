@@ -20,6 +20,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+import counting
 import jax
 import numpy as np
 import pytest
@@ -45,6 +46,36 @@ MONOTONE = [family for family in FAMILIES if family is not mixjax.MeanLaplace]
 
 
 _tests_run = itertools.count(1)
+_tally = counting.Tally()
+
+
+def pytest_configure(config):
+    counting.count()
+
+
+@pytest.fixture(autouse=True)
+def counted(request):
+    """Tells the process that collects the reports how many programs a test compiled."""
+    before = counting.n_compiled
+    yield
+    request.node.user_properties.append(("programs", counting.n_compiled - before))
+
+
+def pytest_runtest_logreport(report):
+    n = dict(report.user_properties).get("programs")
+    if report.when == "teardown" and n is not None:
+        _tally.add(report.location[0], n)
+
+
+def pytest_sessionfinish(session):
+    # Under xdist the reports of all workers come together in the process that started them.
+    if not hasattr(session.config, "workerinput") and _tally.too_many():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in _tally.too_many():
+        terminalreporter.write_line(f"too many programs compiled: {line}", red=True)
 
 
 @pytest.fixture(autouse=True)

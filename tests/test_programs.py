@@ -1,5 +1,8 @@
 """A bounded number of compiled programs is kept, and nothing else changes."""
 
+import io
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -10,6 +13,7 @@ from jax._src.interpreters import partial_eval
 
 import mixjax
 from mixjax import programs
+from mixjax.progress import progress_bar
 
 
 @pytest.fixture(autouse=True)
@@ -247,6 +251,25 @@ def test_no_aliasing_of_what_comes_from_numpy():
         taken = take(x)
         x[:] = 1
         assert not taken.any()
+
+
+def test_a_bar_says_what_is_compiled(monkeypatch):
+    rich = pytest.importorskip("rich.console")
+    out = io.StringIO()
+    console = rich.Console(file=out, force_terminal=True, width=100)
+    monkeypatch.setattr("mixjax.progress.lasting_console", lambda **options: console)
+    with progress_bar("fitting", "fit", 2, 0, True) as show:
+        for n in (1, 2):
+            f = programs.jit(lambda x: jnp.sum(x) + slow())
+            f(ones(3)), f(ones(3))
+            show(n, f"done {n}")
+    assert re.findall(r"compiling program (\d)", out.getvalue())[-1] == "2"
+    assert out.getvalue().rindex("done 2") > out.getvalue().rindex("compiling")
+
+
+def slow():
+    time.sleep(0.3)  # while it is traced: a bar is drawn ten times a second
+    return 1.0
 
 
 def test_traces_go_with_the_programs():

@@ -135,7 +135,7 @@ def train(
             )
 
     interrupted = False
-    with progress_bar("training", "epoch", epochs, len(done), progress, "compiling") as show:
+    with progress_bar("training", "epoch", epochs, len(done), progress) as show:
         try:
             while len(done) < epochs and not np.all(run.diverged):
                 order = batches_of(key, len(done), len(table), batch_size)

@@ -10,8 +10,8 @@ import jax
 
 # Programs a test compiles on average, and where it is more by intent: each question asked eagerly
 # under jax_debug_nans; streams of many shapes; programs themselves.
-MOST = 14
-MORE = {"test_debug_nans.py": 60, "test_stepwise.py": 24, "test_numpyro.py": 24}
+MOST = 20
+MORE = {"test_debug_nans.py": 60, "test_stepwise.py": 30, "test_programs.py": 30}
 # A file of which fewer tests ran says nothing: the first test compiles what the others share.
 FEWEST_TESTS = 10
 

@@ -44,7 +44,7 @@ def jax_steps(n: int) -> Callable[[], Any]:
     inputs = dagmm.Inputs.of(x)
     start = begun(key, model, x=x, inputs=inputs, optimizer=ADAM)
     step = functools.partial(
-        epoch,
+        epoch.thorough,
         x=x,
         labels=None,
         inputs=inputs,

@@ -28,7 +28,6 @@ from ..selection.candidates import (
     candidates_for,
 )
 from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
-from ..selection.racing import climb
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, calibrated
@@ -82,7 +81,7 @@ def fit(
       families: one or several classes of components; None tries all that suit the number of
         columns, see `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64, if
-        there are enough rows, in each family until two in a row are no better than fewer.
+        there are enough rows.
       ridge: the ridges to compare, as shares of each column's variance.
       columns: the columns to use; None for all.
       feature_names: a name for each column of x; None for the names of a frame, or x0, x1, ...
@@ -167,35 +166,20 @@ def fit(
         (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
         n_components, ridge if reg_covar is None else reg_covar,
     )  # fmt: skip
-    growing = isinstance(n_components, str)
-    sizes = Sizes(candidates, 1, growing)
+    sizes = Sizes(candidates, 1, growing=False)
 
     # Candidates are compared on dithered rows.
     smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
     own_fold = whole_copies[compared] == 0
     split = Split.of(for_starts[-1], smooth, ~own_fold, sizes.largest)
-    with progress_bar("comparing", "fit", len(candidates), 0, progress) as show:
-        n_done = 0
-
-        def energies_of(some: Sequence[int]) -> np.ndarray:
-            nonlocal n_done
-            tried = fit_jobs(
-                smooth, [Job(candidates[i], split) for i in some], sizes, ROUGHER_BY * tol,
-                max_iter, lambda n: show(n_done + n, ""), brief=BRIEF,
-            )  # fmt: skip
-            n_done += len(some)
-            return held_out_energies(tried, own_fold)
-
-        if growing:
-            energies = climb(candidates, energies_of, _trimmed_means)
-        else:
-            energies = energies_of(range(len(candidates)))
-        show(len(candidates), "")
-    tried = ~np.isnan(energies).all(axis=1)
-    candidates = [c for c, one in zip(candidates, tried, strict=True) if one]
-    held_out = _trimmed_means(energies[tried])
+    jobs = [Job(candidate, split) for candidate in candidates]
+    with progress_bar("comparing", "fit", len(jobs), 0, progress) as show:
+        tried = fit_jobs(
+            smooth, jobs, sizes, ROUGHER_BY * tol, max_iter, lambda n: show(n, ""), brief=BRIEF
+        )
+    held_out = _trimmed_means(held_out_energies(tried, own_fold))
     chosen = _best_of_each(candidates, held_out)
-    if growing:
+    if isinstance(n_components, str):
         chosen = [_grown(c, sizes.most[c.family], len(compared), z.shape) for c in chosen]
         # Programs of the comparison are used again if they have the same size.
         sizes = sizes.grown(chosen)

@@ -1,17 +1,23 @@
 """Candidates are tried no further once they are clearly worse than the best."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..families.family import Family
+from ..progress import progress_bar
 from .candidates import Candidate
+from .grid import Result, Search, Split, held_out_energies
 
 # All numbers of components up to this are tried.
 FIRST = 8
 # More are tried until this many numbers in a row are no better than fewer.
 PATIENCE = 2
+# Mixtures of less weight than this, relative to the best, are left out of the average.
+NEGLIGIBLE = 1e-6
 # The difference, in standard errors, from which on a candidate is clearly worse than another.
 CLEAR = 2.0
 
@@ -103,3 +109,61 @@ def _may_improve(lowest: dict[int, float]) -> bool:
     means = [lowest[k] for k in sorted(lowest)]
     fewer, last = means[:-PATIENCE], means[-PATIENCE:]
     return not fewer or min(last) < min(fewer) or np.isinf(min(fewer))
+
+
+def race(
+    search: Search, w: np.ndarray, folds: list[np.ndarray], growing: bool, progress: bool
+) -> tuple[list[Candidate], list[Result], np.ndarray, np.ndarray]:
+    """The candidates tried, their fits without the first fold, their scores and standard errors.
+
+    All candidates are fitted without the first fold; those that are clearly worse, and have no
+    weight in the average, to no other. Their score is that of the best and the mean difference to
+    the best on the rows seen.
+    """
+    out = [np.flatnonzero(fold) for fold in folds]
+    row = np.concatenate(out)
+    share = w[row] / w[row].sum()
+    of_fold = np.repeat(np.arange(len(folds)), [len(rows) for rows in out])
+    candidates = search.candidates
+    energies = np.full((len(candidates), len(row)), np.nan)
+    first: list[Any] = [None] * len(candidates)
+    with progress_bar("selecting", "fit", len(folds) * len(candidates), 0, progress) as show:
+        n_done = 0
+
+        def fit(i: int, splits: list[Split], some: Sequence[int]) -> np.ndarray:
+            nonlocal n_done
+            results = search.run(splits, some, lambda n: show(n_done + n // len(splits), ""))
+            n_done += len(some)
+            for place, result in zip(some, results, strict=True):
+                first[place] = first[place] or result
+            return held_out_energies(results, out[i])
+
+        racing = np.arange(len(candidates))
+        for i, fold in enumerate(folds):
+            own = of_fold == i
+            fitted = functools.partial(fit, i, search.splits(np.where(fold, 0, w)))
+            if i == 0 and growing:
+                energies[:, own] = climb(candidates, fitted, functools.partial(_mean, share[own]))
+                racing = racing[~np.isnan(energies[:, own]).all(axis=1)]
+            else:
+                energies[np.ix_(racing, own)] = fitted(racing.tolist())
+            seen = of_fold <= i
+            comparison = Comparison.by_rows(energies[np.ix_(racing, seen)], share[seen])
+            weightless = w.sum() * comparison.difference > -math.log(NEGLIGIBLE)
+            racing = racing[~(comparison.clearly_worse & weightless)]
+            if len(racing) == 0:  # all have failed
+                break
+            n_done = (i + 1) * len(candidates)
+            show(n_done, "")
+    tried = [i for i, result in enumerate(first) if result is not None]
+    best, difference, errors = Comparison.by_rows(energies[tried], share)
+    lowest = energies[tried][best]
+    mean = np.where(share > 0, lowest * share, 0).sum()
+    scores = np.where(np.isinf(difference), np.inf, mean + difference)
+    return [candidates[i] for i in tried], [first[i] for i in tried], scores, errors
+
+
+def _mean(share: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """The weighted means (n,) of energies (n, M)."""
+    # Not all rows: one of weight 0 may be infinitely far.
+    return energies[:, share > 0] @ (share[share > 0] / share.sum())

@@ -1,7 +1,6 @@
 """Model selection: families, numbers of components and ridges compared."""
 
 import dataclasses
-import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,17 +19,14 @@ from ..fitting.outcome import Fit, FitError
 from ..fitting.solver import Status
 from ..mixture.average import Average
 from ..programs import on_device
-from ..progress import progress_bar
 from ..rows.origin import near, placed
 from ..rows.repeats import ROUNDING, copies, dithered, fold_of_rows, hidden, steps
 from .candidates import Candidate, Sizes, candidates_for
 from .criteria import HeldOut
-from .grid import Result, Search, Split, held_out_energies
-from .racing import Comparison, climb
+from .grid import Result, Search
+from .racing import NEGLIGIBLE, race
 
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
-# Mixtures of less weight than this, relative to the best, are left out of the average.
-NEGLIGIBLE = 1e-6
 # Candidates that a summary shows.
 MOST_SHOWN = 4
 
@@ -202,7 +198,7 @@ def select(
         tried = search.run_all(w, progress)
         scores, errors = _by_function(criterion, tried, compared, row_weights), None
     else:
-        candidates, tried, scores, errors = _held_out(search, w, folds, growing, progress)
+        candidates, tried, scores, errors = race(search, w, folds, growing, progress)
     if not np.isfinite(scores).any():
         raise FitError(
             "no candidate could be fitted: "
@@ -262,64 +258,6 @@ def _folds(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     fold = fold_of_rows(rng, w > 0, n_folds, copies(x))
     return [fold == i for i in range(min(n_used, n_folds)) if (fold == i).any()]
-
-
-def _held_out(
-    search: Search, w: np.ndarray, folds: list[np.ndarray], growing: bool, progress: bool
-) -> tuple[list[Candidate], list[Result], np.ndarray, np.ndarray]:
-    """The candidates tried, their fits without the first fold, their scores and standard errors.
-
-    All candidates are fitted without the first fold; those that are clearly worse, and have no
-    weight in the average, to no other. Their score is that of the best and the mean difference to
-    the best on the rows seen.
-    """
-    out = [np.flatnonzero(fold) for fold in folds]
-    row = np.concatenate(out)
-    share = w[row] / w[row].sum()
-    of_fold = np.repeat(np.arange(len(folds)), [len(rows) for rows in out])
-    candidates = search.candidates
-    energies = np.full((len(candidates), len(row)), np.nan)
-    first: list[Any] = [None] * len(candidates)
-    with progress_bar("selecting", "fit", len(folds) * len(candidates), 0, progress) as show:
-        n_done = 0
-
-        def fit(i: int, splits: list[Split], some: Sequence[int]) -> np.ndarray:
-            nonlocal n_done
-            results = search.run(splits, some, lambda n: show(n_done + n // len(splits), ""))
-            n_done += len(some)
-            for place, result in zip(some, results, strict=True):
-                first[place] = first[place] or result
-            return held_out_energies(results, out[i])
-
-        racing = np.arange(len(candidates))
-        for i, fold in enumerate(folds):
-            own = of_fold == i
-            fitted = functools.partial(fit, i, search.splits(np.where(fold, 0, w)))
-            if i == 0 and growing:
-                energies[:, own] = climb(candidates, fitted, functools.partial(_mean, share[own]))
-                racing = racing[~np.isnan(energies[:, own]).all(axis=1)]
-            else:
-                energies[np.ix_(racing, own)] = fitted(racing.tolist())
-            seen = of_fold <= i
-            comparison = Comparison.by_rows(energies[np.ix_(racing, seen)], share[seen])
-            weightless = w.sum() * comparison.difference > -math.log(NEGLIGIBLE)
-            racing = racing[~(comparison.clearly_worse & weightless)]
-            if len(racing) == 0:  # all have failed
-                break
-            n_done = (i + 1) * len(candidates)
-            show(n_done, "")
-    tried = [i for i, result in enumerate(first) if result is not None]
-    best, difference, errors = Comparison.by_rows(energies[tried], share)
-    lowest = energies[tried][best]
-    mean = np.where(share > 0, lowest * share, 0).sum()
-    scores = np.where(np.isinf(difference), np.inf, mean + difference)
-    return [candidates[i] for i in tried], [first[i] for i in tried], scores, errors
-
-
-def _mean(share: np.ndarray, energies: np.ndarray) -> np.ndarray:
-    """The weighted means (n,) of energies (n, M)."""
-    # Not all rows: one of weight 0 may be infinitely far.
-    return energies[:, share > 0] @ (share[share > 0] / share.sum())
 
 
 def _by_function(

@@ -36,6 +36,8 @@ STRIDE = 8
 # second number, more components in a program cost less than another program.
 BRIEF, ROOMY = 2**15, 2**17
 HASTE = {"xla_cpu_use_fusion_emitters": False}
+# A third of the time to compile, three times the time to run.
+GREAT_HASTE = {"xla_backend_optimization_level": 0, **HASTE}
 # A program copies arrays of fewer numbers than this: 15 µs instead of about 45.
 MOST_COPIED = 2**16
 
@@ -192,6 +194,19 @@ def watched(watcher: Callable[[int, int], None]) -> Iterator[None]:
         _compiling.watchers.remove(since)
 
 
+@functools.cache
+def understood(option: str, value: bool | int) -> bool:
+    """Whether this version of XLA has a compiler option: they come and go."""
+    trial = jax.jit(lambda: (), compiler_options={option: value})
+    try:
+        trial.lower().compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return False
+    return True
+
+
 class Jitted(Generic[R]):
     """What `jit` returns: one program for each kind of arguments, kept on the shelf."""
 
@@ -232,7 +247,11 @@ class Jitted(Generic[R]):
         def own(*args: Any, **kwargs: Any) -> Any:
             return f(*args, **kwargs)
 
-        return jax.jit(own, **self.options)
+        options = self.options
+        if wished := options.get("compiler_options"):
+            known = {name: value for name, value in wished.items() if understood(name, value)}
+            options = {**options, "compiler_options": known}
+        return jax.jit(own, **options)
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """As for `jax.jit`."""

@@ -4,16 +4,11 @@ import itertools
 import os
 from pathlib import Path
 
-# Most of a test is compiling: the last stage does without its optimizations, which here cost
-# more than they save, without the emitters that take most of the time to compile, and without
-# threads, from which two workers gain nothing. What is computed stays the same but for
-# rounding. To be set before JAX is imported.
+import haste
+
+# To be set before JAX is imported.
 os.environ["USERS_XLA_FLAGS"] = os.environ.get("USERS_XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-os.environ["XLA_FLAGS"] = (
-    os.environ["USERS_XLA_FLAGS"]
-    + " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
-    + " --xla_cpu_use_fusion_emitters=false"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ['USERS_XLA_FLAGS']} {haste.FLAGS}"
 # What one worker has compiled, or an earlier run, the others and their subprocesses read.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")

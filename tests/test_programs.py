@@ -131,6 +131,14 @@ def test_donation():
     assert x.is_deleted()
 
 
+def test_an_option_that_this_xla_lacks():
+    """Options of compilers come and go between versions; they change no result."""
+    options = {"xla_no_such_option": True, **programs.HASTE}
+    double = programs.jit(lambda x: 2 * x, compiler_options=options)
+    assert not programs.understood("xla_no_such_option", True)
+    assert float(double(jnp.float32(3))) == 6
+
+
 def test_threads():
     counted = Counted()
     with ThreadPoolExecutor(8) as threads:

@@ -6,7 +6,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
-import polars
+import pandas
 import pytest
 from conftest import FAMILIES
 from problems import clusters, random_mixture
@@ -89,7 +89,7 @@ def forms(x):
     return {
         "array": x,
         "lists": x.tolist(),
-        "frame": polars.DataFrame(x, schema=["a", "b"]),
+        "frame": pandas.DataFrame(x, columns=["a", "b"]),
         "fortran": np.asfortranarray(x),
     }
 

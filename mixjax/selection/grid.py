@@ -24,7 +24,7 @@ from ..fitting.solver import progress_of, solve
 from ..mixture.assignment import Labels
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
-from ..programs import HASTE, jit, on_device
+from ..programs import GREAT_HASTE, HASTE, jit, on_device
 from ..progress import progress_bar
 from ..rows.blocks import Table
 from ..rows.host_table import padded_rows
@@ -219,12 +219,7 @@ def _fit(
     return jax.vmap(one)(*jobs)
 
 
-# A third of the time to compile, three times the time to run.
-_fit_briefly = jit(
-    _fit,
-    static_argnums=(8, 9),
-    compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
-)
+_fit_briefly = jit(_fit, static_argnums=(8, 9), compiler_options=GREAT_HASTE)
 _fit_in_haste = jit(_fit, static_argnums=(8, 9), compiler_options=HASTE)
 _fit_some = jit(_fit, static_argnums=(8, 9))
 

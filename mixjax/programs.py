@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+import jaxlib.version
 import numpy as np
 from jax import Array
 from jax._src.interpreters import partial_eval
@@ -38,6 +39,8 @@ BRIEF, ROOMY = 2**15, 2**17
 HASTE = {"xla_cpu_use_fusion_emitters": False}
 # A third of the time to compile, three times the time to run.
 GREAT_HASTE = {"xla_backend_optimization_level": 0, **HASTE}
+# Older versions of jaxlib have these options.
+NO_LONGER_SURE = (0, 11)
 # A program copies arrays of fewer numbers than this: 15 µs instead of about 45.
 MOST_COPIED = 2**16
 
@@ -194,9 +197,16 @@ def watched(watcher: Callable[[int, int], None]) -> Iterator[None]:
         _compiling.watchers.remove(since)
 
 
+def usable(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the compiler options that this version of XLA has: they come and go."""
+    if jaxlib.version.__version_info__ < NO_LONGER_SURE:
+        return options
+    return {name: value for name, value in options.items() if understood(name, value)}
+
+
 @functools.cache
 def understood(option: str, value: bool | int) -> bool:
-    """Whether this version of XLA has a compiler option: they come and go."""
+    """Whether XLA has this option; a compilation of nothing says."""
     trial = jax.jit(lambda: (), compiler_options={option: value})
     try:
         trial.lower().compile()
@@ -249,8 +259,7 @@ class Jitted(Generic[R]):
 
         options = self.options
         if wished := options.get("compiler_options"):
-            known = {name: value for name, value in wished.items() if understood(name, value)}
-            options = {**options, "compiler_options": known}
+            options = {**options, "compiler_options": usable(wished)}
         return jax.jit(own, **options)
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:

@@ -126,7 +126,8 @@ class TiedGaussian(Elliptical):
     def _sums(self, y: Array, offset: Array, resp: Array) -> Moments:
         z = y[None] - offset[:, :, None]
         rz = resp[:, None] * z
-        scatter = linalg.einsum("kin,kjn->ij", rz, z)
+        # One product a component: for one of all, XLA would first copy both factors.
+        scatter = jnp.sum(linalg.einsum("kin,kjn->kij", rz, z), axis=0)
         return Moments(jnp.sum(resp, axis=1), jnp.sum(rz, axis=2), scatter)
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Moments]]:

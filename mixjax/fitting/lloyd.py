@@ -126,7 +126,7 @@ def _nearest(x: Array, centers: Array, on: Any) -> Array:
     # |x|² is the same for all centers, so the digits that this product loses matter only for
     # rows that are equally near to two centers.
     norms = on.xp.sum(centers**2, axis=1)[:, None]
-    return on.xp.argmin(norms - 2 * on.matmul(centers, x), axis=0).astype(np.int32)
+    return on.smallest(norms - 2 * on.matmul(centers, x))
 
 
 def nearest_centers(centers: Array, rows: Rows, n_rows: int) -> Array:

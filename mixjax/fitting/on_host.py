@@ -14,7 +14,7 @@ from jax import Array
 
 from ..mixture.assignment import Assignment, Shares, means_of
 from ..mixture.mixture import Mixture
-from ..programs import ROOMY, BySize, jit, on_device, padded_components
+from ..programs import ROOMY, jit, on_device, padded_components
 from ..rows.host_table import HostTable
 from .assigning import drawn_shares, host_assignment_of
 from .em import EM
@@ -41,8 +41,7 @@ def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: R
     if recipe.n_init > 1:
         begin = jax.tree.map(lambda *leaves: np.stack(leaves), *begins)
         program = solved_each
-    run = program.for_size(problem.rows.x.size * size)
-    fit = run(problem, begin, recipe.solver, recipe.tol, recipe.max_iter)
+    fit = program(problem, begin, recipe.solver, recipe.tol, recipe.max_iter)
     return fit if size == k else _first_components(fit, k)
 
 
@@ -54,8 +53,8 @@ def fit_on_host_from(
     k, family = mixture.n_components, type(mixture.components)
     with np.errstate(all="ignore"):
         problem = Problem.of(HostTable.of(x, weights, k), k, family)
-    run = solved_from.for_size(problem.rows.x.size * k)
-    return run(_for_solver(problem, solver), mixture, solver, tol, max_iter, n_recorded)
+    problem = _for_solver(problem, solver)
+    return solved_from(problem, mixture, solver, tol, max_iter, n_recorded)
 
 
 def _assignment(
@@ -132,5 +131,6 @@ def _solve_from(
     return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)
 
 
-solved, solved_each = BySize(_solve), BySize(_solve_each)
-solved_from = BySize(_solve_from, static_argnums=5)
+# Not compiled in haste: iterations would take twice as long.
+solved, solved_each = jit(_solve), jit(_solve_each)
+solved_from = jit(_solve_from, static_argnums=5)

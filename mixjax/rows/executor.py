@@ -35,6 +35,11 @@ class Compiled:
         return lax.top_k(values, n)[1]
 
     @staticmethod
+    def smallest(values: Any) -> Any:
+        """The number (N,) of the first of the smallest of (K, N) values."""
+        return jnp.argmin(values, axis=0).astype(jnp.int32)
+
+    @staticmethod
     def put(array: Any, i: Any, value: Any) -> Any:
         """The array with another entry."""
         return array.at[i].set(value)
@@ -78,6 +83,14 @@ class OnHost:
     @staticmethod
     def largest(values: Any, n: int) -> Any:
         return np.argpartition(-values, n - 1)[:n] if n < len(values) else np.arange(len(values))
+
+    @staticmethod
+    def smallest(values: Any) -> Any:
+        # `argmin` goes down one column after the other; maxima of whole rows are much faster.
+        k = len(values)
+        from_last = np.arange(k, 0, -1, dtype=np.int32)[:, None]
+        found = (values == values.min(axis=0)) * from_last
+        return np.minimum(k - found.max(axis=0), k - 1)
 
     @staticmethod
     def put(array: Any, i: Any, value: Any) -> Any:

@@ -6,7 +6,7 @@ components then runs over a leading axis, which compilers vectorize well.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import jax
 import jax.numpy as jnp
@@ -167,9 +167,9 @@ class Rows:
     def columns_at(self, index: Array) -> Array:
         """The rows at ``index`` (n,), with rows last: (D, n)."""
         block, place = self._locate(index)
-        found: Any = self.x[block, :, place].T
+        found = self.x[block, :, place].T
         # NumPy would keep the columns last in memory, and go through them many times slower.
-        return np.ascontiguousarray(found) if self.on is OnHost else found
+        return cast(Array, np.ascontiguousarray(found)) if self.on is OnHost else found
 
     def values_at(self, index: Array, column: Array) -> Array:
         """The values at these rows and columns, two arrays of the same shape."""

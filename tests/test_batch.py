@@ -31,12 +31,12 @@ def assert_same_bits(a, b):
         np.testing.assert_array_equal(np.asarray(left), np.asarray(right))
 
 
-def assert_same_fit(a, b):
+def assert_same_fit(a, b, within=5e-3):
     """The same to rounding, of which EM makes more than it gets."""
     np.testing.assert_allclose(a.energy, b.energy, atol=1e-4)
     assert int(a.status) == int(b.status)
     for left, right in zip(jax.tree.leaves(a.mixture), jax.tree.leaves(b.mixture), strict=True):
-        np.testing.assert_allclose(left, right, atol=5e-3, rtol=5e-3)
+        np.testing.assert_allclose(left, right, atol=within, rtol=within)
 
 
 def test_a_lane_is_the_fit_of_its_table(family):
@@ -87,13 +87,8 @@ def test_slow_lanes_end_as_they_would_alone():
     n_iter = np.asarray(fits.n_iter)
     assert n_iter.max() > 4 * np.median(n_iter)
     for i in (0, 5, 37, 69):
-        alone = mixjax.fit(lane_key(i), xs[i], 2, **options)
-        # After hundreds of iterations on a plateau, rounding decides where on it they end.
-        if i in (5, 37):
-            np.testing.assert_allclose(fits[i].energy, alone.energy, atol=1e-4)
-            assert int(fits[i].status) == int(alone.status)
-        else:
-            assert_same_fit(fits[i], alone)
+        # With so small a tolerance, rounding decides after which iteration they end.
+        assert_same_fit(fits[i], mixjax.fit(lane_key(i), xs[i], 2, **options), within=3e-2)
 
 
 @pytest.mark.parametrize("kind", FAMILIES[:1] + FAMILIES[4:5], ids=lambda f: f.__name__)

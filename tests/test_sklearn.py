@@ -366,7 +366,6 @@ assert len(results) > 40 and not left, left
     "estimator",
     [
         "GaussianMixture()",
-        "GaussianMixture(covariance_type='tied', init_params='random')",
         "LaplaceMixture()",
         # One family and number: the checks are about the front door, at a hundred shapes of tables.
         "MixtureDetector(1, covariance_type='diag')",

@@ -40,7 +40,7 @@ def detector():
     half = jnp.asarray(0.5)
     member = Member(mixture_of(mixjax.Gaussian, (2,)), Calibration(energies, half, half, half))
     return Detector(
-        np.array([1e9, 0.0, 1.0]), np.ones(3), (member,), jnp.array([0.1, -0.2, jnp.inf]),
+        np.array([1e9, 0.0, 1.0]), np.ones(3), np.ones((3, 2)), (member,), jnp.array([0.1, -0.2, jnp.inf]),
         mixjax.threshold.Conformal(energies, half), jnp.asarray(jnp.inf),
         jnp.array([0.5, jnp.inf]),
         (Candidate(mixjax.Gaussian, 2, 1e-6), Candidate(mixjax.Laplace, 1, 0.0)),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,14 +82,17 @@ def test_the_embedded_default(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in (
         "breast_cancer",
-        "candidates",
+        "569 rows, 30 columns",
+        "75 that were compared",
         "laplace",
         "at most about 5 % of new normal rows",
+        "promised 5 ± 2.3 %",
         "precision",
         "ROC AUC",
-        "not flagged",
         "malignant",
-        "most surprising",
+        "of the surprise",
+        "area error 542, usually 9.01 to 44.7",
+        "--report page.html",
     ):
         assert text in done.stdout
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -120,13 +124,13 @@ def test_every_kind_of_file_from_learning_to_judging(tmp_path, table, kind):
     done = run_here("score", model, path, "--out", scores)
     assert done.exit_code == 0, done.output
     rows = judged(scores)
-    assert [int(row["row"]) for row in rows] == list(range(330))
+    assert [int(row["row"]) for row in rows] == list(range(1, 331))
     np.testing.assert_allclose(
         [float(row["score"]) for row in rows], mixjax.load(model).scores(table[0]), rtol=1e-5
     )
     flagged = np.array([int(row["flagged"]) for row in rows])
     assert flagged[300:].mean() > 0.9 > 0.15 > flagged[:300].mean()
-    assert all(("(+" in row["why"]) == (row["flagged"] == "1") for row in rows)
+    assert all((" %)" in row["why"]) == (row["flagged"] == "1") for row in rows)
 
 
 def test_judging_by_name_from_standard_input(tmp_path, table):
@@ -184,6 +188,73 @@ def test_without_labels_every_row_is_scored(tmp_path, table):
     assert "10 % of the fitted rows" in words(done)
 
 
+def test_a_row_with_a_component_of_its_own_is_found(tmp_path):
+    """A row that was fitted is judged by mixtures that were not fitted to it."""
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.normal(170, 8, 300), rng.lognormal(3, 0.4, 300)]
+    x[200] = 171, 900
+    lines = ["height,width", *(f"{a:.1f},{b:.2f}" for a, b in x)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    done = run_here("detect", tmp_path / "t.csv", "--family", "gaussian", "--components", 16,
+                    "--output", tmp_path / "o.json", "--save", tmp_path / "m.npz")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    first = json.loads((tmp_path / "o.json").read_text())["strangest"][0]
+    assert (first["row"], first["as_strange"], first["of_normal"]) == (201, 0, 299)
+    reason = first["reasons"][0]
+    assert (reason["column"], reason["value"]) == ("width", 900)
+    low, high = reason["usual"]
+    assert ((x[:, 1] >= low) & (x[:, 1] <= high)).mean() == pytest.approx(0.95, abs=0.01)
+    assert f"width 900, usually {low:.3g} to {high:.3g}" in words(done)
+    printed = run_here("score", tmp_path / "m.npz", tmp_path / "t.csv", "--top", 2)
+    assert printed.exit_code == 0, printed.output
+    assert "of 300 rows above the threshold" in words(printed)
+    assert "The strangest rows" in words(printed)
+
+
+TYPES = {
+    "text": str, "whole number": int, "number": (int, float), "true or false": bool,
+    "list": list, "object": dict,
+}  # fmt: skip
+
+
+def test_the_json_is_as_documented(tmp_path, table):
+    page = (Path(__file__).parents[1] / "docs" / "command.md").read_text()
+    rows = re.findall(r"^\| `([\w.]+)` \| ([\w ,]+?) \|", page, re.MULTILINE)
+    documented = {name: kinds.split(" or null")[0] for name, kinds in rows}
+    assert len(documented) > 25
+    path = write(tmp_path / "t.csv", table)
+    out = tmp_path / "o.json"
+    done = run_here("detect", path, "--label", "kind", "--normal", "fine", *FAST, "--output", out)
+    assert done.exit_code == 0, done.output
+
+    def leaves(found, dot=""):
+        for name, value in found.items():
+            yield dot + name, value
+            if isinstance(value, dict):
+                yield from leaves(value, f"{dot}{name}.")
+            elif isinstance(value, list) and value and isinstance(value[0], dict):
+                yield from leaves(value[0], f"{dot}{name}.")
+
+    figures = json.loads(out.read_text(), parse_constant=pytest.fail)
+    found = dict(leaves(figures))
+    assert sorted(found) == sorted(documented)
+    for name, value in found.items():
+        assert value is None or isinstance(value, TYPES[documented[name]]), name
+    # The same without labels, but for what only labels tell.
+    done = run_here("detect", path, "--drop", "kind,a", *FAST, "--output", out)
+    assert done.exit_code == 0, done.output
+    alone = dict(leaves(json.loads(out.read_text())))
+    told = {"anomalies", "normal_rows", "normal_flagged", "precision", "recall", "f1", "roc_auc",
+            "average_precision", "false_alarms"}  # fmt: skip
+    assert sorted(alone) == sorted(set(documented) - told)
+    assert alone["columns_used"] == ["b", "c"]
+    assert [one["column"] for one in alone["columns_left_out"]] == ["a", "kind"]
+
+
+def test_the_version():
+    assert run_here("--version").output == f"mixjax {mixjax.__version__}\n"
+
+
 def test_columns_that_tell_rows_apart(tmp_path):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, 12))
@@ -200,7 +271,7 @@ def test_columns_that_tell_rows_apart(tmp_path):
                       "--output", tmp_path / "o.json")  # fmt: skip
     assert chosen.exit_code == 0, chosen.output
     assert json.loads((tmp_path / "o.json").read_text())["columns"] == 2
-    assert "7 = " in words(chosen)
+    assert "2 columns used (2, 7)" in words(chosen)
 
 
 def test_words_become_columns_when_asked(tmp_path):
@@ -238,7 +309,7 @@ def test_rows_with_holes(tmp_path, table):
     model, out = tmp_path / "m.npz", tmp_path / "s.csv"
     done = run_here(*asked, "--missing", "drop", "--save", model, "--output", tmp_path / "o.json")
     assert done.exit_code == 0, done.output
-    assert "left out 2 of 330 rows" in words(done)
+    assert "Left out: 'kind' (the label); 2 of 330 rows with a missing" in words(done)
     figures = json.loads((tmp_path / "o.json").read_text())
     assert figures["train_rows"] + figures["test_rows"] == 328
     refused = run_here("score", model, path, "--out", out)
@@ -247,7 +318,7 @@ def test_rows_with_holes(tmp_path, table):
     done = run_here("score", model, path, "--out", out, "--missing", "drop")
     assert done.exit_code == 0, done.output
     numbers = [int(row["row"]) for row in judged(out)]
-    assert numbers == [i for i in range(330) if i not in (4, 8)]
+    assert numbers == [i for i in range(1, 331) if i not in (5, 9)]
 
 
 def test_data_sets_of_scikit_learn(tmp_path):
@@ -295,7 +366,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["broken.parquet"], "not a readable Parquet file"),
         (["empty.csv"], "is empty"),
         (["header.csv"], "a header but no rows"),
-        (["words.csv"], "'b' holds the text 'x' in row 0"),
+        (["words.csv"], "'b' holds the text 'x' in row 1"),
         (["ragged.csv"], "line 3: 1 cells, expected 2"),
         (["twice.csv"], "several columns have the name 'a'"),
         (["notes.txt"], "cannot read .txt"),

@@ -139,7 +139,7 @@ def detector(names=("a", "b", "c")):
     rule = mixjax.threshold.Conformal(energies, np.float32(0.01))
     candidates = (Candidate(mixjax.Gaussian, 4, 1e-6), Candidate(mixjax.Laplace, 4, 1e-6))
     return mixjax.detect.Detector(
-        np.zeros(2), np.ones(2), tuple(members), np.ones(2, np.float32), rule, np.float32(4.5),
+        np.zeros(2), np.ones(2), np.zeros((2, 2)), tuple(members), np.ones(2, np.float32), rule, np.float32(4.5),
         np.ones(2), candidates=candidates, columns=(0, 2), feature_names=names,
     )  # fmt: skip
 

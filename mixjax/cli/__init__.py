@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Annotated
 
 try:
     import pyarrow  # noqa: F401 - imported here, so that a missing extra is reported at once
@@ -13,6 +14,7 @@ except ImportError as error:
         f"the mixjax command needs its extra ({error.name} is missing): pip install 'mixjax[cli]'"
     ) from error
 
+from .. import __version__
 from .detect import detect
 from .errors import Commands
 from .score import score
@@ -22,8 +24,20 @@ app.command()(detect)
 app.command()(score)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mixjax {__version__}")
+        raise typer.Exit()
+
+
 @app.callback(invoke_without_command=True)
-def about(context: typer.Context) -> None:
+def about(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
     """Mixture models in JAX: find the strange rows of a table."""
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -11,7 +11,6 @@ import numpy as np
 import typer
 from sklearn.metrics import (
     average_precision_score,
-    confusion_matrix,
     precision_recall_fscore_support,
     roc_auc_score,
 )
@@ -23,15 +22,16 @@ from ..detect.learning import FEWEST_ROWS, MOST_ROWS
 from ..families.family import Family
 from ..files import check_outputs, write_text
 from ..selection.candidates import default_families
-from . import report
+from . import findings, report
 from .errors import exit_on, until_unread
 from .families import family_of, words
 from .features import LabeledTable, labeled
 from .missing import Missing
 from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
+from .positions import named
 from .rates import require_number, require_rate, without_infinity
 from .source import source_of
-from .tables import Reading
+from .tables import Columns, Reading
 from .text import visible
 
 # With --columns auto: the share of the total importance that the kept columns hold.
@@ -72,7 +72,10 @@ def detect(
         str | None,
         typer.Option(help="columns to use, comma-separated; auto: those that make rows strange"),
     ] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="a column to leave out")] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="columns to leave out, comma-separated; may be repeated"),
+    ] = None,
     missing: MissingRows = Missing.refuse,
     text: Annotated[
         Text | None,
@@ -144,13 +147,13 @@ def detect(
         if normal is None and anomalous is None:
             normal, anomalous = source.normal, source.anomalous
         one_hot = source.one_hot if text is None else text is Text.one_hot
-        named = [name.strip() for name in columns.split(",")] if columns else []
-        auto = named == ["auto"]
-        keep = () if auto else named
-        table = labeled(source.table, label, keep, drop or (), one_hot, missing)
-        report.index_left_out(table.counting)
-        report.left_out(source.table.n_rows - len(table.rows), source.table.n_rows)
+        auto = columns == "auto"
+        keep = () if auto or not columns else named(columns, source.table.values)
+        dropped = [name for some in drop or () for name in named(some, source.table.values)]
+        table = labeled(source.table, label, keep, dropped, one_hot, missing)
         split = _split(table, normal, anomalous, seed)
+        figures = _reading(source.table, table, table.rows[split.train])
+        report.what_was_read(figures)
         chosen = family or default_families(len(table.columns))
         _require_rows(len(split.train), len(table.columns), chosen, auto)
         if components and max(components) > len(split.train) // 2:
@@ -174,22 +177,23 @@ def detect(
             used = _telling_columns(key, train, options)
             report.columns_kept([table.columns[i] for i in used], len(table.columns))
             options["columns"] = used
-        detector = mixjax.detect.fit(key, train, **options)
+        detector, own = mixjax.detect.fit_scores(key, train, **options)
 
-    scores = np.asarray(detector.scores(table.rows[split.test]), np.float64)
+    # Rows that were fitted are judged by mixtures that were not fitted to them.
+    judged = own if split.is_anomaly is None else detector.scores(table.rows[split.test])
+    scores = np.asarray(judged, np.float64)
     trained = scores if split.is_anomaly is None else np.asarray(detector.scores(train), np.float64)
-    rule = f"at most about {false_alarms:g} % of new normal rows lie above it"
+    rule = f"at most about {false_alarms:g} % of new normal rows are flagged"
     if contamination:
-        rule = f"{contamination:g} % of the fitted rows lie above it"
+        rule = f"{contamination:g} % of the fitted rows are flagged"
     if percentile is not None:
         everything = scores if split.is_anomaly is None else np.concatenate([trained, scores])
         limit = mixjax.threshold.percentile(everything.astype(detector.threshold.dtype), percentile)
         detector = dataclasses.replace(detector, threshold=limit)
-        rule = f"the {percentile:g}th percentile of all scores"
+        rule = f"rows above the {percentile:g}th percentile of all scores are flagged"
     flagged = np.asarray(detector.flags(scores))
 
-    figures: dict[str, Any] = {
-        "data": source.table.source,
+    figures |= {
         "members": [
             {
                 "family": member.mixtures.components.word,
@@ -203,8 +207,17 @@ def detect(
         "test_rows": len(scores),
         "columns": len(detector.columns),
         "threshold": float(detector.threshold),
+        "promised": None,
         "flagged": int(flagged.sum()),
+        "strangest": findings.strangest(
+            detector, table, split.test, scores, top, fitted=split.is_anomaly is None
+        ),
     }
+    if promised:
+        rate, n = false_alarms / 100, figures["fitted_rows"]
+        n_judged = int((~split.is_anomaly).sum()) if split.is_anomaly is not None else len(scores)
+        deviation = findings.deviation(rate, n, n_judged)
+        figures["promised"] = {"rate": rate, "deviation": deviation}
     if split.is_anomaly is not None:
         figures |= _quality(scores, flagged, split.is_anomaly)
     with exit_on(), until_unread(output):
@@ -212,21 +225,28 @@ def detect(
         if save is not None:
             mixjax.save(save, detector)
         if page is not None:
-            _write_page(page, detector, table, split, source.table.source)
+            _write_page(page, detector, table, split, scores, source.table.source)
         if output is not None:
             write_text(
                 output, f"{json.dumps(without_infinity(figures), indent=2, allow_nan=False)}\n"
             )
     with exit_on():
-        report.candidates(detector)
-        report.verdict(figures, rule)
-        if split.is_anomaly is not None:
-            report.confusion(confusion_matrix(split.is_anomaly, flagged, labels=[False, True]))
-        report.strangest(detector, table, split.test, scores, top)
-        if save is not None:
-            report.saved(save)
-        if page is not None:
-            report.explored(page)
+        report.what_was_learned(figures, rule)
+        report.strangest(figures["strangest"])
+        report.next_steps(save, page, output)
+
+
+def _reading(source: Columns, table: LabeledTable, train: np.ndarray) -> dict[str, Any]:
+    """What was read of a table, and what was left out."""
+    return {
+        "mixjax": mixjax.__version__,
+        "data": source.source,
+        "rows": source.n_rows,
+        "rows_left_out": source.n_rows - len(table.rows),
+        "columns_used": table.columns,
+        "columns_left_out": [{"column": name, "why": why} for name, why in table.left_out.items()],
+        "constant_columns": findings.constant_columns(train, table.columns),
+    }
 
 
 def _require_explorer() -> None:
@@ -238,7 +258,12 @@ def _require_explorer() -> None:
 
 
 def _write_page(
-    path: Path, detector: Detector, table: LabeledTable, split: Split, title: str
+    path: Path,
+    detector: Detector,
+    table: LabeledTable,
+    split: Split,
+    scores: np.ndarray,
+    title: str,
 ) -> None:
     from ..explorer import write
 
@@ -249,6 +274,7 @@ def _write_page(
         is_anomaly=split.is_anomaly,
         labels=None if table.labels is None else table.labels[split.test],
         row_numbers=table.numbers[split.test],
+        scores=scores.astype(detector.threshold.dtype),
         title=visible(title),
     )
 
@@ -307,6 +333,8 @@ def _quality(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) ->
     both = 0 < is_anomaly.sum() < len(scores)
     return {
         "anomalies": int(is_anomaly.sum()),
+        "normal_rows": int((~is_anomaly).sum()),
+        "normal_flagged": int(flagged[~is_anomaly].sum()),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),

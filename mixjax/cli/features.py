@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .missing import Missing, look_for_missing
+from .missing import Missing, look_for_missing, row_numbers
 from .names import joined, parted
 from .positions import nearest, positions
 from .tables import Column, Columns
@@ -17,16 +17,16 @@ MOST_NAMED = 5
 
 
 class LabeledTable(NamedTuple):
-    """Rows (N, D), names of the D columns, (N,) labels or None, and row numbers.
+    """Rows (N, D), names of the D columns, (N,) labels or None, and row numbers from 1.
 
-    Also the columns that were left out because they only number the rows.
+    Also the columns that were left out, and why.
     """
 
     rows: np.ndarray
     columns: list[str]
     labels: np.ndarray | None
     numbers: np.ndarray
-    counting: list[str]
+    left_out: dict[str, str]
 
 
 def labeled(
@@ -59,14 +59,14 @@ def labeled(
     names = list(values)
     out, wrong = positions(drop, names, "--drop")
     problems += wrong
-    labels = None
+    labels, labeling = None, set[int]()
     if label is not None and label in table.beside:
         labels = table.beside[label].words
     elif label is not None:
-        found, wrong = positions([label], names, "--label", table.beside)
+        labeling, wrong = positions([label], names, "--label", table.beside)
         problems += wrong
-        labels = next((values[names[i]].words for i in found), None)
-        out |= found
+        labels = next((values[names[i]].words for i in labeling), None)
+        out |= labeling
     wanted, wrong = positions(keep, names, "--columns")
     problems += wrong
     if wanted & out:
@@ -102,14 +102,19 @@ def labeled(
         raise ValueError(f"{table.source}: {'; '.join(problems)}")
     if labels is not None:
         labels = labels[whole]
-    counting = [names[i] for i in sorted(counted - out)]
-    return LabeledTable(rows[whole], list(numbers), labels, np.flatnonzero(whole), counting)
+    left_out = {}
+    for i, name in enumerate(names):
+        if i in out:
+            left_out[name] = "the label" if i in labeling else "--drop"
+        elif i in counted:
+            left_out[name] = "it numbers or names the rows; --columns uses it"
+    return LabeledTable(rows[whole], list(numbers), labels, row_numbers(whole), left_out)
 
 
 def aligned(
     table: Columns, names: Sequence[str], used: Iterable[int], missing: Missing
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The complete rows (n, D) of the columns with these names, and their numbers (n,).
+    """The complete rows (n, D) of the columns with these names, and their numbers (n,) from 1.
 
     Unused columns are zero. The columns of a table without names (a NumPy array, a CSV without a
     header) are used by position, if there are as many as names.
@@ -152,7 +157,7 @@ def aligned(
     problems += wrong
     if problems:
         raise ValueError(f"{table.source}: {'; '.join(problems)}")
-    return rows[present], np.flatnonzero(present)
+    return rows[present], row_numbers(present)
 
 
 def _indicator(column: Column, word: str) -> np.ndarray:
@@ -167,13 +172,13 @@ def _refusal(values: Mapping[str, Column], names: list[str], learned: bool = Fal
     texts = []
     for name in names[:MOST_NAMED]:
         column = values[name]
-        row, n = column.strange[0], len(column.strange)
+        first, n = column.strange[0], len(column.strange)
         some = f" and {n - 1:,} more" if 1 < n < column.n - int(column.absent.sum()) else ""
         holes = int(column.absent.sum())
         cells = "cell is" if holes == 1 else "cells are"
         also = f" ({holes:,} {cells} missing)" if holes else ""
         texts.append(
-            f"column {name!r} holds the text {column.words[row]!r} in row {row}{some}{also}"
+            f"column {name!r} holds the text {column.words[first]!r} in row {first + 1}{some}{also}"
         )
     rest = f", and {len(names) - MOST_NAMED} more columns" if len(names) > MOST_NAMED else ""
     if learned:

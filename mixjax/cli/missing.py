@@ -17,6 +17,11 @@ class Missing(enum.StrEnum):
     drop = "drop"
 
 
+def row_numbers(kept: np.ndarray) -> np.ndarray:
+    """The numbers of these rows (N,) of a table, as people count: from 1, without the header."""
+    return np.flatnonzero(kept) + 1
+
+
 def look_for_missing(
     rows: np.ndarray, names: list[str], missing: Missing
 ) -> tuple[np.ndarray, list[str]]:
@@ -30,7 +35,7 @@ def look_for_missing(
     found = (
         f"{n_absent:,} of {len(whole):,} rows have a missing or infinite value (or one beyond "
         f"1e38) in {int((~finite).sum()):,} cells (most in the column {worst!r}; the first is row "
-        f"{int(np.argmin(whole))})"
+        f"{row_numbers(~whole)[0]})"
     )
     if missing is Missing.refuse:
         return whole, [f"{found}: --missing drop leaves these rows out, --drop a column"]

@@ -25,6 +25,13 @@ def positions(
     return found, problems
 
 
+def named(text: str, columns: Iterable[str]) -> list[str]:
+    """The names in a comma-separated list; one name if there is a column of this whole name."""
+    if text in columns:
+        return [text]
+    return [name.strip() for name in text.split(",")]
+
+
 def nearest(name: str, columns: list[str]) -> str:
     """A suggestion: the most similar column, or the first columns."""
     lower = {column.lower(): column for column in columns}

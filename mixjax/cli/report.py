@@ -1,22 +1,29 @@
-"""The output of the commands."""
+"""The output of the commands: sentences for people who have not read the documentation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from ..detect.detector import Detector
+from ..describing.words import counted
 from ..files import descriptor_of, printable
 from ..progress import lasting_console
-from .features import LabeledTable
 from .tables import Columns
 from .text import visible
 
 console = lasting_console()
 MOST_SHOWN = 12
-REASONS = 3
+# What the components of a family look like.
+SHAPES = {
+    "gaussian": "ellipses of their own",
+    "tied": "ellipses of one shape",
+    "diagonal": "ellipses along the axes",
+    "spherical": "spheres",
+    "laplace": "heavy-tailed boxes",
+    "mean-laplace": "heavy-tailed boxes",
+}
 
 
 def beside(*outputs: Path | None) -> None:
@@ -30,147 +37,154 @@ def found_out(table: Columns) -> None:
         console.print(f"[dim]{_safe(note)}[/]", highlight=False, soft_wrap=True)
 
 
-def index_left_out(names: list[str]) -> None:
-    """Print the columns that are left out because they number the rows."""
-    if names:
-        shown = ", ".join(map(repr, names))
-        console.print(
-            f"[dim]left out {_safe(shown)}: the numbers or names of the rows (--columns uses "
-            "them)[/]",
-            highlight=False,
+def what_was_read(figures: dict[str, Any]) -> None:
+    """Print what was read, and what was left out and why."""
+    n_columns = len(figures["columns_used"])
+    _section(
+        "Read",
+        f"{_safe(figures['data'])}: {counted(figures['rows'], 'row')}, "
+        f"{counted(n_columns, 'column')} used ({_listed(figures['columns_used'])}).",
+    )
+    gone = [f"'{_safe(one['column'])}' ({one['why']})" for one in figures["columns_left_out"]]
+    left_out(figures["rows_left_out"], figures["rows"], gone)
+    if constant := figures["constant_columns"]:
+        one = len(constant) == 1
+        _section(
+            "Constant",
+            f"{_listed(constant)} {'has' if one else 'have'} one value in all fitted rows; any "
+            "other value is strange.",
         )
 
 
-def left_out(n: int, of: int) -> None:
-    """Print the number of dropped rows."""
+def left_out(n: int, of: int, more: Sequence[str] = ()) -> None:
+    """Print the number of dropped rows, and what else was left out."""
+    gone = list(more)
     if n:
-        console.print(f"[yellow]left out {n:,} of {of:,} rows[/] with a missing or infinite value")
+        gone.append(f"[yellow]{n:,} of {of:,} rows[/] with a missing or infinite value")
+    if gone:
+        _section("Left out", f"{'; '.join(gone)}.")
 
 
 def columns_kept(names: list[str], of: int) -> None:
     """Print the columns that --columns auto chose."""
-    shown = ", ".join(names[:MOST_SHOWN])
-    rest = ", ..." if len(names) > MOST_SHOWN else ""
-    console.print(f"kept {len(names)} of {of} columns: {_safe(shown)}{rest}", highlight=False)
+    _section("Kept", f"{len(names)} of {of} columns: {_listed(names)}.")
 
 
-def candidates(detector: Detector) -> None:
-    """Print the best candidates of each family, with a star for those that are used."""
-    n = len(detector.candidates)
-    shown = Table(title=f"the best two of each family, of {n} candidates", title_justify="left")
-    for name in ("family", "components", "ridge", "held-out energy", "judges"):
-        shown.add_column(name, justify="left" if name == "family" else "right")
-    judges = {type(member.mixtures.components) for member in detector.members}
-    energies = np.asarray(detector.held_out)
-    seen: dict[Any, int] = {}
-    for i in np.argsort(energies, kind="stable"):
-        family, k, ridge = detector.candidates[i]
-        place = seen.get(family, 0)
-        seen[family] = place + 1
-        if place < 2:
-            star = "*" if place == 0 and family in judges else ""
-            shown.add_row(family.word, str(k), f"{ridge:g}", f"{energies[i]:.4g}", star)
-    console.print(shown)
-
-
-def verdict(figures: dict[str, Any], rule: str) -> None:
-    """Print the rows, the threshold with its promise, and the quality on test rows."""
+def what_was_learned(figures: dict[str, Any], rule: str) -> None:
+    """Print what the rows were judged by, the promise, and what happened."""
+    fitted, trained = figures["fitted_rows"], figures["train_rows"]
     known = "anomalies" in figures
+    part = "" if fitted == trained else f"{fitted:,} of "
     kind = "normal " if known else ""
-    fitted = figures["fitted_rows"]
-    part = "" if fitted == figures["train_rows"] else f"{fitted:,} of "
-    console.print(f"[bold]{_safe(figures['data'])}[/]", highlight=False)
-    families = ", ".join(member["family"] for member in figures["members"])
-    console.print(
-        f"{families}: fitted to {part}{figures['train_rows']:,} "
-        f"{kind}rows of {figures['columns']} columns"
+    _section("Learned", f"what is normal, from {part}{trained:,} {kind}rows.")
+    judges = [
+        f"{member['components']} {member['family']}"
+        + (f" ({SHAPES[member['family']]})" if member["family"] in SHAPES else "")
+        for member in figures["members"]
+    ]
+    _section(
+        "Judges",
+        f"mixtures of {', '.join(judges)}; the best description of the rows first, of "
+        f"{figures['candidates']} that were compared. A row is strange if one of them finds it so.",
     )
-    console.print(
-        f"threshold {figures['threshold']:.4f}, {rule}: {figures['flagged']:,} of "
-        f"{figures['test_rows']:,} {'test ' if known else ''}rows flagged"
-    )
+    promised = figures["promised"]
+    _section("Threshold" if promised is None else "Promised", f"{rule}.")
+    beside = ""
+    if promised is not None:
+        rate, by_chance = 100 * promised["rate"], 100 * promised["deviation"]
+        beside = f", promised {rate:g} ± {by_chance:.2g} %"
     if not known:
+        n, flagged = figures["test_rows"], figures["flagged"]
+        _section(
+            "Happened",
+            f"{_share(flagged, n)} rows were flagged{beside}. Which of them are right cannot be "
+            "said without labels: name their column by --label.",
+        )
         return
+    normal, flagged = figures["normal_rows"], figures["normal_flagged"]
+    caught = figures["flagged"] - flagged
+    _section(
+        "Happened",
+        f"{_share(flagged, normal)} normal rows that were not fitted were flagged{beside}; "
+        f"{_share(caught, figures['anomalies'])} anomalous rows were found.",
+    )
     areas = (
         "" if figures["roc_auc"] is None
-        else f"  ROC AUC {figures['roc_auc']:.4f}  average precision "
+        else f", ROC AUC {figures['roc_auc']:.4f}, average precision "
         f"{figures['average_precision']:.4f}"
     )  # fmt: skip
-    console.print(
-        f"of {figures['anomalies']:,} anomalies: precision {figures['precision']:.4f}  recall "
-        f"{figures['recall']:.4f}  F1 {figures['f1']:.4f}{areas}"
+    _section(
+        "Quality",
+        f"precision {figures['precision']:.4f}, recall {figures['recall']:.4f}, "
+        f"F1 {figures['f1']:.4f}{areas}.",
     )
 
 
-def confusion(matrix: np.ndarray) -> None:
-    """Print how many rows of each kind were flagged."""
-    shown = Table(title="test rows", title_justify="left")
-    shown.add_column("")
-    for name in ("not flagged", "flagged"):
-        shown.add_column(name, justify="right")
-    for name, counts in zip(("normal", "anomalous"), matrix, strict=True):
-        shown.add_row(name, *(f"{count:,}" for count in counts))
-    console.print(shown)
-
-
-def strangest(
-    detector: Detector, table: LabeledTable, tested: np.ndarray, scores: np.ndarray, top: int
-) -> None:
-    """Print the rows with the highest scores and their most surprising columns."""
-    order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[:top]
-    if len(order) == 0:
+def strangest(rows: list[dict[str, Any]]) -> None:
+    """Print the strangest rows and what is strange in them."""
+    if not rows:
         return
-    shown = Table(title="the strangest rows", title_justify="left")
-    known = table.labels is not None
-    for name in ["row", "score", "p-value", "flagged"] + (["label"] if known else []):
+    shown = Table(
+        title="The strangest rows (counted from 1, without the header)", title_justify="left",
+        title_style="bold", box=None, padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    known = rows[0]["label"] is not None
+    for name in ["row", "normal rows as strange"] + (["label"] if known else []) + ["flagged"]:
         shown.add_column(name, justify="right")
-    shown.add_column("most surprising (nats more than in normal rows)", overflow="fold")
-    rows = tested[order]
-    p_values = np.asarray(detector.p_values(table.rows[rows]))
-    flagged = np.asarray(detector.flags(scores[order]))
-    why = reasons(detector, table.rows[rows])
-    for i, row, p, is_flagged, reason in zip(order, rows, p_values, flagged, why, strict=True):
-        cells = [str(table.numbers[row]), f"{scores[i]:.4g}", f"{p:.2g}"]
-        cells.append("yes" if is_flagged else "no")
-        if table.labels is not None:
-            cells.append(_safe(table.labels[row]))
-        shown.add_row(*cells, _safe(reason))
+    shown.add_column("because (its share of the surprise)", overflow="fold")
+    for row in rows:
+        cells = [str(row["row"]), f"{row['as_strange']:,} of {row['of_normal']:,}"]
+        if known:
+            cells.append(_safe(row["label"]))
+        cells.append("yes" if row["flagged"] else "no")
+        shown.add_row(*cells, _safe("; ".join(reason["text"] for reason in row["reasons"])))
     console.print(shown)
 
 
-def reasons(detector: Detector, rows: np.ndarray) -> list[str]:
-    """For each row, its three most surprising columns, with their values."""
-    used = [detector.feature_names[i] for i in detector.columns]
-    texts = []
-    for row, extra in zip(rows[:, list(detector.columns)], detector.explain(rows), strict=True):
-        extra = np.asarray(extra)
-        first = [i for i in np.argsort(-extra, kind="stable")[:REASONS] if extra[i] > 0]
-        texts.append("; ".join(f"{used[i]} = {row[i]:.4g} ({extra[i]:+.3g})" for i in first))
-    return texts
+def next_steps(saved: Path | None, page: Path | None, output: Path | None) -> None:
+    """Print what can be done now: with the files that were written, or how to write them."""
+    if page is not None:
+        console.print(f"wrote the page to {_path(page)}: open it in a browser", highlight=False)
+    if saved is not None:
+        name = _path(saved)
+        console.print(f"wrote the detector to {name}: mixjax score {name} DATA", highlight=False)
+    steps = []
+    if page is None:
+        steps.append("--report page.html writes a page to explore and to share")
+    if saved is None:
+        steps.append("--save detector.npz keeps the detector for new data (mixjax score)")
+    if output is None:
+        steps.append("--output findings.json writes all of this for a program")
+    if steps:
+        _section("Next", f"the same command with {'; '.join(steps)}.")
 
 
-def _safe(text: str) -> str:
-    """Text from data, safe to print."""
-    return escape(visible(text))
-
-
-def scored(n: int, n_flagged: int, threshold: float, out: Path) -> None:
+def scored(n: int, n_flagged: int, threshold: float, out: Path | None) -> None:
     """Print the result of `mixjax score`."""
+    wrote = "" if out is None else f"; wrote {_path(out)}"
     console.print(
-        f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}; wrote "
-        f"{escape(printable(out))}",
-        highlight=False,
+        f"{n_flagged:,} of {n:,} rows above the threshold {threshold:.4f}{wrote}", highlight=False
     )
 
 
-def saved(path: Path) -> None:
-    """Print the file of the detector."""
-    name = escape(printable(path))
-    console.print(f"wrote the detector to {name}: mixjax score {name} DATA", highlight=False)
+def _section(title: str, text: str) -> None:
+    console.print(f"[bold]{title}:[/] {text}", highlight=False)
 
 
-def explored(path: Path) -> None:
-    """Print the file of the page."""
-    console.print(
-        f"wrote the page to {escape(printable(path))}: open it in a browser", highlight=False
-    )
+def _share(n: int, of: int) -> str:
+    """A number of rows with its percentage."""
+    return f"{n:,} of {of:,}" + (f" ({100 * n / of:.1f} %)" if of else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... ({len(names):,} in all)" if len(names) > MOST_SHOWN else ""
+    return _safe(", ".join(names[:MOST_SHOWN])) + more
+
+
+def _path(path: Path) -> str:
+    return escape(printable(path))
+
+
+def _safe(text: Any) -> str:
+    """Text from data, safe to print."""
+    return escape(visible(str(text)))

@@ -12,9 +12,9 @@ import mixjax
 
 from ..detect.detector import Detector
 from ..files import atomically, check_outputs
-from . import report
+from . import findings, report
 from .errors import exit_on, until_unread
-from .features import aligned
+from .features import LabeledTable, aligned
 from .missing import Missing
 from .names import parted
 from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
@@ -31,7 +31,14 @@ def score(
     data: Annotated[
         str, typer.Argument(help=".csv, .parquet, .xlsx, .npz, .npy, or - for standard input")
     ],
-    out: Annotated[Path, typer.Option(help="a CSV: row, score, p_value, flagged, why")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="write a CSV here: row, score, p_value, flagged, why; by default the strangest "
+            "rows are printed"
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="number of the strangest rows to print")] = 10,
     missing: MissingRows = Missing.refuse,
     why: Annotated[
         bool, typer.Option(help="list the most surprising columns of flagged rows")
@@ -54,24 +61,43 @@ def score(
         report.found_out(table)
         rows, numbers = aligned(table, detector.feature_names, detector.columns, missing)
         report.left_out(table.n_rows - len(rows), table.n_rows)
-        n_flagged = 0
-        with atomically(out) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-            lines = csv.writer(text)
-            lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
-            for first in range(0, len(rows), ROWS_AT_ONCE):
-                some = rows[first : first + ROWS_AT_ONCE]
-                scores, p_values, flagged = map(np.asarray, detector.judge(some))
-                n_flagged += int(flagged.sum())
-                causes = [""] * len(some)
-                if why and flagged.any():
-                    places = np.flatnonzero(flagged)
-                    for place, reason in zip(
-                        places, report.reasons(detector, some[places]), strict=True
-                    ):
-                        causes[place] = reason
-                for i in range(len(some)):
-                    line = [numbers[first + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
-                    lines.writerow([*line, int(flagged[i]), *([cell(causes[i])] if why else [])])
-            text.detach()
-        report.scored(len(rows), n_flagged, float(detector.threshold), out)
+        limit = float(detector.threshold)
+        if out is not None:
+            n_flagged = _written(out, detector, rows, numbers, why)
+            report.scored(len(rows), n_flagged, limit, out)
+            return
+        scores = np.concatenate([np.asarray(detector.scores(some)) for some in _parts(rows)])
+        report.scored(len(rows), int(np.sum(detector.flags(scores))), limit, None)
+        known = LabeledTable(rows, list(detector.feature_names), None, numbers, {})
+        report.strangest(findings.strangest(detector, known, np.arange(len(rows)), scores, top))
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    """The rows, as many as are judged at once."""
+    return [rows[first : first + ROWS_AT_ONCE] for first in range(0, len(rows), ROWS_AT_ONCE)]
+
+
+def _written(
+    out: Path, detector: Detector, rows: np.ndarray, numbers: np.ndarray, why: bool
+) -> int:
+    """Write a line for each row; returns how many are flagged."""
+    n_flagged, n_done = 0, 0
+    with atomically(out) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        lines = csv.writer(text)
+        lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
+        for some in _parts(rows):
+            scores, p_values, flagged = map(np.asarray, detector.judge(some))
+            n_flagged += int(flagged.sum())
+            causes = [""] * len(some)
+            if why and flagged.any():
+                places = np.flatnonzero(flagged)
+                found = findings.reasons_of(detector, some[places])
+                for place, reasons in zip(places, found, strict=True):
+                    causes[place] = "; ".join(reason.text for reason in reasons)
+            for i in range(len(some)):
+                line = [numbers[n_done + i], f"{scores[i]:.9g}", f"{p_values[i]:.6g}"]
+                lines.writerow([*line, int(flagged[i]), *([cell(causes[i])] if why else [])])
+            n_done += len(some)
+        text.detach()
+    return n_flagged

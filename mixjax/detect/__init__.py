@@ -1,6 +1,6 @@
 """Anomaly detectors: learning one from normal rows, and using it."""
 
 from .detector import Detector
-from .learning import fit
+from .learning import fit, fit_scores
 
-__all__ = ["Detector", "fit"]
+__all__ = ["Detector", "fit", "fit_scores"]

@@ -8,10 +8,13 @@ import numpy as np
 from jax import Array
 
 from ..describing.summary import Described
+from ..fitting.outcome import FitError
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
+from ..programs import on_device
 from ..pytrees import pytree
 from ..rows.executor import executor_of
+from ..selection.grid import Result
 from ..threshold import pareto
 from ..threshold.conformal_prediction import share_as_high
 
@@ -95,6 +98,34 @@ def calibrated(normal: np.ndarray, energies: np.ndarray) -> tuple[list[Calibrati
         each = zip(calibrations, energies, strict=True)
         tails: Any = np.stack([one.neg_log_tail(energy) for one, energy in each])
     return calibrations, combined(tails)
+
+
+def members_of(
+    tried: list[Result], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
+) -> tuple[list[Member], np.ndarray]:
+    """The members, the lowest mean energy first, and the combined scores of all rows."""
+    n_folds = fold.max() + 1
+    energies, mixtures = [], []
+    for first in range(0, len(tried), n_folds):
+        splits = tried[first : first + n_folds]
+        each = np.stack([split.energy for split in splits])
+        own = each[fold, np.arange(len(fold))]
+        # A copy of a row is judged by the median of all mixtures, some of which were fitted to the
+        # row: the row ties with its copies, or is stranger.
+        energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
+        if any(split.fit.failed for split in splits) or not np.isfinite(energy[kept]).all():
+            continue
+        energies.append(energy)
+        mixtures.append(
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in splits])
+        )
+    if not energies:
+        raise FitError("no family could be fitted without each fold of the rows: pass more rows")
+    order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
+    table = np.stack([energies[i] for i in order])
+    calibrations, scores = calibrated(table[:, kept], table)
+    members = [Member(mixtures[i], one) for i, one in zip(order, calibrations, strict=True)]
+    return [jax.tree.map(on_device, member) for member in members], scores
 
 
 def combined(rarities: Array) -> Array:

@@ -34,6 +34,7 @@ class Detector(Described):
     Attributes:
       center: (C,) mean of each used column, in double precision.
       scale: (C,) standard deviation of each used column; 1 for a constant one.
+      usual: (C, 2) the values of each used column between which 95 % of the normal rows lie.
       members: the best candidate of each family, the one of lowest held-out energy first.
       typical: (C,) mean surprise of each column in normal rows.
       rule: p-values, and the threshold of the promised rate.
@@ -58,6 +59,7 @@ class Detector(Described):
 
     center: Array | np.ndarray
     scale: Array | np.ndarray
+    usual: Array | np.ndarray
     members: tuple[Member, ...]
     typical: Array
     rule: Conformal
@@ -93,6 +95,10 @@ class Detector(Described):
     def flags(self, scores: ArrayLike) -> Array:
         """Which scores are flagged: those above the threshold, and NaN."""
         return above(scores, self.threshold)
+
+    def p_values_of(self, scores: ArrayLike) -> Array:
+        """The p-values (N,) of scores (N,), from `scores` or `fit_scores`."""
+        return self.rule.p_values(jnp.asarray(scores) - TIE_TOLERANCE)
 
     def explain(self, x: ArrayLike) -> Array:
         """(N, C) the surprise of each column minus its mean in normal rows, in nats.

@@ -1,10 +1,11 @@
 """Learning an anomaly detector from normal rows: it selects and calibrates by itself."""
 
 import copy
+import inspect
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +28,10 @@ from ..selection.candidates import (
     affordable,
     candidates_for,
 )
-from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
+from ..selection.grid import Job, Split, fit_jobs, held_out_energies
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
-from .committee import Member, calibrated
+from .committee import Member, members_of
 from .detector import TIE_TOLERANCE, Detector, surprises_of
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
@@ -44,6 +45,8 @@ ITERATION = 2.1e9
 # Candidates are compared after fits with this many times the tolerance.
 ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
+# Usual values of a column lie between these quantiles.
+USUAL = (0.025, 0.975)
 # A family has two dozen fits: up to this many numbers in an iteration, optimizing takes longer.
 BRIEF = 2**18
 
@@ -119,6 +122,54 @@ def fit(
     Source: as `Detector`; Breiman, Stacked Regressions (1996), for the energies of rows
     left out.
     """
+    return _learned(**locals())[0]
+
+
+def fit_scores(key: Array, x: ArrayLike, **options: Any) -> tuple[Detector, Array]:
+    """Fit a detector to rows some of which may be strange, and score the same rows.
+
+    A row that a mixture was fitted to may have a component of its own, and is then not strange to
+    it. So each row is judged by the mixtures that were fitted without its fold.
+
+    Args:
+      key: a typed random key.
+      x: (N, D) rows, as for `fit`.
+      **options: those of `fit`.
+
+    Returns:
+      The detector, and the scores (N,) of the rows. Rows beyond ``max_rows`` were not fitted;
+      they are judged as new rows.
+
+    Raises:
+      TypeError, ValueError, FitError: as `fit`.
+
+    Example:
+      >>> import jax, mixjax
+      >>> x = jax.random.normal(jax.random.key(0), (300, 2)).at[7].set(40.0)
+      >>> detector, scores = mixjax.detect.fit_scores(
+      ...     jax.random.key(1), x, n_components=[4], families=mixjax.Gaussian)
+      >>> int(scores.argmax()), bool(detector.flags(scores)[7])
+      (7, True)
+
+    Source: Vovk, Cross-conformal Predictors (2015), section 3.
+    """
+    given = inspect.signature(fit).bind(key, x, **options)
+    given.apply_defaults()
+    detector, scores, fitted = _learned(**given.arguments)
+    host = np.asarray(rows_of(x)[0])
+    if len(fitted) == len(host):
+        return detector, on_device(scores, detector.typical.dtype)
+    everything = np.array(detector.scores(host))
+    everything[fitted] = scores
+    return detector, on_device(everything)
+
+
+def _learned(
+    key: Array, x: Any, families: Any, n_components: Any, ridge: Any, columns: Any,
+    feature_names: Any, alpha: float, contamination: float, n_folds: Any, max_rows: Any, tol: Any,
+    max_iter: Any, progress: bool, reg_covar: Any,
+) -> tuple[Detector, np.ndarray, np.ndarray]:  # fmt: skip
+    """The detector, the scores of the fitted rows by mixtures not fitted to them, their numbers."""
     x, known_names = rows_of(x)
     table = checks.table(x)
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
@@ -150,7 +201,8 @@ def fit(
     for_starts = seeds_of(key, n_folds + 1)
 
     host = x if isinstance(x, np.ndarray) else np.asarray(table)
-    rows = _subsample(host[:, used], max_rows, rng)
+    fitted_rows = _subsample(np.arange(len(host)), max_rows, rng)
+    rows = host[fitted_rows][:, used]
     center, scale = _center_and_scale(rows)
     z = on_device((rows - center) / scale, table.dtype)
     copy_of, everything = copies(rows), np.ones(len(z), bool)
@@ -194,7 +246,7 @@ def fit(
         jobs = [Job(candidate, split) for candidate in chosen for split in splits]
         with progress_bar(what, "fit", len(jobs), 0, progress) as show:
             tried = fit_jobs(z, jobs, sizes, tol, max_iter, lambda n: show(n, ""), least, BRIEF)
-        return _judged(tried, fold, repeated, kept)
+        return members_of(tried, fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")
@@ -207,10 +259,12 @@ def fit(
     rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
     typical = surprises_of(members[0], z)[kept].mean(axis=0, dtype=np.float64)
-    return Detector(
-        center, scale, tuple(members), on_device(typical, z.dtype), rule, threshold + TIE_TOLERANCE,
-        on_device(held_out, z.dtype), tuple(candidates), tuple(used.tolist()), names,
+    detector = Detector(
+        center, scale, _usual(rows[kept]), tuple(members), on_device(typical, z.dtype), rule,
+        threshold + TIE_TOLERANCE, on_device(held_out, z.dtype), tuple(candidates),
+        tuple(used.tolist()), names,
     )  # fmt: skip
+    return detector, scores, fitted_rows
 
 
 def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -219,6 +273,12 @@ def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     center, scale = rows.mean(axis=0), rows.std(axis=0)
     constant = rows.min(axis=0) == rows.max(axis=0)
     return np.where(constant, rows[0], center), np.where(constant | (scale == 0), 1, scale)
+
+
+def _usual(rows: np.ndarray) -> np.ndarray:
+    """The values (C, 2) of each column between which 95 % of the rows (N, C) lie."""
+    ends = np.quantile(rows.astype(np.float64), USUAL, axis=0, method="inverted_cdf")
+    return np.ascontiguousarray(ends.T)
 
 
 def _subsample(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -263,31 +323,3 @@ def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, .
         while 2 * k <= bound:
             k *= 2
     return candidate._replace(n_components=k)
-
-
-def _judged(
-    tried: list[Result], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
-) -> tuple[list[Member], np.ndarray]:
-    """The members, the lowest mean energy first, and the combined scores of all rows."""
-    n_folds = fold.max() + 1
-    energies, mixtures = [], []
-    for first in range(0, len(tried), n_folds):
-        splits = tried[first : first + n_folds]
-        each = np.stack([split.energy for split in splits])
-        own = each[fold, np.arange(len(fold))]
-        # A copy of a row is judged by the median of all mixtures, some of which were fitted to the
-        # row: the row ties with its copies, or is stranger.
-        energy = np.where(repeated, np.maximum(own, np.median(each, axis=0)), own)
-        if any(split.fit.failed for split in splits) or not np.isfinite(energy[kept]).all():
-            continue
-        energies.append(energy)
-        mixtures.append(
-            jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in splits])
-        )
-    if not energies:
-        raise FitError("no family could be fitted without each fold of the rows: pass more rows")
-    order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
-    table = np.stack([energies[i] for i in order])
-    calibrations, scores = calibrated(table[:, kept], table)
-    members = [Member(mixtures[i], one) for i, one in zip(order, calibrations, strict=True)]
-    return [jax.tree.map(on_device, member) for member in members], scores

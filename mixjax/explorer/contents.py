@@ -24,6 +24,7 @@ def contents(
     is_anomaly: np.ndarray | None,
     labels: np.ndarray | None,
     row_numbers: np.ndarray | None,
+    scores: np.ndarray | None,
     most_drawn: int,
     most_listed: int,
 ) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def contents(
       is_anomaly: (N,) bool, or None.
       labels: (N,) text, or None.
       row_numbers: (N,) whole numbers, or None for 0, 1, ...
+      scores: (N,) how strange the rows are, or None for those of the detector.
       most_drawn: at most this many rows are drawn; only drawn rows have details.
       most_listed: at most this many of the strangest rows are listed.
 
@@ -43,7 +45,11 @@ def contents(
       embedded rows: the first ``kept`` are the strangest, in order, and the others are random.
       The embedded columns are the most surprising ones, in table order.
     """
-    scores, p_values, flagged = map(np.asarray, detector.judge(x))
+    if scores is None:
+        scores, p_values, flagged = map(np.asarray, detector.judge(x))
+    else:
+        judged = detector.p_values_of(scores), detector.flags(scores)
+        p_values, flagged = map(np.asarray, judged)
     order = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
     kept = min(len(order), max(most_listed, min(int(flagged.sum()), most_drawn // 2)))
     drawn = np.concatenate([order[:kept], _drawn(order[kept:], most_drawn - kept)])

@@ -30,6 +30,7 @@ def write(
     is_anomaly: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     row_numbers: ArrayLike | None = None,
+    scores: ArrayLike | None = None,
     title: str | None = None,
     most_drawn: int = 20_000,
     most_listed: int = 50,
@@ -47,6 +48,8 @@ def write(
       is_anomaly: (N,) True or 1 for anomalies; with it the page shows precision, recall and F1.
       labels: (N,) the kind of each row, as text.
       row_numbers: (N,) distinct whole numbers that name the rows; None for 0, 1, ...
+      scores: (N,) scores of the rows, such as those of `mixjax.detect.fit_scores`, if the detector
+        was fitted to them; None for the scores of the detector.
       title: the heading.
       most_drawn: at most this many rows are drawn and have details: the strangest rows, flagged
         rows up to half of this number, then random ones. Counts include all rows.
@@ -89,6 +92,7 @@ def write(
         _anomalies(is_anomaly, n),
         None if labels is None else _column(labels, "labels", n).astype(str),
         _numbers(row_numbers, n),
+        None if scores is None else _column(scores, "scores", n),
         most_drawn,
         most_listed,
     )

@@ -118,7 +118,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         ),
     },
     Detector: {
-        "center": finite, "scale": positive, "members": _is(Member, many=True),
+        "center": finite, "scale": positive, "usual": finite, "members": _is(Member, many=True),
         "typical": not_nan, "rule": _is(Conformal), "threshold": not_nan, "held_out": not_nan,
         "candidates": _is(Candidate, many=True), "columns": different, "feature_names": names,
     },
@@ -165,6 +165,7 @@ def _detector(detector: Detector, dot: str) -> None:
             raise ValueError(f"{dot}members.{i} has {found} columns, but the detector has {width}")
     of_columns = {name: getattr(detector, name) for name in ("center", "scale", "typical")}
     require_same(dot, columns=(width,), **shapes_of(of_columns))
+    require_same(dot, columns=(width, 2), **shapes_of({"usual": detector.usual}))
     require_same(dot, candidates=(len(detector.candidates),), held_out=detector.held_out.shape)
     require_same(dot, threshold=detector.threshold.shape, rule=detector.rule.alpha.shape)
 

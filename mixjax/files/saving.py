@@ -18,6 +18,14 @@ FORMAT, VERSION = "mixjax", 1
 RENAMED = {("Candidate", "reg_covar"): "ridge"}
 
 
+# Fields that earlier files lack, from the others: there, two standard deviations about the mean.
+ADDED = {
+    ("Detector", "usual"): lambda fields: np.stack(
+        [fields["center"] - 2 * fields["scale"], fields["center"] + 2 * fields["scale"]], axis=1
+    )
+}
+
+
 def classes() -> dict[str, type[Any]]:
     """What a file may hold, by name."""
     return known.by_name() | {kind.__name__: kind for kind in FIELDS}
@@ -145,10 +153,16 @@ def _built(node: Any, arrays: dict[str, np.ndarray]) -> Any:
         return known.named(node["family"])
     if "class" in node:
         kind, fields = _class_of(node["class"]), node["fields"]
-        fields = {RENAMED.get((kind.__name__, name), name): part for name, part in fields.items()}
-        if sorted(fields) != sorted(_fields(kind)):
-            raise ValueError(f"{kind.__name__} has the fields {sorted(fields)}")
-        return kind(**{name: _built(part, arrays) for name, part in fields.items()})
+        built = {
+            RENAMED.get((kind.__name__, name), name): _built(part, arrays)
+            for name, part in fields.items()
+        }
+        for (owner, name), made in ADDED.items():
+            if owner == kind.__name__ and name not in built:
+                built[name] = made(built)
+        if sorted(built) != sorted(_fields(kind)):
+            raise ValueError(f"{kind.__name__} has the fields {sorted(built)}")
+        return kind(**built)
     return node["value"]
 
 

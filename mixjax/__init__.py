@@ -120,3 +120,7 @@ def __getattr__(name: str) -> Any:
     if name in _EXTRAS:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'mixjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_EXTRAS, "__version__"])

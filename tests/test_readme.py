@@ -45,7 +45,7 @@ def network(params, batch):
 # What holds after all examples of a page.
 PROVED = {
     "README": """
-assert jnp.isfinite(jax.grad(loss)(jnp.eye(3), x_new)).all()
+assert jnp.isfinite(gradient).all() and jnp.abs(gradient).max() > 0
 assert detector.explain(x_new).shape == (200, 3)
 """,
     "tour": """
@@ -74,7 +74,9 @@ def run(command, folder, **more):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_the_examples_in_python(page, tmp_path):
-    program = "\n".join([GIVEN, *blocks(page, "python"), PROVED[page]])
+    # The README makes its data itself: people paste it.
+    given = "" if page == "README" else GIVEN
+    program = "\n".join([given, *blocks(page, "python"), PROVED[page]])
     (tmp_path / "page.py").write_text(program)
     # The example of many devices uses eight.
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"

@@ -317,3 +317,10 @@ def test_other_classes_keep_the_repr_that_they_have():
     assert repr(Longer(1.5, 2.0)).endswith("Longer(slope=1.5, end=2.0)")
     assert repr(Loud(np.zeros((2, 2)))) == "loud!"
     assert repr(mixjax.HeldOut()) == "HeldOut(n_folds=5, n_used=None)"
+
+
+def test_completion_offers_the_public_names():
+    extras = {"dagmm", "explorer", "numpyro", "plot", "sklearn"}
+    assert set(dir(mixjax)) == {*mixjax.__all__, *extras, "__version__"}
+    for module in (mixjax.detect, mixjax.threshold, mixjax.dagmm, mixjax.plot, mixjax.sklearn):
+        assert sorted(dir(module)) == sorted(module.__all__)

@@ -54,3 +54,7 @@ __getattr__ = renamed(
         "positive_unlabelled": "positive_unlabeled",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

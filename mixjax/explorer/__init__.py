@@ -10,3 +10,7 @@ except ImportError as error:
 from .page import write
 
 __all__ = ["write"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -19,3 +19,7 @@ __all__ = [
     "peaks_over_threshold",
     "percentile",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -179,7 +179,7 @@ def test_bad_input_is_named(rng):
 
 def test_a_few_rows_do_not_choose_for_all():
     """A column that hardly varies makes one row dearer than all others together."""
-    from mixjax.detect.learning import _trimmed_means
+    from mixjax.detect.choosing import trimmed_means
     from mixjax.selection.grid import Result, held_out_energies
 
     fit = mixjax.fit(KEY, np.eye(3, dtype="float32"), 1)
@@ -188,7 +188,7 @@ def test_a_few_rows_do_not_choose_for_all():
 
     def means():
         both = [Result(fit, sharp), Result(fit, blunt)]
-        return _trimmed_means(held_out_energies(both, np.ones(100, bool))).tolist()
+        return trimmed_means(held_out_energies(both, np.ones(100, bool))).tolist()
 
     assert means() == [1, 2]
     sharp[:6] = np.inf  # beyond the share that has no say
@@ -210,14 +210,71 @@ def test_one_part_of_the_rows_does_not_make_a_row_strange(rng):
 
 
 def test_long_tables_bear_more_components():
-    from mixjax.detect.learning import _grown
+    from mixjax.detect.choosing import grown
     from mixjax.selection.candidates import Candidate
 
     laplace = Candidate(mixjax.Laplace, 8, 1e-3)
-    assert _grown(laplace, 8, 2048, (16384, 118)).n_components == 64
-    assert _grown(laplace, 8, 2048, (4096, 118)).n_components == 16
-    assert _grown(laplace, 8, 2048, (2048, 118)) == laplace
-    assert _grown(laplace, 16, 2048, (16384, 118)) == laplace  # 16 were tried, and worse
+    assert grown(laplace, 8, 2048, (16384, 118)).n_components == 64
+    assert grown(laplace, 8, 2048, (4096, 118)).n_components == 16
+    assert grown(laplace, 8, 2048, (2048, 118)) == laplace
+    assert grown(laplace, 16, 2048, (16384, 118)) == laplace  # 16 were tried, and worse
     full = Candidate(mixjax.Gaussian, 8, 1e-3)
-    assert _grown(full, 8, 2048, (16384, 118)) == full  # too dear
-    assert _grown(full, 8, 2048, (16384, 60)).n_components == 32
+    assert grown(full, 8, 2048, (16384, 118)) == full  # too dear
+    assert grown(full, 8, 2048, (16384, 60)).n_components == 32
+
+
+def test_spheres_of_another_view_are_the_same_density():
+    from mixjax.detect.views import View, views_of
+    from mixjax.selection.candidates import Candidate
+    from mixjax.selection.grid import Result
+
+    rng = np.random.default_rng(0)
+    z = np.c_[rng.normal(size=300), rng.standard_t(2, size=300)].astype("float32")
+    spheres = Candidate(mixjax.SphericalGaussian, 2, 1e-3)
+    plain, far = views_of(z, [Candidate(mixjax.Gaussian, 2, 1e-3), spheres])
+    assert plain.of(z) is z
+    assert far.candidates == [spheres]
+    # The heavy-tailed column is the one that is made small.
+    assert far.stretch[0] == 1 < far.stretch[1]
+    fit = mixjax.fit(jax.random.key(0), far.of(z), 2, family=mixjax.SphericalGaussian)
+    seen = Result(fit, np.asarray(mixjax.energy(fit.mixture, far.of(z))))
+    (moved,) = far.in_standardized([seen])
+    np.testing.assert_allclose(
+        moved.energy, mixjax.energy(moved.fit.mixture, z), rtol=1e-4, atol=1e-3
+    )
+    assert View(None, []).in_standardized([seen]) == [seen]
+    # One column has one scale, and families that a user chose are fitted as they are.
+    assert len(views_of(z[:, :1], [spheres])) == 1
+
+
+def test_heavy_tails_of_one_column_do_not_hide_the_others():
+    """Strange in a column of light tails, beside columns in which normal rows reach far."""
+    rng = np.random.default_rng(1)
+    x = np.c_[rng.uniform(-1.7, 1.7, 400), rng.standard_t(3, size=(400, 8))]
+    odd = x[200:].copy()
+    odd[:, 0] = np.where(odd[:, 0] > 0, 3, -3)
+    both = np.concatenate([x[200:], odd])
+    is_odd = np.repeat([False, True], 200)
+
+    def area(**options):
+        found = mixjax.detect.fit(jax.random.key(0), x[:200], **options)
+        scores = np.asarray(found.scores(both))
+        return (scores[is_odd][:, None] > scores[~is_odd]).mean(), len(found.members)
+
+    spheres, n_members = area(families=mixjax.SphericalGaussian)
+    assert n_members == 1
+    everything, n_members = area()
+    assert n_members == 6
+    assert everything > 0.98 > spheres + 0.1
+
+
+def test_rows_beyond_the_fitted_ones_are_judged_as_new():
+    x = np.random.default_rng(2).normal(size=(90, 2)).astype("float32")
+    options = {"n_components": [1], "families": mixjax.Gaussian, "max_rows": 60}
+    detector, scores = mixjax.detect.fit_scores(jax.random.key(0), x, **options)
+    new = np.asarray(detector.scores(x))
+    assert scores.shape == (90,)
+    # A fitted row is judged without itself, and so is at least as strange.
+    same = np.isclose(scores, new, atol=1e-5)
+    assert 30 <= same.sum() < 90
+    assert float((np.asarray(scores) - new).mean()) > 0

@@ -35,7 +35,8 @@ class Detector(Described):
       center: (C,) mean of each used column, in double precision.
       scale: (C,) standard deviation of each used column; 1 for a constant one.
       usual: (C, 2) the values of each used column between which 95 % of the normal rows lie.
-      members: the best candidate of each family, the one of lowest held-out energy first.
+      members: the best candidate of each family, the one of lowest held-out energy first; one of
+        diagonal components may be spheres in columns of equal reach.
       typical: (C,) mean surprise of each column in normal rows.
       rule: p-values, and the threshold of the promised rate.
       threshold: () rows of a higher score are flagged.

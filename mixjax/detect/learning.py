@@ -2,9 +2,8 @@
 
 import copy
 import inspect
-import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -15,33 +14,24 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..families.family import Family
-from ..fitting.outcome import FitError
 from ..programs import on_device
 from ..progress import progress_bar
 from ..rows.frames import rows_of
 from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps
 from ..rows.subsample import seeds_of
-from ..selection.candidates import (
-    COMPONENTS,
-    Candidate,
-    Sizes,
-    affordable,
-    candidates_for,
-)
-from ..selection.grid import Job, Split, fit_jobs, held_out_energies
+from ..selection.candidates import Sizes, candidates_for
+from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
+from .choosing import best_of_each, grown, trimmed_means
 from .committee import Member, members_of
 from .detector import TIE_TOLERANCE, Detector, surprises_of
+from .views import View, views_of
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
 MOST_COMPARED = 2**11
 FEWEST_ROWS = 10
-# This share of the held-out rows, those of highest energy, is ignored.
-TRIMMED = 0.05
-# The largest number of products in an iteration of the chosen candidates.
-ITERATION = 2.1e9
 # Candidates are compared after fits with this many times the tolerance.
 ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
@@ -74,7 +64,8 @@ def fit(
     For each family, numbers of components and ridges are compared by the energy of a held-out
     fifth of the rows, without the highest 5 % of these energies. (Equal rows are held out
     together, and rounded values are dithered, see `mixjax.select`.) The best candidate is fitted
-    ``n_folds`` times, each time without one fold. The energies of the held-out folds give the
+    ``n_folds`` times, each time without one fold. Without ``families``, spheres are also fitted to
+    columns of equal reach (``detect/views.py``). The energies of the held-out folds give the
     distribution of energies of normal rows. The families are combined by the harmonic mean of
     their p-values. The same folds calibrate the result, so no rows are lost to calibration.
 
@@ -219,33 +210,51 @@ def _learned(
         n_components, ridge if reg_covar is None else reg_covar,
     )  # fmt: skip
     sizes = Sizes(candidates, 1, growing=False)
+    # Families of the user's choice are fitted as they are.
+    views = views_of(np.asarray(z), candidates) if families is None else [View(None, candidates)]
 
     # Candidates are compared on dithered rows.
-    smooth = on_device(dithered(np.asarray(z)[compared], step, np.random.default_rng(0)))
+    smooth = dithered(np.asarray(z)[compared], step, np.random.default_rng(0))
     own_fold = whole_copies[compared] == 0
-    split = Split.of(for_starts[-1], smooth, ~own_fold, sizes.largest)
-    jobs = [Job(candidate, split) for candidate in candidates]
-    with progress_bar("comparing", "fit", len(jobs), 0, progress) as show:
-        tried = fit_jobs(
-            smooth, jobs, sizes, ROUGHER_BY * tol, max_iter, lambda n: show(n, ""), brief=BRIEF
-        )
-    held_out = _trimmed_means(held_out_energies(tried, own_fold))
-    chosen = _best_of_each(candidates, held_out)
+    energies, best, n_done = [], [], 0
+    n_jobs = sum(len(view.candidates) for view in views)
+    with progress_bar("comparing", "fit", n_jobs, 0, progress) as show:
+        for view in views:
+            seen = on_device(view.of(smooth))
+            split = Split.of(for_starts[-1], seen, ~own_fold, sizes.largest)
+            jobs = [Job(candidate, split) for candidate in view.candidates]
+            tried = fit_jobs(
+                seen, jobs, sizes, ROUGHER_BY * tol, max_iter,
+                _counting(show, n_done), brief=BRIEF,
+            )  # fmt: skip
+            energies.append(trimmed_means(held_out_energies(tried, own_fold)))
+            best.append(best_of_each(view.candidates, energies[-1]))
+            n_done += len(jobs)
+    held_out = energies[0]
     if isinstance(n_components, str):
-        chosen = [_grown(c, sizes.most[c.family], len(compared), z.shape) for c in chosen]
+        shape = len(compared), z.shape
+        best = [[grown(c, sizes.most[c.family], *shape) for c in chosen] for chosen in best]
         # Programs of the comparison are used again if they have the same size.
-        sizes = sizes.grown(chosen)
+        sizes = sizes.grown([c for chosen in best for c in chosen])
     lefts = [fold == i for i in range(n_folds)]
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
         """The members, and the scores of all rows by mixtures that were not fitted to them."""
-        splits = [
-            Split.of(seed, z, kept & ~left, sizes.largest)
-            for seed, left in zip(for_starts, lefts, strict=False)
-        ]
-        jobs = [Job(candidate, split) for candidate in chosen for split in splits]
-        with progress_bar(what, "fit", len(jobs), 0, progress) as show:
-            tried = fit_jobs(z, jobs, sizes, tol, max_iter, lambda n: show(n, ""), least, BRIEF)
+        tried: list[Result] = []
+        n_jobs = n_folds * sum(map(len, best))
+        with progress_bar(what, "fit", n_jobs, 0, progress) as show:
+            for view, chosen in zip(views, best, strict=True):
+                seen = on_device(view.of(np.asarray(z)))
+                splits = [
+                    Split.of(seed, seen, kept & ~left, sizes.largest)
+                    for seed, left in zip(for_starts, lefts, strict=False)
+                ]
+                jobs = [Job(candidate, split) for candidate in chosen for split in splits]
+                found = fit_jobs(
+                    seen, jobs, sizes, tol, max_iter,
+                    _counting(show, len(tried)), least, BRIEF,
+                )  # fmt: skip
+                tried += view.in_standardized(found)
         return members_of(tried, fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
@@ -288,38 +297,6 @@ def _subsample(values: np.ndarray, most: int, rng: np.random.Generator) -> np.nd
     return values[np.sort(rng.permutation(len(values))[:most])]
 
 
-def _trimmed_means(energies: np.ndarray) -> np.ndarray:
-    """For each candidate, the mean of the lower energies.
-
-    The highest energies are trimmed: a nearly constant column can give one row an energy a million
-    times larger than all others, and this row alone would choose the ridge.
-    """
-    n_kept = math.ceil((1 - TRIMMED) * energies.shape[1])
-    return np.sort(energies, axis=1)[:, :n_kept].mean(axis=1)
-
-
-def _best_of_each(candidates: list[Candidate], held_out: np.ndarray) -> list[Candidate]:
-    """The candidate of each family with the lowest energy of held-out rows."""
-    best: dict[type[Family], Candidate] = {}
-    for i in np.argsort(held_out, kind="stable"):
-        if np.isfinite(held_out[i]):
-            best.setdefault(candidates[i].family, candidates[i])
-    if not best:
-        raise FitError(
-            "no candidate could be fitted: look for values near the largest float, or pass a "
-            "larger ridge"
-        )
-    return list(best.values())
-
-
-def _grown(candidate: Candidate, most: int, n_compared: int, shape: tuple[int, ...]) -> Candidate:
-    """The candidate with more components, if only the cost of comparison excluded them."""
-    k = candidate.n_components
-    if k == most:
-        bound = min(
-            COMPONENTS[-1], k * shape[0] // n_compared,
-            affordable(candidate.family, shape, ITERATION),
-        )  # fmt: skip
-        while 2 * k <= bound:
-            k *= 2
-    return candidate._replace(n_components=k)
+def _counting(show: Callable[[int, str], None], before: int) -> Callable[[int], None]:
+    """What tells a progress bar how many fits are done, after those done before."""
+    return lambda n: show(before + n, "")

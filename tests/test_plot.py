@@ -623,3 +623,23 @@ def test_the_gallery_wants_a_folder(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mixjax.plot"])
     with pytest.raises(SystemExit, match="FOLDER"):
         runpy.run_module("mixjax.plot", run_name="__main__")
+
+
+def test_many_fits_are_drawn_by_how_they_ended():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(size=(n, 2)).astype("float32") for n in (40, 41, 40, 2, 40)]
+    tables[1][3] = np.nan
+    many = mixjax.fit_batch(jax.random.key(0), tables, 3, max_iter=4, tol=0.0)
+    ax = plot.fits(many, ax=Figure().subplots())
+    counts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert counts == ["MAX_ITER (3)", "NONFINITE (1)", "TOO_FEW_ROWS (1)"]
+    drawn = np.concatenate([dots.get_offsets() for dots in ax.collections])
+    np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(many.energy[jnp.array([0, 2, 4])]))
+    assert (np.abs(drawn[:, 0] - 4) < 0.5).all()
+    assert any("2 could not be made" in text.get_text() for text in ax.texts)
+    with pytest.raises(ValueError, match="single fit"):
+        plot.fits(many[0])
+    with pytest.raises(ValueError, match="no fit could be made"):
+        plot.fits(many[1:2])
+    with pytest.raises(TypeError, match="several fits, got list"):
+        plot.fits([many])

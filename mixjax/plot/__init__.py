@@ -16,7 +16,8 @@ from .assignments import responsibilities
 from .components import ellipses
 from .curves import precision_recall, roc
 from .density import contours, surface
-from .fits import convergence, selection
+from .fits import fits
+from .fitting import convergence, selection
 from .pair_grid import pairs
 from .reasons import surprisal
 from .scores import energy_histogram
@@ -26,6 +27,7 @@ __all__ = [
     "convergence",
     "ellipses",
     "energy_histogram",
+    "fits",
     "pairs",
     "precision_recall",
     "responsibilities",

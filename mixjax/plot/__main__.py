@@ -92,6 +92,10 @@ def gallery(folder: Path) -> list[Path]:
         draw(data.energies, data.is_anomaly, label="mixture", ax=ax)
         draw(far, data.is_anomaly, label="distance from the mean", ax=ax)
 
+    tables = [_normal_rows(np.random.default_rng(i), 40)[:, :2] for i in range(300)]
+    tables[7][0] = np.nan
+    many = mixjax.fit_batch(jax.random.key(3), tables, 3, max_iter=60)
+
     drawings: dict[str, Callable[[Axes], object]] = {
         "contours": lambda ax: plot.contours(mixture, x, names=NAMES, ax=ax),
         "ellipses": lambda ax: plot.ellipses(mixture, x, names=NAMES, ax=ax),
@@ -103,6 +107,7 @@ def gallery(folder: Path) -> list[Path]:
             data.energies, data.threshold, data.is_anomaly, ax=ax
         ),
         "convergence": lambda ax: plot.convergence(history, ax=ax),
+        "fits": lambda ax: plot.fits(many, ax=ax),
         "selection": lambda ax: plot.selection(chosen, ax=ax),
         "surprisal": lambda ax: plot.surprisal(why, NAMES, ax=ax),
         "roc": lambda ax: curves(plot.roc, ax),

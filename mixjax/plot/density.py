@@ -124,7 +124,7 @@ def surface(
         kind = {"projection": "3d"}
         space = plt.subplots(figsize=(6.8, 5.2), layout="constrained", subplot_kw=kind)[1]
     faces = space.plot_surface(
-        *np.meshgrid(horizontal, vertical), np.exp(log_p), cmap="viridis", rcount=MESH,
+        *np.meshgrid(horizontal, vertical), np.exp(log_p), cmap=DENSITY, rcount=MESH,
         ccount=MESH, linewidth=0.7,
     )  # fmt: skip
     faces.set_edgecolor("face")  # without edges the background shows between the faces

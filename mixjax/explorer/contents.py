@@ -82,6 +82,8 @@ def contents(
         "axes": [int(np.searchsorted(columns, i)) for i in ranked[:2]],
         "values": [_compact(v, s) for v, s in zip(values.T, scale, strict=True)],
         "surprises": surprises[:, columns].astype(np.float32),
+        "usual": np.asarray(detector.usual, np.float64)[columns].reshape(-1),
+        "totals": _above(surprises).sum(axis=1).astype(np.float32),
         "center": center,
         "scale": scale,
         "mixture": _outlines(detector, columns),
@@ -93,12 +95,17 @@ def _drawn(places: np.ndarray, n: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(places)[:n]
 
 
+def _above(surprises: np.ndarray) -> np.ndarray:
+    """The surprises above those of normal rows, 0 for the others."""
+    return np.maximum(np.nan_to_num(surprises.astype(np.float64)), 0)
+
+
 def _by_surprise(surprises: np.ndarray) -> np.ndarray:
     """The columns of surprises (n, C), the most surprising first.
 
     They are ranked by shares of the surprise of a row, so that all rows count alike.
     """
-    above = np.maximum(np.nan_to_num(surprises.astype(np.float64)), 0)
+    above = _above(surprises)
     total = above.sum(axis=1, keepdims=True)
     shares = above / np.where(total > 0, total, 1)
     return np.argsort(-shares.mean(axis=0), kind="stable")

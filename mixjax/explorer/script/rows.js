@@ -6,16 +6,25 @@ function bySurprise(i) {
   return order.sort((a, b) => surpriseOf(i, b) - surpriseOf(i, a) || a - b);
 }
 
+/** A column with a smaller share of the surprise of a row is no reason. */
+const LEAST = 0.01;
+
 function reasons(i) {
   const first = bySurprise(i)
-    .filter((c) => !(surpriseOf(i, c) <= 0))
+    .filter((c) => !(shareOf(i, c) <= LEAST))
     .slice(0, 3);
   return first
-    .map(
-      (c) =>
-        `${shortened(page.columns[c])} = ${briefly(page.values[c][i], c)} (${signed(surpriseOf(i, c))})`,
-    )
+    .map((c) => `${shortened(page.columns[c])} ${beside(i, c)} (${percent(shareOf(i, c))})`)
     .join("; ");
+}
+
+/** A value beside those that are usual. */
+function beside(i, c) {
+  const value = page.values[c][i];
+  const [low, high] = usualOf(c);
+  const text = briefly(value, c);
+  if (low <= value && value <= high) return `${text}, odd beside the other columns`;
+  return `${text}, usually ${usualText(c)}`;
 }
 
 function fillTable() {
@@ -64,10 +73,10 @@ const MOST_BARS = 16;
 
 function drawBars(i) {
   const order = bySurprise(i).slice(0, MOST_BARS).reverse();
-  const surprises = order.map((c) => surpriseOf(i, c));
+  const surprises = order.map((c) => 100 * shareOf(i, c));
   at("bars").style.height = `${110 + 22 * order.length}px`;
   at("bars-note").textContent =
-    "Nats by which each column is more surprising, given the others, than in normal rows." +
+    "How much each column adds to what is strange in the row, given its other columns." +
     (nColumns > MOST_BARS ? ` The ${MOST_BARS} most surprising of ${nColumns} columns.` : "");
   const trace = {
     type: "bar",
@@ -78,7 +87,9 @@ function drawBars(i) {
     hoverinfo: "text",
     textposition: "none",
     text: order.map(
-      (c) => `${plain(nameOf(c))} = ${valueText(i, c)}<br>${signed(surpriseOf(i, c))} nats`,
+      (c) =>
+        `${plain(nameOf(c))} = ${valueText(i, c)}, usually ${usualText(c)}<br>` +
+        `${signed(surpriseOf(i, c))} nats more than in normal rows`,
     ),
     marker: { color: surprises.map((v) => (v > 0 ? FLAGGED : "#8b94a5")) },
   };
@@ -94,7 +105,7 @@ function drawBars(i) {
         ...axis,
         zeroline: true,
         zerolinecolor: "#8b94a5",
-        title: { text: "surprise, nats" },
+        title: { text: "share of the surprise, %" },
       },
       yaxis: {
         ...axis,
@@ -117,8 +128,8 @@ function fillValues(i) {
       made("tr", [
         made("td", nameOf(c)),
         made("td", valueText(i, c), "number"),
-        made("td", `${briefly(page.center[c], c)} ± ${digits(page.scale[c], 3)}`, "number"),
-        made("td", signed(surpriseOf(i, c)), "number"),
+        made("td", usualText(c), "number"),
+        made("td", percent(shareOf(i, c)), "number"),
       ]),
     ),
   );

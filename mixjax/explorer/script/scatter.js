@@ -54,8 +54,12 @@ function legendTrace(name, symbol) {
   };
 }
 
+/** More rings would hide the colors of the rows. */
+const MOST_RINGS = 50;
+
 function ringsTrace() {
-  const rows = points.filter(isFlagged);
+  const highest = points.filter(isFlagged).sort((i, j) => page.scores[j] - page.scores[i]);
+  const rows = highest.slice(0, MOST_RINGS);
   return {
     type: gl ? "scattergl" : "scatter",
     mode: "markers",

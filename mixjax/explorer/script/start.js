@@ -28,9 +28,10 @@ function rowsDrawn() {
       ? "All rows are drawn."
       : `${whole(n)} of ${whole(nRows)} rows are drawn, the ${whole(page.kept)} strangest and ` +
         `${whole(n - page.kept)} others at random; all counts are of all rows.`;
+  const rings = ` The highest ${MOST_RINGS} of the flagged ones have rings.`;
   return points.length === n
-    ? drawn
-    : `${drawn} This browser has no WebGL: only ${whole(points.length)} of them are shown.`;
+    ? drawn + rings
+    : `${drawn}${rings} This browser has no WebGL: only ${whole(points.length)} of them are shown.`;
 }
 
 function outlinesMeaning() {

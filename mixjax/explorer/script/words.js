@@ -31,6 +31,15 @@ function briefly(value, c) {
 }
 
 const surpriseOf = (i, c) => page.surprises[i * nColumns + c];
+/** The share of what is strange in a row; below 0 where a column is more ordinary than most. */
+const shareOf = (i, c) => (page.totals[i] > 0 ? surpriseOf(i, c) / page.totals[i] : 0);
+const percent = (value) => `${Math.round(100 * value)} %`;
+const usualOf = (c) => [page.usual[2 * c], page.usual[2 * c + 1]];
+
+function usualText(c) {
+  const [low, high] = usualOf(c).map((value) => briefly(value, c));
+  return low === high ? low : `${low} to ${high}`;
+}
 
 /** Text for plotly, which takes what looks like HTML for that. */
 function plain(text) {

@@ -69,7 +69,7 @@ def labeled_page(detector, table, tmp_path_factory):
 
 
 def contents_of(detector, x, is_anomaly=None, labels=None, numbers=None, drawn=1000, listed=20):
-    return contents(detector, x, is_anomaly, labels, numbers, None, drawn, listed)
+    return contents(detector, x, is_anomaly, labels, numbers, drawn, listed)
 
 
 # --- The browser ---

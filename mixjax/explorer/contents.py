@@ -24,9 +24,9 @@ def contents(
     is_anomaly: np.ndarray | None,
     labels: np.ndarray | None,
     row_numbers: np.ndarray | None,
-    scores: np.ndarray | None,
     most_drawn: int,
     most_listed: int,
+    scores: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All data of the page; arrays stay arrays.
 
@@ -36,9 +36,9 @@ def contents(
       is_anomaly: (N,) bool, or None.
       labels: (N,) text, or None.
       row_numbers: (N,) whole numbers, or None for 0, 1, ...
-      scores: (N,) how strange the rows are, or None for those of the detector.
       most_drawn: at most this many rows are drawn; only drawn rows have details.
       most_listed: at most this many of the strangest rows are listed.
+      scores: (N,) how strange the rows are, or None for those of the detector.
 
     Returns:
       The data by name. Rows are given by their positions in x. ``drawn`` holds the positions of the

@@ -92,9 +92,9 @@ def write(
         _anomalies(is_anomaly, n),
         None if labels is None else _column(labels, "labels", n).astype(str),
         _numbers(row_numbers, n),
-        None if scores is None else _column(scores, "scores", n),
         most_drawn,
         most_listed,
+        None if scores is None else _column(scores, "scores", n),
     )
     shown["title"] = title or "Strange rows"
     write_text(path, page(shown))

@@ -1,5 +1,6 @@
 """The `mixjax` command: find the strange rows of a table, and score other tables later."""
 
+import importlib.util
 import os
 import sys
 from typing import Annotated
@@ -7,8 +8,11 @@ from typing import Annotated
 try:
     import pyarrow  # noqa: F401 - imported here, so that a missing extra is reported at once
     import rich  # noqa: F401
-    import sklearn  # noqa: F401
     import typer
+
+    # Importing it takes a second; it is done where it is used.
+    if importlib.util.find_spec("sklearn") is None:
+        raise ImportError(name="sklearn")
 except ImportError as error:
     raise SystemExit(
         f"the mixjax command needs its extra ({error.name} is missing): pip install 'mixjax[cli]'"

@@ -9,11 +9,6 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import numpy as np
 import typer
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 import mixjax
 
@@ -327,6 +322,12 @@ def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any])
 
 
 def _quality(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) -> dict[str, Any]:
+    from sklearn.metrics import (
+        average_precision_score,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
+
     precision, recall, f1, _ = precision_recall_fscore_support(
         is_anomaly, flagged, average="binary", zero_division=0
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn import datasets
 
 from .tables import Columns, Reading, column_of, read_columns, read_stream, text_of
 
@@ -61,6 +60,8 @@ def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B0
 
 def loaders() -> dict[str, Callable[..., Any]]:
     """The loaders and fetchers of scikit-learn, by name."""
+    from sklearn import datasets
+
     return {
         name.split("_", 1)[1]: getattr(datasets, name)
         for name in datasets.__all__

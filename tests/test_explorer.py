@@ -278,6 +278,27 @@ def test_a_threshold_that_is_typed(page, table, scores):
     assert text(page, "#threshold-error") == ""
 
 
+def test_the_threshold_of_the_highest_f1(page, table, scores):
+    page.click("#best")
+    flagged = scores > np.float32(page.input_value("#threshold"))
+    assert figures(page) == by_numpy(flagged, table[1])
+    f1 = [by_numpy(scores > limit, table[1])["f1"] for limit in np.unique(scores)[:-1]]
+    assert by_numpy(flagged, table[1])["f1"] == pytest.approx(max(f1))
+    precision, recall = (by_numpy(flagged, table[1])[name] for name in ("precision", "recall"))
+    page.wait_for_function(
+        "(x) => Math.abs(document.getElementById('curve').data[1].x[0] - x) < 1e-6", arg=recall
+    )
+    drawn = traces(page, "curve", "x", "y")
+    assert drawn["this threshold"]["y"][0] == pytest.approx(precision)
+    # The curve passes through what each threshold gives.
+    every = {(by["recall"], by["precision"]) for by in
+             (by_numpy(scores > limit, table[1]) for limit in [-np.inf, *np.sort(scores)[:-1]])}  # fmt: skip
+    every = np.array(sorted(every))
+    whole = drawn["all thresholds"]
+    for point in zip(whole["x"], whole["y"], strict=True):
+        assert np.abs(every - point).sum(axis=1).min() < 1e-6
+
+
 def bars(page):
     trace = traces(page, "bars", "customdata", "x")
     (trace,) = trace.values()

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 from ..detect.detector import Detector
 from ..mixture.conditioning import marginal
+from ..threshold import best_f1
 
 # The largest number of embedded columns: with 20,000 rows the page stays below 15 MB.
 MOST_COLUMNS = 32
@@ -72,6 +73,7 @@ def contents(
         "labelWords": None if words is None else words.tolist(),
         "stops": stops,
         "start": int(np.searchsorted(stops, threshold)),
+        "bestF1": None if is_anomaly is None else _best_threshold(scores, is_anomaly),
         "histogram": _histogram(scores, is_anomaly),
         "drawn": drawn.astype(np.int32),
         "kept": kept,
@@ -88,6 +90,14 @@ def contents(
         "scale": scale,
         "mixture": _outlines(detector, columns),
     }
+
+
+def _best_threshold(scores: np.ndarray, is_anomaly: np.ndarray) -> np.ndarray:
+    """(1,) the threshold of the highest F1 for these rows; infinite if there is nothing to find."""
+    best: Any = np.inf
+    if is_anomaly.any() and not np.isnan(scores).any():
+        best = best_f1(scores, is_anomaly).threshold
+    return np.asarray(best, scores.dtype).reshape(1)
 
 
 def _drawn(places: np.ndarray, n: int) -> np.ndarray:

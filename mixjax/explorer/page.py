@@ -19,7 +19,9 @@ from ..rows.frames import in_order, values_of
 from .contents import contents
 
 # Joined in this order into one function, so that nothing is global.
-SCRIPTS = ("data", "words", "plots", "scatter", "histogram", "threshold", "rows", "start")
+SCRIPTS = (
+    "data", "words", "plots", "scatter", "histogram", "curve", "threshold", "rows", "start",
+)  # fmt: skip
 
 
 def write(

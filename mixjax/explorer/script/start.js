@@ -63,6 +63,10 @@ function listen() {
     at("slider").value = page.start;
     moveTo(page.stops[page.start]);
   });
+  at("best").addEventListener("click", () => {
+    at("slider").value = stopBelow(page.bestF1[0]);
+    moveTo(page.bestF1[0]);
+  });
   at("outlines").addEventListener("change", drawScatter);
   at("logarithmic").addEventListener("change", drawHistogram);
   at("search").addEventListener("submit", searched);
@@ -75,19 +79,21 @@ function listen() {
   window.addEventListener("afterprint", toScreen);
 }
 
+/** The plots that keep their height on paper. */
+const rest = () => (page.isAnomaly ? ["bars", "curve"] : ["bars"]);
 const PAPER = 680; // the width of A4 without its margins, in CSS pixels
 
 /** Plots as wide as the paper. WebGL would redraw points too late: these are made smaller. */
 function toPaper() {
   at("scatter").style.zoom = Math.min(1, PAPER / at("scatter").clientWidth);
   Plotly.relayout("histogram", { autosize: false, width: PAPER, height: 260 });
-  Plotly.relayout("bars", { autosize: false, width: PAPER });
+  for (const id of rest()) Plotly.relayout(id, { autosize: false, width: PAPER });
 }
 
 function toScreen() {
   at("scatter").style.zoom = "";
   Plotly.relayout("histogram", { autosize: true, width: null, height: null });
-  Plotly.relayout("bars", { autosize: true, width: null });
+  for (const id of rest()) Plotly.relayout(id, { autosize: true, width: null });
 }
 
 async function start() {
@@ -101,7 +107,7 @@ async function start() {
   tellFigures();
   fillSelects();
   fillTable();
-  await Promise.all([drawScatter(), drawHistogram()]);
+  await Promise.all([drawScatter(), drawHistogram(), drawCurve()]);
   listen();
   choose(page.drawn[0]);
   document.documentElement.dataset.ready = "true";

@@ -56,6 +56,7 @@ function followThreshold() {
   frame ??= requestAnimationFrame(() => {
     frame = null;
     Plotly.relayout("histogram", thresholdLine());
+    followCurve();
   });
   clearTimeout(pause);
   pause = setTimeout(drawRings, 100);

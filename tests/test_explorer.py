@@ -347,6 +347,28 @@ def test_any_two_columns(page, table):
     require_columns(page, table)
 
 
+def test_axes_are_logarithmic_where_values_reach_far(shown, tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.normal(size=200), rng.lognormal(3, 2, size=200), rng.uniform(1, 2, 200)]
+    options = {"n_components": [2], "families": mixjax.DiagonalGaussian}
+    found = mixjax.detect.fit(jax.random.key(0), x, feature_names=["a", "b", "c"], **options)
+    mixjax.explorer.write(tmp_path / "page.html", found, x)
+    page = shown(tmp_path / "page.html")
+
+    def kind(column):
+        page.select_option("#across", str(column))
+        box = page.locator("#across-log")
+        axis = page.evaluate("document.getElementById('scatter')._fullLayout.xaxis.type")
+        return axis, box.is_checked(), box.is_disabled()
+
+    assert kind(0) == ("linear", False, True)  # a logarithm of what is below zero is none
+    assert kind(1) == ("log", True, False)
+    assert kind(2) == ("linear", False, False)
+    page.check("#across-log")
+    low, high = page.evaluate("document.getElementById('scatter')._fullLayout.xaxis.range")
+    assert low < np.log10(x[:, 2].min()) < np.log10(x[:, 2].max()) < high
+
+
 def test_without_webgl(shown, labeled_page, table):
     page = shown(labeled_page, """HTMLCanvasElement.prototype.getContext = ((real) =>
         function (kind, ...rest) {

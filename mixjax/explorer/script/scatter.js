@@ -126,8 +126,25 @@ function correlated(line, xx, xy, yy) {
   });
 }
 
+/** Whether a column can have a logarithmic axis, and whether it should: large values reach far. */
+function logarithms(c) {
+  if (c === SCORE) return { can: false, should: false };
+  const values = Float64Array.from(page.values[c]).sort();
+  const [low, middle, high] = [0.025, 0.5, 0.975].map((q) => values[Math.floor(q * values.length)]);
+  return { can: values[0] > 0, should: values[0] > 0 && high - middle > 4 * (middle - low) };
+}
+
+/** Columns begin with the axis that suits them. */
+function suitAxis(id, c) {
+  const { can, should } = logarithms(c);
+  at(`${id}-log`).disabled = !can;
+  at(`${id}-log`).checked = should;
+}
+
 /** An axis that holds all points: not all outlines, of which some may be very wide. */
-function scatterAxis(c, values) {
+function scatterAxis(id, c, points) {
+  const isLog = at(`${id}-log`).checked;
+  const values = isLog ? points.map(Math.log10) : points;
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {
     if (value < low) low = value;
@@ -138,6 +155,7 @@ function scatterAxis(c, values) {
   return {
     ...axis,
     ...range,
+    type: isLog ? "log" : "linear",
     ...(c === SCORE ? ticks : {}),
     title: { text: plain(shortened(nameOf(c), 60)), standoff: 8 },
   };
@@ -167,10 +185,12 @@ function drawScatter() {
       paper_bgcolor: "#fff",
       plot_bgcolor: "#fff",
       xaxis: scatterAxis(
+        "across",
         state.x,
         kinds.flatMap((trace) => trace.x),
       ),
       yaxis: scatterAxis(
+        "up",
         state.y,
         kinds.flatMap((trace) => trace.y),
       ),

@@ -49,10 +49,13 @@ function fillSelects() {
     page.columns.forEach((column, c) => at(id).add(new Option(shortened(column, 60), c)));
     at(id).add(new Option("(score)", SCORE));
     at(id).value = state[name];
+    suitAxis(id, state[name]);
     at(id).addEventListener("change", () => {
       state[name] = Number(at(id).value);
+      suitAxis(id, state[name]);
       drawScatter();
     });
+    at(`${id}-log`).addEventListener("change", drawScatter);
   }
 }
 

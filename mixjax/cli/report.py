@@ -125,11 +125,12 @@ def strangest(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     shown = Table(
-        title="The strangest rows (counted from 1, without the header)", title_justify="left",
+        title="The strangest rows, counted from 1 without the header, and how many normal rows are as "
+        "strange", title_justify="left",
         title_style="bold", box=None, padding=(0, 2, 0, 0),
     )  # fmt: skip
     known = rows[0]["label"] is not None
-    for name in ["row", "normal rows as strange"] + (["label"] if known else []) + ["flagged"]:
+    for name in ["row", "as strange"] + (["label"] if known else []) + ["flagged"]:
         shown.add_column(name, justify="right")
     shown.add_column("because (its share of the surprise)", overflow="fold")
     for row in rows:

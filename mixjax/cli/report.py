@@ -125,8 +125,8 @@ def strangest(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     shown = Table(
-        title="The strangest rows, counted from 1 without the header, and how many normal rows are as "
-        "strange", title_justify="left",
+        title="The strangest rows, counted from 1 without the header, and how many normal rows "
+        "are as strange", title_justify="left",
         title_style="bold", box=None, padding=(0, 2, 0, 0),
     )  # fmt: skip
     known = rows[0]["label"] is not None

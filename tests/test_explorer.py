@@ -106,8 +106,9 @@ class Shown:
     def __init__(self, browser):
         self.browser, self.said, self.asked, self.pages = browser, [], [], []
 
-    def __call__(self, path, script=None):
-        page = self.browser.new_page(viewport={"width": 1280, "height": 900})
+    def __call__(self, path, script=None, color_scheme="light"):
+        size = {"width": 1280, "height": 900}
+        page = self.browser.new_page(viewport=size, color_scheme=color_scheme)
         self.pages.append(page)
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -472,12 +473,71 @@ def test_a_hundred_thousand_rows(shown, detector, tmp_path):
     hidden = next(row for row in range(100_000) if row not in set(drawn))
     page.fill("#number", str(hidden))
     page.click("#search button")
-    assert "not among those drawn" in text(page, "#told")
+    assert f"its values are in row {hidden} of the table" in text(page, "#told")
+    assert not page.locator("#all-values").is_visible()
     assert float(text(page, "#told").split("score ")[1].split(",")[0]) == pytest.approx(
         scores[hidden], rel=1e-4
     )
     assert not page.locator("#bars").is_visible()
-    assert path.stat().st_size < 15e6
+    assert path.stat().st_size < 5e6
+
+
+def test_values_of_rows_that_are_not_drawn(shown, detector, table, tmp_path):
+    rounded = table[0].round(1)
+    mixjax.explorer.write(tmp_path / "page.html", detector, rounded, most_drawn=100)
+    page = shown(tmp_path / "page.html")
+    drawn = traces(page, "scatter", "customdata")["rows"]["customdata"]
+    hidden = next(row for row in range(600) if row not in set(drawn))
+    page.fill("#number", str(hidden))
+    page.click("#search button")
+    assert "Its values are in this page" in text(page, "#told")
+    assert not page.locator("#bars").is_visible()
+    far = np.argsort(-np.abs((rounded[hidden] - detector.center) / detector.scale))
+    names = page.locator("#values td:nth-child(1)").all_text_contents()
+    assert names == [NAMES[c] for c in far]
+    told = page.locator("#values td:nth-child(2)").all_text_contents()
+    np.testing.assert_allclose(np.array(told, float), rounded[hidden][far], rtol=1e-6)
+    assert set(page.locator("#values td:nth-child(4)").all_text_contents()) == {"–"}
+
+
+def luminance(color):
+    """From 0 for black to 255 for white."""
+    digits = color.removeprefix("#")
+    digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
+    return np.mean([int(digits[i : i + 2], 16) for i in (0, 2, 4)])
+
+
+PLOTS = ("scatter", "histogram", "bars", "curve")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colors_suit_the_screen_and_paper_is_white(shown, labeled_page, scheme):
+    page = shown(labeled_page, color_scheme=scheme)
+
+    def grounds():
+        of = "(id) => [document.getElementById(id).layout].map((l) => [l.paper_bgcolor, l.font.color])[0]"
+        return [tuple(map(luminance, page.evaluate(of, plot))) for plot in PLOTS]
+
+    is_dark = scheme == "dark"
+    assert all((ground < ink) == is_dark for ground, ink in grounds())
+    page.emulate_media(color_scheme="light" if is_dark else "dark")
+    page.wait_for_function(
+        "(was) => getComputedStyle(document.body).colorScheme !== was", arg=scheme
+    )
+    assert all((ground > ink) == is_dark for ground, ink in grounds())
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert all(ground > ink for ground, ink in grounds())
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert all((ground < ink) == is_dark for ground, ink in grounds())
+
+
+def test_a_browser_that_cannot_unpack_says_so(browser, labeled_page):
+    page = browser.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(labeled_page.as_uri())
+    assert "needs a browser from 2023 or later" in text(page, "#too-old")
+    page.close()
 
 
 def test_it_prints(page):
@@ -579,6 +639,16 @@ def test_the_histogram_counts_every_row_once(detector, table, scores):
     assert [c.sum() for c in found["counts"]] == [(~is_anomaly).sum(), is_anomaly.sum()]
     inner = np.expm1(found["edges"][20])
     assert sum(c[20:].sum() for c in found["counts"]) == (scores >= inner).sum()
+
+
+def test_values_of_all_rows_are_kept_if_they_fit(detector, table, monkeypatch):
+    x = table[0].astype("float32")
+    for most, n in ((1_500_000, 600), (100, 50)):
+        monkeypatch.setattr("mixjax.explorer.contents.MOST_VALUES", most)
+        found = contents_of(detector, x, drawn=50)
+        others = np.setdiff1d(np.arange(600), found["drawn"])
+        order = np.concatenate([found["drawn"], others])[:n]
+        np.testing.assert_array_equal(np.stack(found["values"], axis=1), x[order])
 
 
 def test_columns_that_surprise_are_kept(detector, table, monkeypatch):

@@ -389,7 +389,7 @@ def test_every_energy_is_counted_once(seed, ax):
     rng = np.random.default_rng(seed)
     energies = np.concatenate([rng.gamma(3, size=500), [1e5, np.inf, np.inf, -np.inf, -1e9]])
     flags = np.arange(len(energies)) % 3 == 0
-    plot.energy_histogram(energies, 8.0, flags, ax=ax, unit="score")
+    plot.energy_histogram(energies, 8.0, flags, ax=ax, unit="score", logarithmic=False)
     normal, odd = ([bar.get_height() for bar in group] for group in ax.containers)
     assert sum(normal) == (~flags).sum()
     assert sum(odd) == flags.sum()
@@ -403,6 +403,32 @@ def test_every_energy_is_counted_once(seed, ax):
     ):  # fmt: skip
         assert said in text
     assert ax.lines[0].get_xdata()[0] == 8.0
+
+
+def test_energies_that_spread_have_a_logarithmic_axis(seed, ax):
+    rng = np.random.default_rng(seed)
+    energies = np.concatenate([rng.normal(-120, 2, size=500), [5e6, np.inf, -1e9]])
+    plot.energy_histogram(energies, -90.0, ax=ax)
+    low, high = ax.get_xlim()
+    assert low < -1e9 < 5e6 < high
+    heights = np.array([bar.get_height() for bar in ax.patches])
+    edges = np.array([bar.get_x() for bar in ax.patches] + [high])
+    for i, height in enumerate(heights[:-1]):
+        assert height == ((energies >= edges[i]) & (energies < edges[i + 1])).sum()
+    assert heights.sum() == len(energies)
+    assert "last bar: 1 infinite" in words(ax)
+    assert "further out" not in words(ax)
+    # The bars are equally wide, and most rows are not in a few of them.
+    assert np.ptp(np.diff(ax.transData.transform(np.c_[edges, edges])[:, 0])) < 1e-3
+    assert (heights > 5).sum() >= 4
+    ticks = ax.get_xticks()
+    assert ticks.size >= 5
+    assert np.diff(ax.transData.transform(np.c_[ticks, ticks])[:, 0]).min() > 20
+
+
+def test_energies_of_a_narrow_range_have_a_linear_axis(seed, ax):
+    plot.energy_histogram(np.random.default_rng(seed).normal(size=500), ax=ax)
+    assert ax.get_xscale() == "linear"
 
 
 @pytest.mark.parametrize("threshold", [500.0, -500.0, jnp.asarray(500.0)])

@@ -9,9 +9,12 @@ from jax.typing import ArrayLike
 from ..detect.detector import Detector
 from ..mixture.conditioning import marginal
 from ..threshold import best_f1
+from .packing import compressed_size
 
 # The largest number of embedded columns: with 20,000 rows the page stays below 15 MB.
 MOST_COLUMNS = 32
+# In bytes: if the values of all rows take more, the page has those of the drawn rows.
+MOST_VALUES = 1_500_000
 # The number of stops of the slider, and of bars of the histogram.
 STOPS = 400
 BARS = 60
@@ -43,8 +46,9 @@ def contents(
 
     Returns:
       The data by name. Rows are given by their positions in x. ``drawn`` holds the positions of the
-      embedded rows: the first ``kept`` are the strangest, in order, and the others are random.
-      The embedded columns are the most surprising ones, in table order.
+      explained rows: the first ``kept`` are the strangest, in order, and the others are random.
+      ``values`` are of these rows, and behind them of all others in table order if they fit. The
+      embedded columns are the most surprising ones, in table order.
     """
     if scores is None:
         scores, p_values, flagged = map(np.asarray, detector.judge(x))
@@ -60,7 +64,6 @@ def contents(
     columns = np.sort(ranked[:MOST_COLUMNS])
     used = np.asarray(detector.columns)[columns]
     center, scale = (np.asarray(v, np.float64)[columns] for v in (detector.center, detector.scale))
-    values = np.asarray(rows)[:, used]
     words, codes = (None, None) if labels is None else np.unique(labels, return_inverse=True)
     threshold = np.asarray(detector.threshold, scores.dtype)
     stops = _stops(scores, threshold)
@@ -82,8 +85,8 @@ def contents(
         "columnsUsed": len(detector.columns),
         "columnsThere": detector.n_features,
         "axes": [int(np.searchsorted(columns, i)) for i in ranked[:2]],
-        "values": [_compact(v, s) for v, s in zip(values.T, scale, strict=True)],
-        "surprises": surprises[:, columns].astype(np.float32),
+        "values": _values(np.asarray(x), drawn, used, scale),
+        "surprises": _brief(surprises[:, columns]),
         "usual": np.asarray(detector.usual, np.float64)[columns].reshape(-1),
         "totals": _above(surprises).sum(axis=1).astype(np.float32),
         "center": center,
@@ -150,6 +153,28 @@ def _histogram(scores: np.ndarray, is_anomaly: np.ndarray | None) -> dict[str, A
     kinds = [~anomalous] if is_anomaly is None else [~anomalous, anomalous]
     counts = [np.histogram(place[kind], edges)[0] for kind in kinds]
     return {"edges": edges, "counts": [c.astype(np.int32) for c in counts]}
+
+
+def _values(
+    x: np.ndarray, drawn: np.ndarray, used: np.ndarray, scale: np.ndarray
+) -> list[np.ndarray]:
+    """The values of each column: of the drawn rows, and then of the others if they fit."""
+    others = np.setdiff1d(np.arange(len(x)), drawn)
+    for rows in (np.concatenate([drawn, others]), drawn):
+        values = [_compact(x[rows, i], s) for i, s in zip(used, scale, strict=True)]
+        # Random digits, which compress least, take a seventh less than their bytes.
+        hopeless = sum(column.nbytes for column in values) > 6 * MOST_VALUES
+        if len(rows) == len(drawn) or not hopeless and compressed_size(values) <= MOST_VALUES:
+            break
+    return values
+
+
+def _brief(surprises: np.ndarray) -> np.ndarray:
+    """Single precision without the digits that nobody sees: four of them are left."""
+    single = surprises.astype(np.float32)
+    bits = single.view(np.uint32)
+    rounded = ((bits + np.uint32(1 << 9)) & np.uint32(0xFFFFFC00)).view(np.float32)
+    return np.where(np.isfinite(single) & np.isfinite(rounded), rounded, single)
 
 
 def _compact(values: np.ndarray, scale: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Assembling the page: template, style, scripts, plotly.js and contents in one file."""
 
 import base64
+import functools
 import hashlib
 import html
 import json
@@ -17,6 +18,7 @@ from ..detect.detector import Detector
 from ..files import FilePath, check_outputs, write_text
 from ..rows.frames import in_order, values_of
 from .contents import contents
+from .packing import Store, packed
 
 # Joined in this order into one function, so that nothing is global.
 SCRIPTS = (
@@ -53,8 +55,9 @@ def write(
       scores: (N,) scores of the rows, such as those of `mixjax.detect.fit_scores`, if the detector
         was fitted to them; None for the scores of the detector.
       title: the heading.
-      most_drawn: at most this many rows are drawn and have details: the strangest rows, flagged
-        rows up to half of this number, then random ones. Counts include all rows.
+      most_drawn: at most this many rows are drawn and explained: the strangest rows, flagged
+        rows up to half of this number, then random ones. Counts include all rows, and so do
+        values, if they take less than 1.5 MB of the page.
       most_listed: at most this many of the strangest rows are listed.
 
     Raises:
@@ -105,23 +108,27 @@ def write(
 def page(shown: dict[str, Any]) -> str:
     """The HTML of the contents and a title."""
     own = "\n".join(_part(f"script/{name}.js") for name in SCRIPTS)
-    scripts = {
-        "plotly": _newlines(get_plotlyjs()),
-        "script": f'(() => {{\n"use strict";\n{own}}})();\n',
-    }
-    # Everything else is blocked: no network, and no script but these two. plotly.js generates
-    # functions for WebGL scatters, hence unsafe-eval.
-    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in scripts.values())
+    script = f'(async () => {{\n"use strict";\n{own}}})();\n'
+    arrays = Store()
     parts = {
-        **scripts,
+        "script": script,
+        # Everything else is blocked: no network, and no script but this one. It runs plotly.js,
+        # which is compressed, and which generates functions itself: hence unsafe-eval.
         "policy": "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-        f"script-src {allowed} 'unsafe-eval'",
+        f"script-src 'sha256-{_digest(script)}' 'unsafe-eval'",
         "title": html.escape(shown["title"]),
         "style": _part("page.css"),
-        "contents": _json(shown),
+        "contents": _json(shown, arrays),
+        "arrays": arrays.text(),
+        "plotly": _plotly(),
     }
     # In one pass, so that inserted text is not searched again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("page.html"))
+
+
+@functools.cache
+def _plotly() -> str:
+    return packed(get_plotlyjs().encode())
 
 
 def _part(name: str) -> str:
@@ -137,17 +144,12 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _json(shown: dict[str, Any]) -> str:
-    """JSON that is safe in a script element: nothing in it can end the element."""
-    return json.dumps(shown, default=_as_json, allow_nan=False).replace("<", "\\u003c")
+def _json(shown: dict[str, Any], arrays: Store) -> str:
+    """JSON that is safe in a script element: nothing in it can end the element.
 
-
-def _as_json(array: Any) -> dict[str, Any]:
-    """An array for the script, as bytes, which can hold NaN and infinity."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"the page holds arrays and plain values, not {type(array).__name__}")
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return {"dtype": array.dtype.name, "base64": base64.b64encode(little.tobytes()).decode()}
+    Arrays, which can hold NaN and infinity, go to the store.
+    """
+    return json.dumps(shown, default=arrays.add, allow_nan=False).replace("<", "\\u003c")
 
 
 def _column(values: ArrayLike, name: str, n: int) -> np.ndarray:

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 
 from ..threshold.scores import above
 from . import inputs
+from .energy_axis import Axis
 from .style import ANOMALY, INK, NORMAL, axes_of, caption, frame
 
-# The number of bars, and their range beyond the middle half, in units of the middle half.
+# The number of bars.
 BARS = 60
-REACH = 12.0
 
 
 def energy_histogram(
@@ -20,11 +20,13 @@ def energy_histogram(
     *,
     ax: Axes | None = None,
     unit: str = "energy, nats",
+    logarithmic: bool | None = None,
 ) -> Axes:
     """A histogram of energies with counts on a log scale, and the threshold.
 
-    If a few energies are so far out that the others would share a bar, the outermost bar holds all
-    energies beyond, including infinite ones. The line under the title gives their number.
+    If a few energies are so far out that the others would share a bar, the axis grows with the
+    logarithm of the distance from the median. On a linear axis the outermost bar then holds all
+    energies beyond. It always holds infinite ones. The line under the title gives their number.
 
     Args:
       energies: (N,) energies or other scores; higher is stranger.
@@ -32,6 +34,8 @@ def energy_histogram(
       is_anomaly: (N,) True or 1 for anomalies, which get their own color.
       ax: where to draw; None makes a figure.
       unit: the label of the axis.
+      logarithmic: whether the axis is logarithmic far from the median; None to decide by the
+        energies.
 
     Returns:
       The axes.
@@ -56,8 +60,9 @@ def energy_histogram(
     finite = energies[np.isfinite(energies)]
     if finite.size == 0:
         raise ValueError("energies hold no finite number, so there is nothing to draw")
-    low, high = _ends(finite, limit)
-    edges = np.linspace(low, high, BARS + 1).tolist()
+    axis = Axis.of(finite, limit, logarithmic)
+    low, high = axis.low, axis.high
+    edges = axis.edges(BARS)
     inside = np.clip(energies, low, high)
     ax = axes_of(ax, (7.2, 4.4))
     if flags is None:
@@ -77,6 +82,7 @@ def energy_histogram(
     ax.set(yscale="log", xlabel=unit, ylabel="rows", xlim=(low, high))
     # Room for the legend above the highest bar.
     ax.set_ylim(0.7, 6 * ax.get_ylim()[1])
+    axis.apply(ax)
     frame(ax)
     ax.legend(loc="upper right", fontsize="small", edgecolor="none", framealpha=0.9)
     caption(ax, "Energies", *_beyond(energies, low, high), note)
@@ -88,19 +94,6 @@ def _one_number(threshold: float | ArrayLike) -> float:
     if value.size != 1 or np.isnan(value.astype(np.float64)).any():
         raise ValueError(f"threshold must be one number, got {threshold!r}")
     return float(value.reshape(()))
-
-
-def _ends(finite: np.ndarray, limit: float | None) -> tuple[float, float]:
-    """The ends of the bars: the outermost energies unless these are far out."""
-    quarter, three = np.quantile(finite, [0.25, 0.75])
-    reach = REACH * (three - quarter)
-    low, high = finite.min(), finite.max()
-    if reach > 0:
-        low, high = max(low, quarter - reach), min(high, three + reach)
-    if limit is not None and np.isfinite(limit):
-        low, high = min(low, limit), max(high, limit)
-    margin = 0.03 * (high - low) or max(0.5, 1e-3 * abs(high))
-    return low - margin, high + margin
 
 
 def _beyond(energies: np.ndarray, low: float, high: float) -> list[str]:

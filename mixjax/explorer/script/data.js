@@ -2,11 +2,21 @@
    table, columns by theirs in the page. */
 
 const at = (id) => document.getElementById(id);
-const page = unpacked(JSON.parse(at("contents").textContent));
+if (!("DecompressionStream" in window)) {
+  at("too-old").textContent = "This page needs a browser from 2023 or later, to unpack its rows.";
+  return;
+}
+const page = unpacked(JSON.parse(at("contents").textContent), await decompressed("arrays"));
+// In the global scope, as a script would run.
+(0, eval)(new TextDecoder().decode(await decompressed("plotly")));
 const nRows = page.scores.length;
 const nColumns = page.columns.length;
-// Place in the table -> place among the rows that are embedded.
+// Place in the table -> place among the values.
 const embedded = new Map(Array.from(page.drawn, (row, i) => [row, i]));
+if (page.values[0].length === nRows) {
+  for (let row = 0; row < nRows; row++) if (!embedded.has(row)) embedded.set(row, embedded.size);
+}
+const isExplained = (i) => i < page.drawn.length;
 const single = page.scores instanceof Float32Array;
 const gl = hasWebGL();
 // Without WebGL every point is an element of the document.
@@ -20,22 +30,36 @@ const state = {
   y: page.axes[1] ?? SCORE,
 };
 
-/** The arrays of the contents as typed arrays, wherever they stand. */
-function unpacked(value) {
-  if (Array.isArray(value)) return value.map(unpacked);
+/** The bytes that an element holds, compressed. */
+async function decompressed(id) {
+  const bytes = Uint8Array.from(atob(at(id).textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** The contents with their arrays as typed arrays, wherever they stand. */
+function unpacked(value, bytes) {
+  if (Array.isArray(value)) return value.map((part) => unpacked(part, bytes));
   if (value === null || typeof value !== "object") return value;
-  if (typeof value.base64 === "string") {
-    const kinds = {
-      float32: Float32Array,
-      float64: Float64Array,
-      int32: Int32Array,
-      uint8: Uint8Array,
-    };
-    return new kinds[value.dtype](
-      Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0)).buffer,
-    );
-  }
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, unpacked(part)]));
+  if (typeof value.dtype === "string") return typed(value, bytes);
+  const parts = Object.entries(value);
+  return Object.fromEntries(parts.map(([name, part]) => [name, unpacked(part, bytes)]));
+}
+
+/** An array, of which first come the first bytes of all numbers, then the second ones, ... */
+function typed({ dtype, size, start }, bytes) {
+  const kinds = {
+    float32: Float32Array,
+    float64: Float64Array,
+    int32: Int32Array,
+    uint8: Uint8Array,
+  };
+  const array = new kinds[dtype](size);
+  const each = array.BYTES_PER_ELEMENT;
+  const inOrder = new Uint8Array(array.buffer);
+  for (let byte = 0; byte < each; byte++)
+    for (let i = 0; i < size; i++) inOrder[i * each + byte] = bytes[start + byte * size + i];
+  return array;
 }
 
 function hasWebGL() {

@@ -1,9 +1,7 @@
 /* What the plots have in common: their look, and the scale of scores. */
 
-const INK = "#1c2330";
-const FLAGGED = "#d5480c";
-// Cividis from its end but for the brightest, so that strange rows are dark on light paper.
-const COLORS = [
+// Cividis from its end but for the brightest: strange rows are dark on light paper.
+const CIVIDIS = [
   "#e8d260",
   "#c8b566",
   "#aa9d72",
@@ -16,7 +14,19 @@ const COLORS = [
   "#00224e",
 ];
 const SIZE = points.length > 3000 ? 5 : 7;
-const KINDS = { normal: "#5b6b84", anomalous: "#d5780c" };
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** The colors of the style, which knows whether the page is dark. */
+let colors = colorsNow();
+function colorsNow() {
+  const style = getComputedStyle(document.documentElement);
+  const names = "ink soft edge grid card mark mark-text normal anomalous outline chosen dark";
+  const entries = names.split(" ").map((name) => [name, style.getPropertyValue(`--${name}`).trim()]);
+  return Object.fromEntries(entries);
+}
+
+/** The colors of scores from 0 on: away from that of the paper. */
+const scoreColors = () => (colors.dark === "1" ? [...CIVIDIS].reverse() : CIVIDIS);
 
 const config = {
   displaylogo: false,
@@ -24,19 +34,23 @@ const config = {
   plotlyServerURL: "",
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
-const font = {
-  family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif",
-  size: 13,
-  color: INK,
-};
-const axis = {
-  gridcolor: "#e6e9ef",
+const theme = () => ({
+  font: {
+    family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif",
+    size: 13,
+    color: colors.ink,
+  },
+  paper_bgcolor: colors.card,
+  plot_bgcolor: colors.card,
+});
+const axis = () => ({
+  gridcolor: colors.grid,
   zeroline: false,
-  linecolor: "#8b94a5",
+  linecolor: colors.edge,
   ticks: "outside",
-  tickcolor: "#8b94a5",
+  tickcolor: colors.edge,
   automargin: true,
-};
+});
 
 /** Ticks at round scores on the squashed scale between two places of it. */
 function scoreTicks(low, high) {

@@ -1,9 +1,11 @@
 /* The strangest rows, and why one row is strange. */
 
-/** The embedded columns of a row, those that surprise most first. */
+/** The embedded columns of a row, the most surprising first; the farthest out if none is known. */
 function bySurprise(i) {
+  const far = (c) => Math.abs(page.values[c][i] - page.center[c]) / page.scale[c];
+  const of = isExplained(i) ? (c) => surpriseOf(i, c) : far;
   const order = Array.from({ length: nColumns }, (_, c) => c);
-  return order.sort((a, b) => surpriseOf(i, b) - surpriseOf(i, a) || a - b);
+  return order.sort((a, b) => of(b) - of(a) || a - b);
 }
 
 /** A column with a smaller share of the surprise of a row is no reason. */
@@ -58,12 +60,13 @@ function tellRow() {
   const told = [
     made("p", [made("strong", `Row ${numberOf(row)}`), `: ${facts.join(", ")}, `, flag]),
   ];
-  if (!embedded.has(row)) {
+  const i = embedded.get(row);
+  if (i === undefined) {
+    const where = `its values are in row ${numberOf(row)} of the table.`;
+    told.push(made("p", `This row is not among those drawn. Its score is in this page; ${where}`));
+  } else if (!isExplained(i)) {
     told.push(
-      made(
-        "p",
-        "This row is not among those drawn: its score is in this page, its columns are not.",
-      ),
+      made("p", "This row is not among those drawn. Its values are in this page, its reasons are not."),
     );
   }
   at("told").replaceChildren(...told);
@@ -91,24 +94,25 @@ function drawBars(i) {
         `${plain(nameOf(c))} = ${valueText(i, c)}, usually ${usualText(c)}<br>` +
         `${signed(surpriseOf(i, c))} nats more than in normal rows`,
     ),
-    marker: { color: surprises.map((v) => (v > 0 ? FLAGGED : "#8b94a5")) },
+    marker: { color: surprises.map((v) => (v > 0 ? colors.mark : colors.edge)) },
   };
   return Plotly.react(
     "bars",
     [trace],
     {
-      font: { ...font, size: 12 },
+      ...theme(),
+      font: { ...theme().font, size: 12 },
       margin: { l: 10, r: 14, t: 8, b: 46 },
       bargap: 0.25,
       showlegend: false,
       xaxis: {
-        ...axis,
+        ...axis(),
         zeroline: true,
-        zerolinecolor: "#8b94a5",
+        zerolinecolor: colors.edge,
         title: { text: "share of the surprise, %" },
       },
       yaxis: {
-        ...axis,
+        ...axis(),
         ticks: "",
         type: "category",
         fixedrange: true,
@@ -129,7 +133,7 @@ function fillValues(i) {
         made("td", nameOf(c)),
         made("td", valueText(i, c), "number"),
         made("td", usualText(c), "number"),
-        made("td", percent(shareOf(i, c)), "number"),
+        made("td", isExplained(i) ? percent(shareOf(i, c)) : "–", "number"),
       ]),
     ),
   );
@@ -151,11 +155,13 @@ function choose(row) {
   at("number").value = numberOf(row);
   tellRow();
   const i = embedded.get(row);
-  for (const id of ["bars", "bars-note", "all-values"]) at(id).hidden = i === undefined;
+  at("all-values").hidden = i === undefined;
+  for (const id of ["bars", "bars-note"]) at(id).hidden = !isExplained(i);
   drawChosen();
   if (i === undefined) return;
   fillValues(i);
-  drawBars(i);
+  if (isExplained(i)) drawBars(i);
+  else at("all-values").open = true;
 }
 
 function searched(event) {

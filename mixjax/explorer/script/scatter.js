@@ -48,7 +48,7 @@ function legendTrace(name, symbol) {
     name,
     x: [null],
     y: [null],
-    marker: { symbol, size: 8, color: "#48546c" },
+    marker: { symbol, size: 8, color: colors.normal },
     legendrank: 1,
     ...inLegend(name, true),
   };
@@ -68,7 +68,7 @@ function ringsTrace() {
     x: along(state.x, rows),
     y: along(state.y, rows),
     customdata: Array.from(rows),
-    marker: { symbol: "circle-open", size: SIZE + 4, color: FLAGGED, line: { width: 1.2 } },
+    marker: { symbol: "circle-open", size: SIZE + 4, color: colors.mark, line: { width: 1.2 } },
   };
 }
 
@@ -82,7 +82,7 @@ function chosenTrace() {
     x: along(state.x, rows),
     y: along(state.y, rows),
     customdata: rows,
-    marker: { symbol: "circle-cross-open", size: 22, color: "#000", line: { width: 2 } },
+    marker: { symbol: "circle-cross-open", size: 22, color: colors.chosen, line: { width: 2 } },
   };
 }
 
@@ -110,7 +110,7 @@ function outlinesTrace() {
     mode: "lines",
     name: "mixture",
     hoverinfo: "skip",
-    line: { color: "#2b3a55", width: 1 },
+    line: { color: colors.outline, width: 1 },
     opacity: 0.55,
   };
 }
@@ -153,7 +153,7 @@ function scatterAxis(id, c, points) {
   const room = 0.05 * (high - low) || 1;
   const range = low <= high ? { range: [low - room, high + room] } : {};
   return {
-    ...axis,
+    ...axis(),
     ...range,
     type: isLog ? "log" : "linear",
     ...(c === SCORE ? ticks : {}),
@@ -178,12 +178,10 @@ function drawScatter() {
     "scatter",
     traces,
     {
-      font,
+      ...theme(),
       margin: { l: 60, r: 10, t: 34, b: 50 },
       hovermode: "closest",
       dragmode: "zoom",
-      paper_bgcolor: "#fff",
-      plot_bgcolor: "#fff",
       xaxis: scatterAxis(
         "across",
         state.x,
@@ -198,7 +196,7 @@ function drawScatter() {
       coloraxis: {
         cmin: scale[0],
         cmax: scale.at(-1),
-        colorscale: COLORS.map((color, i) => [i / (COLORS.length - 1), color]),
+        colorscale: scoreColors().map((color, i, all) => [i / (all.length - 1), color]),
         colorbar: { title: { text: "score" }, thickness: 12, outlinewidth: 0, ...ticks },
       },
     },

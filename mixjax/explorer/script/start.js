@@ -78,8 +78,19 @@ function listen() {
   new ResizeObserver(() =>
     root.style.setProperty("--deciding-height", `${at("deciding").offsetHeight}px`),
   ).observe(at("deciding"));
+  dark.addEventListener("change", recolor);
   window.addEventListener("beforeprint", toPaper);
   window.addEventListener("afterprint", toScreen);
+}
+
+/** The plots in the colors that the page has now. */
+function recolor() {
+  colors = colorsNow();
+  drawScatter();
+  drawHistogram();
+  drawCurve();
+  const i = embedded.get(state.row);
+  if (isExplained(i)) drawBars(i);
 }
 
 /** The plots that keep their height on paper. */
@@ -88,12 +99,17 @@ const PAPER = 680; // the width of A4 without its margins, in CSS pixels
 
 /** Plots as wide as the paper. WebGL would redraw points too late: these are made smaller. */
 function toPaper() {
+  // Ink on white paper, also from a dark screen.
+  document.documentElement.dataset.paper = "true";
+  if (dark.matches) recolor();
   at("scatter").style.zoom = Math.min(1, PAPER / at("scatter").clientWidth);
   Plotly.relayout("histogram", { autosize: false, width: PAPER, height: 260 });
   for (const id of rest()) Plotly.relayout(id, { autosize: false, width: PAPER });
 }
 
 function toScreen() {
+  delete document.documentElement.dataset.paper;
+  if (dark.matches) recolor();
   at("scatter").style.zoom = "";
   Plotly.relayout("histogram", { autosize: true, width: null, height: null });
   for (const id of rest()) Plotly.relayout(id, { autosize: true, width: null });

@@ -231,7 +231,7 @@ def test_spheres_of_another_view_are_the_same_density():
     rng = np.random.default_rng(0)
     z = np.c_[rng.normal(size=300), rng.standard_t(2, size=300)].astype("float32")
     spheres = Candidate(mixjax.SphericalGaussian, 2, 1e-3)
-    plain, far = views_of(z, [Candidate(mixjax.Gaussian, 2, 1e-3), spheres])
+    plain, far = views_of(z, [Candidate(mixjax.Gaussian, 2, 1e-3), spheres], stretched=True)
     assert plain.of(z) is z
     assert far.candidates == [spheres]
     # The heavy-tailed column is the one that is made small.
@@ -242,9 +242,10 @@ def test_spheres_of_another_view_are_the_same_density():
     np.testing.assert_allclose(
         moved.energy, mixjax.energy(moved.fit.mixture, z), rtol=1e-4, atol=1e-3
     )
-    assert View(None, []).in_standardized([seen]) == [seen]
+    assert View("", None, []).in_standardized([seen]) == [seen]
     # One column has one scale, and families that a user chose are fitted as they are.
-    assert len(views_of(z[:, :1], [spheres])) == 1
+    assert len(views_of(z[:, :1], [spheres], stretched=True)) == 1
+    assert len(views_of(z, [spheres], stretched=False)) == 1
 
 
 def test_heavy_tails_of_one_column_do_not_hide_the_others():

@@ -193,6 +193,7 @@ def detect(
             {
                 "family": member.mixtures.components.word,
                 "components": member.mixtures.log_weights.shape[-1],
+                "appearance": member.appearance,
             }
             for member in detector.members
         ],

@@ -33,7 +33,7 @@ class Commands(TyperGroup):
             _tell("red", "error", getattr(error, "format_message", error.__str__)())
             code = 2
         except (OSError, MemoryError) as error:
-            _tell("red", "error", str(error) or type(error).__name__)
+            _tell("red", "error", _said(error))
             code = 2
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -50,7 +50,7 @@ def exit_on(*kinds: type[Exception]) -> Iterator[None]:
         try:
             yield
         except known as error:
-            _tell("red", "error", str(error) or type(error).__name__)
+            _tell("red", "error", _said(error))
             raise typer.Exit(2) from None
 
 
@@ -63,6 +63,13 @@ def until_unread(output: Path | None) -> Iterator[None]:
         if output is None or descriptor_of(output) != 1:
             raise
         raise typer.Exit(0) from None
+
+
+def _said(error: Exception) -> str:
+    """What an error says, without the number of the operating system."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _tell(color: str, what: str, text: str) -> None:

@@ -15,17 +15,9 @@ from .text import visible
 
 console = lasting_console()
 MOST_SHOWN = 12
+
+
 # What the components of a family look like.
-SHAPES = {
-    "gaussian": "ellipses of their own",
-    "tied": "ellipses of one shape",
-    "diagonal": "ellipses along the axes",
-    "spherical": "spheres",
-    "laplace": "heavy-tailed boxes",
-    "mean-laplace": "heavy-tailed boxes",
-}
-
-
 def beside(*outputs: Path | None) -> None:
     """Print to standard error if a file is written to standard output."""
     console.stderr = any(path is not None and descriptor_of(path) == 1 for path in outputs)
@@ -79,7 +71,7 @@ def what_was_learned(figures: dict[str, Any], rule: str) -> None:
     _section("Learned", f"what is normal, from {part}{trained:,} {kind}rows.")
     judges = [
         f"{member['components']} {member['family']}"
-        + (f" ({SHAPES[member['family']]})" if member["family"] in SHAPES else "")
+        + (f" ({member['appearance']})" if member["appearance"] else "")
         for member in figures["members"]
     ]
     _section(

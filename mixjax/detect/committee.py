@@ -1,5 +1,6 @@
 """Several mixtures that judge together, by tail probabilities of their energies."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from ..fitting.outcome import FitError
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
 from ..programs import on_device
-from ..pytrees import pytree
+from ..pytrees import pytree, static
 from ..rows.executor import executor_of
 from ..selection.grid import Result
 from ..threshold import pareto
@@ -76,10 +77,17 @@ class Member(Described):
     Attributes:
       mixtures: F mixtures, with a leading axis.
       calibration: the distribution of the median of their energies.
+      view: the columns in which it was fitted, in words; "" for the standardized columns.
     """
 
     mixtures: Mixture
     calibration: Calibration
+    view: str = static(default="")
+
+    @property
+    def appearance(self) -> str:
+        """What its components look like, in everyday words."""
+        return ", ".join(filter(None, (self.mixtures.components.appearance, self.view)))
 
     def neg_log_tail(self, x: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows that are at least as strange."""
@@ -101,13 +109,17 @@ def calibrated(normal: np.ndarray, energies: np.ndarray) -> tuple[list[Calibrati
 
 
 def members_of(
-    tried: list[Result], fold: np.ndarray, repeated: np.ndarray, kept: np.ndarray
+    tried: list[Result],
+    views: Sequence[str],
+    fold: np.ndarray,
+    repeated: np.ndarray,
+    kept: np.ndarray,
 ) -> tuple[list[Member], np.ndarray]:
     """The members, the lowest mean energy first, and the combined scores of all rows."""
     n_folds = fold.max() + 1
-    energies, mixtures = [], []
-    for first in range(0, len(tried), n_folds):
-        splits = tried[first : first + n_folds]
+    energies, mixtures, known = [], [], []
+    for i, view in enumerate(views):
+        splits = tried[i * n_folds : (i + 1) * n_folds]
         each = np.stack([split.energy for split in splits])
         own = each[fold, np.arange(len(fold))]
         # A copy of a row is judged by the median of all mixtures, some of which were fitted to the
@@ -116,6 +128,7 @@ def members_of(
         if any(split.fit.failed for split in splits) or not np.isfinite(energy[kept]).all():
             continue
         energies.append(energy)
+        known.append(view)
         mixtures.append(
             jax.tree.map(lambda *leaves: np.stack(leaves), *[p.fit.mixture for p in splits])
         )
@@ -124,7 +137,8 @@ def members_of(
     order = sorted(range(len(energies)), key=lambda i: energies[i][kept].mean())
     table = np.stack([energies[i] for i in order])
     calibrations, scores = calibrated(table[:, kept], table)
-    members = [Member(mixtures[i], one) for i, one in zip(order, calibrations, strict=True)]
+    pairs = zip(order, calibrations, strict=True)
+    members = [Member(mixtures[i], calibration, known[i]) for i, calibration in pairs]
     return [jax.tree.map(on_device, member) for member in members], scores
 
 

@@ -26,7 +26,7 @@ from ..threshold.quantiles import percentile
 from .choosing import best_of_each, grown, trimmed_means
 from .committee import Member, members_of
 from .detector import TIE_TOLERANCE, Detector, surprises_of
-from .views import View, views_of
+from .views import views_of
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
@@ -211,7 +211,7 @@ def _learned(
     )  # fmt: skip
     sizes = Sizes(candidates, 1, growing=False)
     # Families of the user's choice are fitted as they are.
-    views = views_of(np.asarray(z), candidates) if families is None else [View(None, candidates)]
+    views = views_of(np.asarray(z), candidates, stretched=families is None)
 
     # Candidates are compared on dithered rows.
     smooth = dithered(np.asarray(z)[compared], step, np.random.default_rng(0))
@@ -236,6 +236,7 @@ def _learned(
         best = [[grown(c, sizes.most[c.family], *shape) for c in chosen] for chosen in best]
         # Programs of the comparison are used again if they have the same size.
         sizes = sizes.grown([c for chosen in best for c in chosen])
+    names_of_views = [view.name for view, chosen in zip(views, best, strict=True) for _ in chosen]
     lefts = [fold == i for i in range(n_folds)]
 
     def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
@@ -255,7 +256,7 @@ def _learned(
                     _counting(show, len(tried)), least, BRIEF,
                 )  # fmt: skip
                 tried += view.in_standardized(found)
-        return members_of(tried, fold, repeated, kept)
+        return members_of(tried, names_of_views, fold, repeated, kept)
 
     repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
     members, scores = fitted(kept, "fitting")

@@ -17,15 +17,19 @@ from ..mixture.mixture import Mixture
 from ..selection.candidates import Candidate
 from ..selection.grid import Result
 
+EQUAL_REACH = "fitted as spheres where all columns reach equally far"
+
 
 class View(NamedTuple):
     """Candidates, and what the standardized columns are divided by before they are fitted.
 
     Attributes:
+      name: what is special about it, in words; "" for the standardized columns.
       stretch: (C,) at least 1, or None for the standardized columns themselves.
       candidates: what is compared there.
     """
 
+    name: str
     stretch: np.ndarray | None
     candidates: list[Candidate]
 
@@ -51,11 +55,11 @@ class View(NamedTuple):
         return found
 
 
-def views_of(z: np.ndarray, candidates: list[Candidate]) -> list[View]:
-    """The views of standardized rows (N, C) in which these candidates differ."""
+def views_of(z: np.ndarray, candidates: list[Candidate], *, stretched: bool) -> list[View]:
+    """The views of standardized rows (N, C), with ``stretched`` all in which candidates differ."""
     spheres = [one for one in candidates if one.family is SphericalGaussian]
-    views = [View(None, candidates)]
-    if spheres and z.shape[1] > 1:
+    views = [View("", None, candidates)]
+    if stretched and spheres and z.shape[1] > 1:
         reach = np.maximum(np.mean(z.astype(np.float64) ** 4, axis=0), 1) ** 2
-        views.append(View(reach / reach.min(), spheres))
+        views.append(View(EQUAL_REACH, reach / reach.min(), spheres))
     return views

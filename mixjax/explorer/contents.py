@@ -164,7 +164,7 @@ def _values(
         values = [_compact(x[rows, i], s) for i, s in zip(used, scale, strict=True)]
         # Random digits, which compress least, take a seventh less than their bytes.
         hopeless = sum(column.nbytes for column in values) > 6 * MOST_VALUES
-        if len(rows) == len(drawn) or not hopeless and compressed_size(values) <= MOST_VALUES:
+        if len(rows) == len(drawn) or (not hopeless and compressed_size(values) <= MOST_VALUES):
             break
     return values
 

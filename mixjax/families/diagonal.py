@@ -37,6 +37,7 @@ class DiagonalGaussian(IndependentGaussian):
     scales: Array
     word: ClassVar[str] = "diagonal"
     tried_up_to: ClassVar[float] = math.inf
+    appearance: ClassVar[str] = "ellipses along the axes"
 
     @property
     def variances(self) -> Array:

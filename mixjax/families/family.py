@@ -49,6 +49,7 @@ class Family(Described, abc.ABC):
         in lower case with hyphens; not inherited.
       tried_up_to: the number of columns up to which `select` and ``detect.fit`` try the
         family unasked. By default 0, never; not inherited.
+      appearance: what its components look like, in everyday words; "" says nothing.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -78,8 +79,7 @@ class Family(Described, abc.ABC):
       ...     def constrain(cls, leaves):
       ...         return cls(jnp.exp(leaves))
       ...     @property
-      ...     def n_parameters(self):
-      ...         return self.rates.size
+      ...     def n_parameters(self): return self.rates.size
       >>> x = jax.random.exponential(jax.random.key(0), (500, 1))
       >>> fit = mixjax.fit(jax.random.key(1), x, 1, family=Exponential)
       >>> bool(jnp.isclose(fit.mixture.components.rates[0, 0], 1 / x.mean(), rtol=1e-4))
@@ -91,6 +91,7 @@ class Family(Described, abc.ABC):
     independent_columns: ClassVar[bool] = False
     word: ClassVar[str]
     tried_up_to: ClassVar[float] = 0
+    appearance: ClassVar[str] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -106,6 +106,7 @@ class Gaussian(Elliptical):
     factors: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
     tried_up_to: ClassVar[float] = 256
+    appearance: ClassVar[str] = "ellipses of their own"
 
     @classmethod
     def from_covariances(cls, means: Array, covariances: Array) -> Self:

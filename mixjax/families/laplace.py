@@ -56,6 +56,7 @@ class Laplace(IndependentColumns):
     scales: Array
     needs_sorted_rows: ClassVar[bool] = True
     tried_up_to: ClassVar[float] = math.inf
+    appearance: ClassVar[str] = "heavy-tailed boxes"
 
     @classmethod
     def cost(cls, n_features: int) -> int:

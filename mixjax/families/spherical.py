@@ -39,6 +39,7 @@ class SphericalGaussian(IndependentGaussian):
     word: ClassVar[str] = "spherical"
     scale_axes: ClassVar[str] = "K"
     tried_up_to: ClassVar[float] = math.inf
+    appearance: ClassVar[str] = "spheres"
 
     @classmethod
     def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:

@@ -50,6 +50,7 @@ class TiedGaussian(Elliptical):
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
     word: ClassVar[str] = "tied"
     tried_up_to: ClassVar[float] = 512
+    appearance: ClassVar[str] = "ellipses of one shape"
 
     @classmethod
     def from_covariance(cls, means: Array, covariance: Array) -> Self:

@@ -92,6 +92,7 @@ def _is_status(values: np.ndarray) -> Any:
 
 statuses = numbers("numbers of mixjax.Status", _is_status, np.integer)
 a_count = _plain("a whole number of at least 0", lambda v: type(v) is int and v >= 0)
+text = _plain("text", lambda v: type(v) is str)
 names = _plain(
     "a tuple of names", lambda v: type(v) is tuple and all(type(name) is str for name in v)
 )
@@ -109,7 +110,7 @@ FIELDS: dict[type, dict[str, Check]] = {
     },
     Fit: {"mixture": _is(Mixture), "energy": not_nan, "n_iter": counts, "status": statuses},
     Calibration: {"energies": ascending, "start": not_nan, "scale": positive, "shape": share},
-    Member: {"mixtures": _is(Mixture), "calibration": _is(Calibration)},
+    Member: {"mixtures": _is(Mixture), "calibration": _is(Calibration), "view": text},
     Candidate: {
         "family": _plain("a family", lambda v: v in known.by_name().values()),
         "n_components": _plain("a whole number above 0", lambda v: type(v) is int and v > 0),

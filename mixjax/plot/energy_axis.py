@@ -79,7 +79,8 @@ class Axis:
     def ticks(self) -> list[float]:
         """Round energies: evenly spaced in the middle, then powers of ten and half of them."""
         assert self.width is not None
-        near = MaxNLocator(4).tick_values(self.middle - self.width, self.middle + self.width)
+        around = self.middle - self.width, self.middle + self.width
+        near = np.asarray(MaxNLocator(4).tick_values(*around))
         powers = 10.0 ** np.arange(-3, 39)
         powers = powers[powers > self.width]
         first, last = self.place(self.low), self.place(self.high)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import datasets
 from sklearn.utils import Bunch
 from typer.testing import CliRunner
 
 import mixjax
 from mixjax.cli import app
-from mixjax.cli.source import loaders, source_of_bunch
+from mixjax.cli.source import loaders, source_of, source_of_bunch
 
 KDD = Path(__file__).parents[2] / "shared" / "data" / "kdd_cup.npz"
 FAST = ("--family", "gaussian", "--components", 1)
@@ -319,6 +320,18 @@ def test_rows_with_holes(tmp_path, table):
     assert done.exit_code == 0, done.output
     numbers = [int(row["row"]) for row in judged(out)]
     assert numbers == [i for i in range(1, 331) if i not in (5, 9)]
+
+
+def test_the_bundled_table_is_that_of_scikit_learn():
+    own = source_of(None)
+    theirs = source_of_bunch("breast_cancer", datasets.load_breast_cancer())
+    assert own.label == theirs.label == "target"
+    assert (own.normal, own.anomalous) == (theirs.normal, theirs.anomalous)
+    assert list(own.table.values) == list(theirs.table.values)
+    for name, column in theirs.table.values.items():
+        np.testing.assert_array_equal(own.table.values[name].numbers, column.numbers)
+    mine, labels = (source.table.beside["target"].words for source in (own, theirs))
+    assert list(mine) == list(labels)
 
 
 def test_data_sets_of_scikit_learn(tmp_path):

@@ -17,6 +17,7 @@ from ..detect.learning import FEWEST_ROWS, MOST_ROWS
 from ..families.family import Family
 from ..files import check_outputs, write_text
 from ..selection.candidates import default_families
+from ..threshold.ranking import Ranking
 from . import findings, report
 from .errors import exit_on, until_unread
 from .families import family_of, words
@@ -323,24 +324,17 @@ def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any])
 
 
 def _quality(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) -> dict[str, Any]:
-    from sklearn.metrics import (
-        average_precision_score,
-        precision_recall_fscore_support,
-        roc_auc_score,
-    )
-
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        is_anomaly, flagged, average="binary", zero_division=0
-    )
-    both = 0 < is_anomaly.sum() < len(scores)
+    n_flagged, n_odd = int(flagged.sum()), int(is_anomaly.sum())
+    n_found = int((flagged & is_anomaly).sum())
+    ranking = Ranking.of(scores, is_anomaly) if 0 < n_odd < len(scores) else None
     return {
-        "anomalies": int(is_anomaly.sum()),
-        "normal_rows": int((~is_anomaly).sum()),
-        "normal_flagged": int(flagged[~is_anomaly].sum()),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-        "roc_auc": float(roc_auc_score(is_anomaly, scores)) if both else None,
-        "average_precision": float(average_precision_score(is_anomaly, scores)) if both else None,
+        "anomalies": n_odd,
+        "normal_rows": len(scores) - n_odd,
+        "normal_flagged": n_flagged - n_found,
+        "precision": n_found / max(n_flagged, 1),
+        "recall": n_found / max(n_odd, 1),
+        "f1": 2 * n_found / max(n_flagged + n_odd, 1),
+        "roc_auc": None if ranking is None else ranking.roc_area,
+        "average_precision": None if ranking is None else ranking.average_precision,
         "false_alarms": float(flagged[~is_anomaly].mean()),
     }

@@ -1,10 +1,11 @@
-"""The source of a table: a file, standard input, or a data set of scikit-learn."""
+"""The source of a table: a file, standard input, the bundled table, or one of scikit-learn."""
 
 import difflib
 import sys
 import urllib.error
 import warnings
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,19 +37,19 @@ class Source(NamedTuple):
 
 # In the KDD Cup data most rows are attacks; published tables treat normal traffic as the anomaly.
 KNOWN: dict[str, dict[str, str]] = {
-    "breast_cancer": {"normal": "benign"},
+    BUNDLED: {"normal": "benign"},
     "kddcup99": {"anomalous": "normal."},
 }
 
 
 def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B008 - frozen
-    """The table of a path, of ``-`` for standard input, or of a name that scikit-learn knows.
+    """The table of a path, of ``-`` for standard input, or of a name; None is the bundled table.
 
     Raises:
       ValueError: the table does not exist or cannot be read.
     """
-    if data is None:
-        return _loaded(BUNDLED)
+    if data is None or (data == BUNDLED and not Path(data).exists()):
+        return bundled()
     if data == "-":
         stream = None if sys.stdin is None else sys.stdin.buffer
         return Source(read_stream(stream, "standard input", how))
@@ -56,6 +57,16 @@ def source_of(data: str | None, how: Reading = Reading()) -> Source:  # noqa: B0
     if path.suffix or path.exists():
         return Source(read_columns(path, how))
     return _loaded(data)
+
+
+def bundled() -> Source:
+    """The table of the first command; it needs no scikit-learn, which takes a second to import."""
+    with resources.as_file(resources.files(__package__) / "bundled" / f"{BUNDLED}.csv") as path:
+        table = read_columns(path)
+    values = dict(table.values)
+    target = values.pop(LABEL)
+    table = Columns(f"{BUNDLED} (bundled)", values, {LABEL: target})
+    return Source(table, LABEL, normal=KNOWN[BUNDLED]["normal"])
 
 
 def loaders() -> dict[str, Callable[..., Any]]:

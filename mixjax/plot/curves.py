@@ -6,6 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 
+from ..threshold.ranking import Ranking
 from . import inputs
 from .style import OKABE_ITO, QUIET, axes_of, caption, frame
 
@@ -47,10 +48,10 @@ def roc(
 
     Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
     """
-    hits, alarms = _counts(scores, is_anomaly)
-    found, flagged = hits / hits[-1], alarms / alarms[-1]
+    ranking = _ranking(scores, is_anomaly)
     ax = _axes_for_curve(ax)
-    _curve(ax, flagged, found, label, f"area {np.trapezoid(found, flagged):.3f}", "default")
+    area = f"area {ranking.roc_area:.3f}"
+    _curve(ax, ranking.alarm_rate, ranking.recall, label, area, "default")
     if not _has(ax, "chance"):
         ax.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":", label="chance")
     ax.set(xlabel="false-alarm rate", ylabel="share of anomalies found")
@@ -96,14 +97,13 @@ def precision_recall(
 
     Source: Davis and Goadrich, The Relationship between Precision-Recall and ROC Curves (2006).
     """
-    hits, alarms = _counts(scores, is_anomaly)
-    recall, precision = hits / hits[-1], hits[1:] / (hits[1:] + alarms[1:])
-    average = float(np.sum(np.diff(recall) * precision))
+    ranking = _ranking(scores, is_anomaly)
     # The first step begins at recall 0, where nothing is flagged.
-    precision = np.concatenate([precision[:1], precision])
+    precision = np.concatenate([ranking.precision[:1], ranking.precision])
     ax = _axes_for_curve(ax)
-    _curve(ax, recall, precision, label, f"average precision {average:.3f}", "steps-pre")
-    share = hits[-1] / (hits[-1] + alarms[-1])
+    average = f"average precision {ranking.average_precision:.3f}"
+    _curve(ax, ranking.recall, precision, label, average, "steps-pre")
+    share = ranking.precision[-1]
     chance = f"chance ({share:.3g})"
     if not _has(ax, chance):
         ax.axhline(share, color=QUIET, linewidth=1, linestyle=":", label=chance)
@@ -113,19 +113,13 @@ def precision_recall(
     return ax
 
 
-def _counts(scores: ArrayLike, is_anomaly: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of flagged anomalies and normal rows at each distinct score, from none to all."""
+def _ranking(scores: ArrayLike, is_anomaly: ArrayLike) -> Ranking:
     values = inputs.no_nan(inputs.numbers_of(scores, "scores"), "scores")
     flags = inputs.flags_of(is_anomaly, len(values))
     if flags.all() or not flags.any():
         kind = "anomalies" if flags.all() else "normal rows"
         raise ValueError(f"is_anomaly must hold both kinds, got {len(flags)} {kind}")
-    order = np.argsort(-values, kind="stable")
-    ordered = values[order]
-    last = np.append(ordered[1:] != ordered[:-1], True)
-    hits = np.cumsum(flags[order])[last]
-    alarms = np.flatnonzero(last) + 1 - hits
-    return np.append(0, hits), np.append(0, alarms)
+    return Ranking.of(values, flags)
 
 
 def _axes_for_curve(ax: Axes | None) -> Axes:

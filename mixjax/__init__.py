@@ -33,10 +33,12 @@ from .fitting.starts import (
 from .mixture.average import Average
 from .mixture.conditioning import Prediction, conditional, marginal, predict
 from .mixture.explain import feature_importance, suggest_columns, surprisal
+from .mixture.imputing import impute
 from .mixture.maximization import m_step
 from .mixture.mixture import Mixture
 from .mixture.questions import covariance_penalty, energy, log_prob, responsibilities, sample
 from .pytrees import pytree
+from .rows.observed import Observed
 from .rows.scaling import Scaling
 from .selection.criteria import HeldOut, aic, bic, icl
 from .selection.selection import Selection, select
@@ -59,6 +61,7 @@ __all__ = [
     "MeanLaplace",
     "Mixture",
     "Moments",
+    "Observed",
     "Prediction",
     "RandomResponsibilities",
     "Scaling",
@@ -89,6 +92,7 @@ __all__ = [
     "fit_history",
     "fit_stream",
     "icl",
+    "impute",
     "kmeans",
     "kmeans_plus_plus",
     "load",

@@ -94,7 +94,7 @@ def optimizer(value: Any) -> None:
         )
 
 
-def width(x: Array, n_features: int) -> None:
+def width(x: Any, n_features: int) -> None:
     """Raise unless the table has as many columns as the mixture."""
     if x.shape[1] != n_features:
         raise ValueError(

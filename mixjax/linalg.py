@@ -125,8 +125,69 @@ def whitener(a: Array) -> Array:
 
 @whitener.defjvp
 def _whitener_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    inverse = whitener(primals[0])
-    return inverse, -matmul(_half_of(inverse, tangents[0]), inverse)
+    return _whitened_jvp(whitener(primals[0]), tangents[0])
+
+
+# Entries on and below the diagonal of very many matrices, each an array over all of them.
+Lower = list[list[Array]]
+
+
+@jax.custom_jvp
+def whitener_of_entries(a: Lower) -> Lower:
+    """`whitener` of very many matrices, entry by entry: ten times faster than a loop.
+
+    To compile it takes a second for 8 columns, and eight times longer for twice as many.
+    """
+    d = len(a)
+    share = 10 * d * float(jnp.finfo(a[0][0].dtype).eps)
+    lower: Lower = [[] for _ in a]
+    inverse: Lower = [[] for _ in a]
+    for i in range(d):
+        for j in range(i):
+            entry = a[i][j] - sum(lower[i][k] * lower[j][k] for k in range(j))
+            lower[i].append(entry * inverse[j][j])
+        pivot = a[i][i] - sum(entry * entry for entry in lower[i])
+        root = lax.rsqrt(jnp.maximum(pivot, share * a[i][i]))
+        for j in range(i):
+            across = sum(lower[i][k] * inverse[k][j] for k in range(j, i))
+            inverse[i].append(-across * root)
+        inverse[i].append(root)
+    return inverse
+
+
+@whitener_of_entries.defjvp
+def _whitener_of_entries_jvp(primals: tuple[Lower], tangents: tuple[Lower]) -> tuple[Lower, Lower]:
+    found = whitener_of_entries(primals[0])
+    inverse, tangent = _squares(found), _squares(tangents[0])
+    moved = -matmul(_half_of(inverse, mirrored(tangent)), inverse)
+    return found, [[moved[..., i, j] for j in range(i + 1)] for i in range(len(found))]
+
+
+def _squares(entries: Lower) -> Array:
+    """Lower-triangular matrices (..., D, D) of entries."""
+    nothing = jnp.zeros_like(entries[0][0])
+    rows = [row + [nothing] * (len(entries) - len(row)) for row in entries]
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+@jax.custom_jvp
+def whitener_of_many(a: Array) -> Array:
+    """`whitener` of very many matrices (..., D, D), for which one call of LAPACK each is quick."""
+    return _mended(a, _lapack_whitener, lambda diagonal: 1 / jnp.sqrt(diagonal))
+
+
+whitener_of_many.defjvp(
+    lambda primals, tangents: _whitened_jvp(whitener_of_many(primals[0]), tangents[0])
+)
+
+
+def _whitened_jvp(inverse: Array, tangent: Array) -> tuple[Array, Array]:
+    return inverse, -matmul(_half_of(inverse, tangent), inverse)
+
+
+def _lapack_whitener(a: Array) -> Array:
+    factor = lax.linalg.cholesky(a)
+    return lax.linalg.triangular_solve(factor, eye_like(a), left_side=True, lower=True)
 
 
 @jax.custom_jvp

@@ -85,6 +85,9 @@ class DiagonalGaussian(IndependentGaussian):
 
         return safe, product, product_sums
 
+    def _of_columns(self, second: Array) -> Array:
+        return second
+
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with reg_covar (D,) added to the variances."""
         mean = per_count(stats.first, stats.count)

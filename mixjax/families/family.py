@@ -6,21 +6,19 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from ..describing.summary import Described, Summary, cells_of
-from ..describing.words import counted, lanes, numbers, on_host
-from ..rows.blocks import Rows
-from ..rows.scaling import Scaling
+from ..describing.summary import Described, Summary
+from ..rows.blocks import Rows, Table
+from ..rows.host_table import HostTable
+from ..rows.observed import Seen
+from ..rows.scaling import Scale, Scaling, standardized
 from .known import register
 from .old_names import keep_old_names
 from .outline import Outline
+from .summary import summary_of_components
 
 Responsibilities = Callable[[Array, Array], Array]
-
-# Columns of parameters that a summary shows.
-COLUMNS_SHOWN = 4
 
 
 class Family(Described, abc.ABC):
@@ -49,6 +47,8 @@ class Family(Described, abc.ABC):
         in lower case with hyphens; not inherited.
       tried_up_to: the number of columns up to which `select` and ``detect.fit`` try the
         family unasked. By default 0, never; not inherited.
+      noise_axes: how many axes the noise of `mixjax.Observed` rows may have: 0 for none, 2 for
+        variances (N, D), 3 for covariances.
       appearance: what its components look like, in everyday words; "" says nothing.
 
     Example:
@@ -92,15 +92,18 @@ class Family(Described, abc.ABC):
     word: ClassVar[str]
     tried_up_to: ClassVar[float] = 0
     appearance: ClassVar[str] = ""
+    noise_axes: ClassVar[int] = 0
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, hidden: bool = False, **options: Any) -> None:
+        """Make the family known by its name, unless it is ``hidden``."""
         super().__init_subclass__(**options)
         keep_old_names(cls)
         if "word" not in vars(cls):
             cls.word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
         if "tried_up_to" not in vars(cls):
             cls.tried_up_to = 0
-        register(cls)
+        if not hidden:
+            register(cls)
 
     @classmethod
     def defines(cls, name: str) -> bool:
@@ -116,6 +119,22 @@ class Family(Described, abc.ABC):
     def cost(cls, n_features: int) -> int:
         """About how many products an iteration takes for each row and component."""
         return 4 * n_features
+
+    @classmethod
+    def bulk(cls, n_features: int) -> int:
+        """How many times D numbers an iteration holds for each row and component."""
+        return 1
+
+    @classmethod
+    def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
+        """The rows of a table in blocks, scaled as `scaling` says."""
+        return standardized(table, cls.scaling, sort)
+
+    @classmethod
+    def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
+        """The rows of a table as a start sees them: all columns scaled; ``rows`` are ours."""
+        own = cls.scaling is Scaling.COLUMNS
+        return rows if own else standardized(table, Scaling.COLUMNS)[0]
 
     @classmethod
     def by_maximum_likelihood(cls) -> "type[Family]":
@@ -208,6 +227,22 @@ class Family(Described, abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define expected_statistics")
 
+    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
+        """As `log_prob_and_statistics`, of rows with missing values and errors."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be fitted to mixjax.Observed rows")
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The mean of each row given what is seen of it, under each component: (N, K, D)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define observed_means")
+
+    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
+        """As `from_statistics`, from the sums of `observed_log_prob_and_statistics`."""
+        return self.from_statistics(stats, reg_covar)
+
+    def observed_m_step(self, rows: Rows, responsibilities: Any, reg_covar: Array) -> Self:
+        """As `m_step`, of packed rows (`rows.observed`), for a family whose M-step is not sums."""
+        raise NotImplementedError(f"{type(self).__name__} does not define observed_m_step")
+
     def extent(self) -> tuple[Array, Array] | None:
         """Where each component lies: centers and widths (K, D), in the units of x.
 
@@ -290,39 +325,7 @@ class Family(Described, abc.ABC):
         return self.from_statistics(rows.sum(block), reg_covar)
 
     def _summary(self) -> Summary:
-        """How many components in how many dimensions, and the parameters."""
-        k, d = self.shape
-        fields = vars(self)
-        shapes = {name: np.shape(value) for name, value in fields.items()}
-        leading = min((s[:-2] for s in shapes.values() if s[-2:] == (k, d)), key=len, default=())
-        components = counted(k, f"{type(self).__name__} component")
-        headline = f"{components} in {counted(d, 'dimension')}, {self.dtype}"
-        if leading:
-            headline += f", {lanes(leading)}"
-        rows, room = [], COLUMNS_SHOWN
-        for name, value in fields.items():
-            if shapes[name] != (k, d) or d > room or (table := on_host(value)) is None:
-                rows.append((name, cells_of(value)))
-                continue
-            room -= d
-            rows += [(f"{name}[:, {i}]", numbers(table[:, i])) for i in range(d)]
-        return Summary(headline, rows)
+        return summary_of_components(self)
 
 
 keep_old_names(Family)
-
-
-def shaped(means: Array, axes: str, **given: Array) -> tuple[Array, Array]:
-    """Means (..., K, D) and one more array, whose axes are given as in "KDD", as arrays."""
-    ((name, value),) = given.items()
-    means, value = jnp.asarray(means), jnp.asarray(value)
-    if means.ndim < 2:
-        raise ValueError(f"means must have shape (K, D), got {means.shape}")
-    sizes = dict(zip("KD", means.shape[-2:], strict=True))
-    expected = means.shape[:-2] + tuple(sizes[axis] for axis in axes)
-    if value.shape != expected:
-        raise ValueError(
-            f"{name} must have shape ({', '.join(axes)}) = {expected} for means of shape "
-            f"{means.shape}, got {value.shape}"
-        )
-    return means, value

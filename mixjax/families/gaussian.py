@@ -12,10 +12,12 @@ from jax import Array
 from .. import linalg
 from ..pytrees import pytree
 from ..rows.blocks import map_rows
+from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .elliptical import Elliptical
-from .family import shaped
 from .moments import Moments, occupied, per_count
+from .observed_gaussian import seen_means, seen_through
+from .shapes import shaped
 
 LOG_2PI = math.log(2 * math.pi)
 STRIP = 32
@@ -106,6 +108,7 @@ class Gaussian(Elliptical):
     factors: Array
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
     tried_up_to: ClassVar[float] = 256
+    noise_axes: ClassVar[int] = 3
     appearance: ClassVar[str] = "ellipses of their own"
 
     @classmethod
@@ -222,9 +225,32 @@ class Gaussian(Elliptical):
         mean = per_count(stats.first, stats.count)
         cross = per_count(stats.second, stats.count)
         second = linalg.matmul(cross, self.factors.mT) - mean[:, :, None] * offset[:, None]
-        covariance = linalg.mirrored(second) - mean[:, :, None] * mean[:, None]
+        return self._moved(stats.count, mean, linalg.mirrored(second), reg_covar)
+
+    def observed_log_prob_and_statistics(
+        self, seen: Seen
+    ) -> tuple[Array, Callable[[Array], Moments]]:
+        """As `log_prob_and_statistics`, of rows with missing values and errors."""
+        return seen_through(seen, self.means, self.covariances)
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The means (N, K, D) of rows given what is seen of them."""
+        return seen_means(seen, self.means, self.covariances)
+
+    def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The components of higher likelihood, from the sums of `seen_through`."""
+        lower = linalg.inverse_lower(self.factors)
+        pull = per_count(stats.first, stats.count)
+        mean = jnp.sum(lower * pull[:, :, None], axis=1)
+        inner = linalg.matmul(lower.mT, linalg.matmul(per_count(stats.second, stats.count), lower))
+        second = linalg.eye_like(lower) + linalg.symmetric(inner)
+        return self._moved(stats.count, mean, second, reg_covar)
+
+    def _moved(self, count: Array, mean: Array, second: Array, reg_covar: Array) -> Self:
+        """Components with these means (K, D) and second moments (K, D, D) of whitened rows."""
+        covariance = second - mean[:, :, None] * mean[:, None]
         ridge = linalg.matmul(self.factors * reg_covar[None, None], self.factors.mT)
-        kept = occupied(stats.count)[:, None, None]
+        kept = occupied(count)[:, None, None]
         covariance = jnp.where(kept, covariance + ridge, linalg.eye_like(covariance))
         factors = linalg.matmul(linalg.whitener(covariance), self.factors)
         return type(self)(self.means + linalg.solve_lower(self.factors, mean), factors)

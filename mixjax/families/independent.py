@@ -2,11 +2,27 @@
 
 from typing import Any, ClassVar, Self
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..pytrees import pytree
+from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .family import Family
+
+
+@pytree
+class ByColumn:
+    """Sums over rows for each column by itself.
+
+    Attributes:
+      count: (K,) sum of the responsibilities.
+      columns: the statistics of each column, with a leading axis of D.
+    """
+
+    count: Array
+    columns: Any
 
 
 class IndependentColumns(Family):
@@ -36,6 +52,40 @@ class IndependentColumns(Family):
     def n_parameters(self) -> int:
         """2 K D."""
         return 2 * self.shape[0] * self.shape[1]
+
+    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
+        """As `log_prob_and_statistics`, of rows with missing values, which are left out.
+
+        The columns are fitted each by itself, as D tables of one column.
+        """
+        each = jnp.where(seen.known[:, None], self.coordinate_log_prob(seen.x), 0)
+
+        def sums(resp: Array) -> ByColumn:
+            def of_column(one: Self, x: Array, known: Array) -> Any:
+                own = jnp.where(known[:, None], resp, 0)
+                return one._one_column().statistics(x[:, None], own)
+
+            stats = jax.vmap(of_column, in_axes=(-1, 1, 1))(self, seen.x, seen.known)
+            return ByColumn(jnp.sum(resp, axis=0), stats)
+
+        return jnp.sum(each, axis=2), sums
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The known values, and for the others the centers: (N, K, D)."""
+        return jnp.where(seen.known[:, None], seen.x[:, None], self.centers[None])
+
+    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
+        """The M-step of each column, from the sums of its known values."""
+
+        def of_column(one: Self, stats: Any, reg: Array) -> Self:
+            return one._one_column().from_statistics(stats, reg[None])
+
+        found = jax.vmap(of_column, in_axes=(-1, 0, 0))(self, stats.columns, reg_covar)
+        return jax.tree.map(lambda leaf: leaf[..., 0].T, found)
+
+    def _one_column(self) -> Self:
+        """Components whose parameters (K,) are those of one column."""
+        return jax.tree.map(lambda leaf: leaf[..., None], self)
 
     def extent(self) -> tuple[Array, Array]:
         """Centers and scales."""

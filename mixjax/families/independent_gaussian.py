@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .. import linalg
+from ..rows.observed import Seen
 from .elliptical import Elliptical
-from .family import shaped
 from .gaussian import LOG_2PI
 from .independent import IndependentColumns
 from .moments import Moments, is_small
+from .shapes import shaped
 
 LogProb = Callable[[Array], Array]
 Sums = Callable[[Array, Array], Moments]
@@ -26,6 +28,7 @@ class IndependentGaussian(Elliptical, IndependentColumns):
     """
 
     scale_axes: ClassVar[str] = "KD"
+    noise_axes: ClassVar[int] = 2
 
     @classmethod
     def from_variances(cls, means: Array, variances: Array) -> Self:
@@ -67,6 +70,49 @@ class IndependentGaussian(Elliptical, IndependentColumns):
         # Rows last, also inside the cond: XLA does not cancel transposes across it.
         log_prob = lax.cond(safe, product, self._log_prob, x.T).T
         return log_prob, lambda resp: lax.cond(safe, product_sums, self._sums, x.T, resp.T)
+
+    def observed_log_prob_and_statistics(
+        self, seen: Seen
+    ) -> tuple[Array, Callable[[Array], Moments]]:
+        """As `log_prob_and_statistics`, of rows with missing values and errors.
+
+        Given what is seen, a value in units of its component has the mean ``gain * y`` and the
+        variance ``1 - gain``; the gain is 0 where it is missing, 1 where it is known exactly.
+        """
+        y, gain = self._gain(seen)
+        known = gain > 0
+        widths = jnp.log(self.standard_deviations[None]) - 0.5 * jnp.log(jnp.where(known, gain, 1))
+        each = -0.5 * (y * y * gain + LOG_2PI) - widths
+        log_prob = jnp.sum(jnp.where(known, each, 0), axis=2)
+
+        def sums(resp: Array) -> Moments:
+            mean = gain * y
+            second = linalg.einsum("nk,nkd->kd", resp, mean**2 + 1 - gain)
+            first = linalg.einsum("nk,nkd->kd", resp, mean)
+            return Moments(jnp.sum(resp, axis=0), first, self._of_columns(second))
+
+        return log_prob, sums
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The means (N, K, D) of rows given what is seen of them."""
+        y, gain = self._gain(seen)
+        return self.means[None] + gain * y * self.standard_deviations[None]
+
+    def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The components of higher likelihood; the sums are those of complete rows."""
+        return self.from_statistics(stats, reg_covar)
+
+    def _gain(self, seen: Seen) -> tuple[Array, Array]:
+        """Deviations (N, K, D) in units of each component, and how far to trust them."""
+        scales = self.standard_deviations[None]
+        known = seen.known[:, None]
+        noise = jnp.sqrt(jnp.where(known, seen.noise[:, None], 0)) / scales
+        y = jnp.where(known, (seen.x[:, None] - self.means[None]) / scales, 0)
+        return y, jnp.where(known, 1 / (1 + noise**2), 0)
+
+    @abc.abstractmethod
+    def _of_columns(self, second: Array) -> Array:
+        """The second moments as in the statistics, from those (K, D) of the columns."""
 
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each value, independent of the other columns: (N, K, D)."""

@@ -1,6 +1,7 @@
 """Laplace components with independent columns, and their two M-steps."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import jax
@@ -10,12 +11,15 @@ from jax import Array, lax
 from ..linalg import reciprocal
 from ..pytrees import pytree
 from ..rows.blocks import Rows
+from ..rows.observed import known_in
 from .family import Family, Responsibilities
 from .independent import IndependentColumns
 from .moments import occupied, per_count
 from .outline import DIAMOND, Outline
 
 LOG_2 = math.log(2)
+# Which values (D, n) of a block of rows are known; None stands for all.
+Known = Callable[[Array], Array] | None
 
 
 @pytree
@@ -115,8 +119,8 @@ class Laplace(IndependentColumns):
         return self._bounded(self.locations + step, scales, stats.count, reg_covar)
 
     def _bounded(self, locations: Array, scales: Array, count: Array, reg_covar: Array) -> Self:
-        """Components with variances of at least reg_covar; empty components are unchanged."""
-        kept = occupied(count)[:, None]
+        """Components with variances of at least reg_covar; empty ones (K,) or (K, D) are kept."""
+        kept = occupied(count) if count.ndim > 1 else occupied(count)[:, None]
         floor = jnp.sqrt(0.5 * reg_covar)[None]
         scales = jnp.where(kept, jnp.maximum(scales, floor), self.scales)
         scales = jnp.where(scales > 0, scales, self.scales)
@@ -124,10 +128,35 @@ class Laplace(IndependentColumns):
 
     def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
         """The exact M-step: weighted medians, then mean deviations about them."""
-        at = weighted_medians(rows, responsibilities, self.shape[0])
-        columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
-        locations = rows.values_at(at, columns)
+        locations = self._medians(rows, responsibilities)
         return self._about(locations, rows, responsibilities, reg_covar)
+
+    def observed_m_step(
+        self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
+    ) -> Self:
+        """Medians and mean deviations of the known values of each column."""
+        d = self.shape[1]
+
+        def known(x: Array) -> Array:
+            return known_in(x[None], d)[0]
+
+        locations = self._medians(rows, responsibilities, known)
+
+        def block(x: Array, weights: Array, index: Array) -> tuple[Array, Array]:
+            own = (responsibilities(x, index) * weights[None])[:, None]
+            resp = jnp.where(known(x)[None], own, 0)
+            distance = jnp.abs(x[None, :d] - locations[:, :, None])
+            return jnp.sum(resp, axis=2), jnp.sum(resp * distance, axis=2)
+
+        count, deviation = rows.sum(block)
+        return self._bounded(locations, per_count(deviation, count), count, reg_covar)
+
+    def _medians(
+        self, rows: Rows, responsibilities: Responsibilities, known: Known = None
+    ) -> Array:
+        at = weighted_medians(rows, responsibilities, self.shape[0], known)
+        columns = jnp.broadcast_to(jnp.arange(self.shape[1])[None], at.shape)
+        return rows.values_at(at, columns)
 
     def _about(
         self,
@@ -184,6 +213,7 @@ class MeanLaplace(Laplace):
     """
 
     needs_sorted_rows: ClassVar[bool] = False
+    observed_m_step = Family.observed_m_step
 
     @classmethod
     def cost(cls, n_features: int) -> int:
@@ -220,7 +250,9 @@ class MeanLaplace(Laplace):
         return self._about(locations, rows, responsibilities, reg_covar)
 
 
-def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> Array:
+def weighted_medians(
+    rows: Rows, responsibilities: Responsibilities, k: int, known: Known = None
+) -> Array:
     """The row (K, D) that holds the weighted median of each column for each component.
 
     Sorted columns are cut into about sqrt(N) runs. One pass finds the run in which the weight
@@ -238,7 +270,9 @@ def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> 
     def block(x: Array, weights: Array, index: Array) -> Array:
         resp = lax.stop_gradient(responsibilities(x, index)) * weights[None]
         mass = jnp.zeros((n_runs, d, k), x.dtype)
-        mass = mass.at[rank[index] // length, columns].add(resp.T[:, None])
+        own = resp.T[:, None]
+        own = own if known is None else jnp.where(known(x).T[:, :, None], own, 0)
+        mass = mass.at[rank[index] // length, columns].add(own)
         return mass
 
     below = jnp.cumsum(rows.sum(block), axis=0)  # (runs, D, K)
@@ -246,12 +280,14 @@ def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> 
     run = jnp.argmax((below >= half[None]) & (below > 0), axis=0)  # (D, K)
     before = jnp.where(run > 0, jnp.take_along_axis(below, run[None] - 1, axis=0)[0], 0)
 
-    def median(column: tuple[Array, Array, Array]) -> Array:
-        sorted_rows, run, missing = column
+    def median(column: tuple[Array, Array, Array, Array]) -> Array:
+        sorted_rows, run, missing, number = column
         places = run[:, None] * length + jnp.arange(length)[None]  # (K, length)
         index = sorted_rows[jnp.minimum(places, n - 1)]
         flat = index.reshape(-1)
-        resp = responsibilities(rows.columns_at(flat), flat) * rows.weights_at(flat)[None]
+        x = rows.columns_at(flat)
+        resp = responsibilities(x, flat) * rows.weights_at(flat)[None]
+        resp = resp if known is None else jnp.where(known(x)[number][None], resp, 0)
         own = resp.reshape(k, k, length)[jnp.arange(k), jnp.arange(k)]
         own = jnp.where(places < n, own, 0)
         mass = jnp.cumsum(own, axis=1)
@@ -259,4 +295,5 @@ def weighted_medians(rows: Rows, responsibilities: Responsibilities, k: int) -> 
         reached = (mass >= jnp.minimum(missing, mass[:, -1])[:, None]) & (own > 0)
         return jnp.take_along_axis(index, jnp.argmax(reached, axis=1)[:, None], axis=1)[:, 0]
 
-    return lax.map(median, (order.T, run, half - before)).T
+    numbers = jnp.arange(d, dtype=jnp.int32)
+    return lax.map(median, (order.T, run, half - before, numbers)).T

@@ -108,6 +108,9 @@ class SphericalGaussian(IndependentGaussian):
 
         return safe, product, product_sums
 
+    def _of_columns(self, second: Array) -> Array:
+        return jnp.sum(second, axis=1)
+
     def from_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The maximum-likelihood components, with the mean of reg_covar (D,) added."""
         mean = per_count(stats.first, stats.count)

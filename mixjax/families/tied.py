@@ -9,9 +9,9 @@ from jax import Array, lax
 
 from .. import linalg
 from ..pytrees import pytree
+from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .elliptical import Elliptical
-from .family import shaped
 from .gaussian import (
     LOG_2PI,
     conditioned,
@@ -24,6 +24,8 @@ from .gaussian import (
     whitening_of_rows,
 )
 from .moments import Moments, few_digits_cancel, is_small, per_count
+from .observed_gaussian import seen_means, seen_through
+from .shapes import shaped
 
 
 @pytree
@@ -50,6 +52,7 @@ class TiedGaussian(Elliptical):
     scaling: ClassVar[Scaling] = Scaling.COLUMNS
     word: ClassVar[str] = "tied"
     tried_up_to: ClassVar[float] = 512
+    noise_axes: ClassVar[int] = 3
     appearance: ClassVar[str] = "ellipses of one shape"
 
     @classmethod
@@ -175,6 +178,26 @@ class TiedGaussian(Elliptical):
         factor = linalg.matmul(inner, self.factor)
         shared = jnp.broadcast_to(self.factor, (*mean.shape, mean.shape[-1]))
         return type(self)(self.means + linalg.solve_lower(shared, mean), factor)
+
+    def observed_log_prob_and_statistics(
+        self, seen: Seen
+    ) -> tuple[Array, Callable[[Array], Moments]]:
+        """As `log_prob_and_statistics`, of rows with missing values and errors."""
+        return seen_through(seen, self.means, self.covariance[None])
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The means (N, K, D) of rows given what is seen of them."""
+        return seen_means(seen, self.means, self.covariance[None])
+
+    def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+        """The components of higher likelihood, from the sums of `seen_through`."""
+        lower = linalg.inverse_lower(self.factor)
+        inner = linalg.matmul(lower.T, linalg.matmul(stats.second[0], lower))
+        scatter = jnp.sum(stats.count) * jnp.eye(len(lower), dtype=lower.dtype)
+        whitened = linalg.matmul(stats.first, lower)
+        return self.from_statistics(
+            Moments(stats.count, whitened, scatter + linalg.symmetric(inner)), reg_covar
+        )
 
     def expected_statistics(self, count: Array, reg_covar: Array | None = None) -> Moments:
         """In the whitened frame: means of zero, and the identity for a scatter."""

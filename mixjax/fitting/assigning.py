@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .. import checks
+from ..families.family import Family
 from ..mixture.assignment import Assignment, Labels, Shares
 from ..programs import jit, on_device
 from ..rows.blocks import Rows, Table
@@ -37,28 +38,22 @@ def assignment_of(
     k: int,
     weights: Array | None,
     rows: Rows,
-    scaling: Scaling,
+    family: type[Family],
 ) -> Assignment:
     """What a start gives for a table (N, D) whose scaled rows are there already."""
     if not hasattr(start, "centers"):
         return Shares(start(key, x, k, weights))
-    own = scaling is Scaling.COLUMNS
-    if not own:
-        rows, _ = standardized(Table.of(x, weights, k), Scaling.COLUMNS)
+    own = family.scaling is Scaling.COLUMNS
+    rows = family.rows_for_start(Table.of(x, weights, k), rows)
     centers = start.centers(seed_of(key), rows, k)
     labels = nearest_centers(centers, rows, x.shape[0])
     return Labels(labels, centers if own else None)
 
 
-def host_assignment_of(
-    start: Any, key: Array, table: HostTable, k: int, rows: Rows, scaling: Scaling
-) -> Labels:
-    """The same for a start made of centers, on the host."""
-    own = scaling is Scaling.COLUMNS
-    if not own:
-        rows, _ = standardized(table, Scaling.COLUMNS)
+def host_assignment_of(start: Any, key: Array, rows: Rows, n_rows: int, k: int) -> Labels:
+    """The same for a start made of centers, on the host, of rows with scaled columns."""
     centers = start.centers(seed_of(key, np), rows, k)
-    return Labels(nearest_centers(centers, rows, len(table.x)), centers if own else None)
+    return Labels(nearest_centers(centers, rows, n_rows), centers)
 
 
 def hard_assignment(start: Any, key: Array, x: Any, n_components: int, weights: Any) -> Array:
@@ -77,7 +72,7 @@ def _hard_on_host(start: Any, key: Array, x: Any, n_components: int, weights: An
     with np.errstate(all="ignore"):
         table = HostTable.of(rows, None if row_weights is None else np.asarray(row_weights), k)
         scaled, _ = standardized(table, Scaling.COLUMNS)
-        labels = host_assignment_of(start, key, table, k, scaled, Scaling.COLUMNS).labels
+        labels = host_assignment_of(start, key, scaled, len(rows), k).labels
     return on_device(labels[: len(rows), None] == np.arange(k)[None])
 
 

@@ -13,16 +13,16 @@ from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..mixture.mixture import Mixture, require
+from ..mixture.opening import Opened, opened, require_seen
 from ..programs import jit
 from ..pytrees import pytree
-from ..rows.blocks import Table
-from ..rows.origin import Origin, near, near_on_host, placed, relative
+from ..rows.origin import Origin
 from ..rows.sharded import automatic, row_mesh
 from .em import EM
 from .on_host import fit_on_host, fit_on_host_from
 from .on_mesh import fit_on_mesh, fit_on_mesh_from
 from .outcome import Fit
-from .problem import Problem, best_of_starts
+from .problem import Problem, best_of_starts, table_for
 from .recipe import Recipe, check_solving
 from .solver import Solver
 from .starts import KMeans, OwnStart, Start
@@ -50,7 +50,8 @@ def fit(
     Args:
       key: a typed random key.
       x: (N, D) rows, float32 or float64, in any units. NumPy's float64 becomes JAX's
-        default float: float32 unless ``jax_enable_x64`` is set. Rows may be spread over
+        default float: float32 unless ``jax_enable_x64`` is set. Rows with missing values or
+        errors are `mixjax.Observed`. Rows may be spread over
         the devices of a mesh (`NamedSharding`), also over several processes: each device
         works on its own rows, and an iteration adds up the statistics once.
       n_components: K, a Python int.
@@ -85,19 +86,19 @@ def fit(
     Mixture Models (2000), section 2.8.
     """
     checks.key(key)
-    rows = checks.rows(x)
-    on_host = checks.on_host(key, rows, weights, start, solver, tol, max_iter)
-    table: Any
-    table, origin = (near_on_host if on_host else near)(rows, checks.family(family).scaling)
+    require_seen(x)
+    rows = opened(x, family, key, weights, start, solver, tol, max_iter)
+    table = rows.table
     row_weights = checks.row_weights(weights, table)
-    recipe = Recipe.checked(n_components, family, start, n_init, solver, tol, max_iter, table.shape)
-    recipe = _seeing(recipe, origin)
-    if on_host:
-        return _placed(fit_on_host(key, table, _host(row_weights), recipe), origin)
+    recipe = Recipe.checked(
+        n_components, rows.family, start, n_init, solver, tol, max_iter, rows.shape
+    )
+    recipe = _seeing(recipe, rows.origin)
+    if rows.on_host:
+        return _outside(fit_on_host(key, table, _host(row_weights), recipe), rows)
     if where := row_mesh(table):
-        return fit_on_mesh(key, table, row_weights, recipe, where)
-    result = _fit(key, automatic(table), automatic(row_weights), recipe)
-    return _placed(result, origin)
+        return _outside(fit_on_mesh(key, table, row_weights, recipe, where), rows)
+    return _outside(_fit(key, automatic(table), automatic(row_weights), recipe), rows)
 
 
 def fit_from(
@@ -113,7 +114,7 @@ def fit_from(
 
     Args:
       mixture: the mixture to start from, in the units of x.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
       weights: (N,) weight of each row; a row of weight 0 counts as absent.
       solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
@@ -133,9 +134,9 @@ def fit_from(
       >>> bool(fine.energy <= rough.energy)
       True
     """
-    mixture, table, row_weights, origin = _prepared(mixture, x, weights, solver, tol, max_iter)
-    fit, _ = _continued(mixture, table, row_weights, solver, tol, max_iter, 0)
-    return _placed(fit, origin)
+    mixture, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, _ = _continued(mixture, rows.table, row_weights, solver, tol, max_iter, 0)
+    return _outside(fit, rows)
 
 
 def fit_history(
@@ -151,7 +152,7 @@ def fit_history(
 
     Args:
       mixture: the mixture to start from, in the units of x.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
       weights: (N,) weight of each row.
       solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
@@ -173,9 +174,9 @@ def fit_history(
       True
     """
     n_recorded = checks.count(max_iter, "max_iter") + 1
-    mixture, table, row_weights, origin = _prepared(mixture, x, weights, solver, tol, max_iter)
-    fit, energies = _continued(mixture, table, row_weights, solver, tol, max_iter, n_recorded)
-    return _placed(fit, origin), energies
+    mixture, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, energies = _continued(mixture, rows.table, row_weights, solver, tol, max_iter, n_recorded)
+    return _outside(fit, rows), energies
 
 
 def _continued(
@@ -190,21 +191,20 @@ def _continued(
 
 def _prepared(
     mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
-) -> tuple[Mixture, Array, Array | None, Origin | None]:
+) -> tuple[Mixture, Opened, Array | None]:
     require(mixture)
-    rows = checks.rows(x)
+    require_seen(x)
+    rows = opened(x, type(mixture.components), mixture, weights, solver, tol, max_iter)
     checks.width(rows, mixture.n_features)
-    on_host = checks.on_host(mixture, rows, weights, solver, tol, max_iter)
-    x, origin = (near_on_host if on_host else near)(rows, mixture.components.scaling)
-    weights = checks.row_weights(weights, x)
-    check_solving(solver, tol, max_iter, x.shape[1])
+    weights = checks.row_weights(weights, rows.table)
+    check_solving(solver, tol, max_iter, rows.shape[1])
     dtype = mixture.log_weights.dtype
-    if dtype != x.dtype:
+    if dtype != rows.table.dtype:
         raise TypeError(
-            f"the mixture holds {dtype} numbers and x {x.dtype}: convert one of them, "
+            f"the mixture holds {dtype} numbers and x {rows.table.dtype}: convert one of them, "
             "for example x.astype(mixture.log_weights.dtype)"
         )
-    return relative(mixture, origin), x, weights, origin
+    return rows.inside(mixture), rows, weights
 
 
 @pytree
@@ -229,14 +229,14 @@ def _host(weights: Array | None) -> Any:
     return None if weights is None else np.asarray(weights)
 
 
-def _placed(fit: Fit, origin: Origin | None) -> Fit:
-    return dataclasses.replace(fit, mixture=placed(fit.mixture, origin))
+def _outside(fit: Fit, rows: Opened) -> Fit:
+    return dataclasses.replace(fit, mixture=rows.outside(fit.mixture))
 
 
 @jit
 def _fit(key: Array, x: Array, weights: Array | None, recipe: Recipe) -> Fit:
     k = recipe.n_components
-    problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
+    problem = Problem.of(table_for(recipe.family, x, weights, k), k, recipe.family)
     return best_of_starts(key, problem, x, weights, recipe)
 
 
@@ -251,5 +251,5 @@ def _fit_from(
     n_recorded: int,
 ) -> tuple[Fit, Array]:
     k, family = mixture.n_components, type(mixture.components)
-    problem = Problem.of(Table.of(x, weights, k), k, family)
+    problem = Problem.of(table_for(family, x, weights, k), k, family)
     return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from ..mixture.assignment import Assignment, Shares, means_of
+from ..mixture.assignment import Assignment, Labels, Shares, means_of
 from ..mixture.mixture import Mixture
 from ..programs import ROOMY, jit, on_device, padded_components
 from ..rows.host_table import HostTable
+from ..rows.scaling import Scaling
 from .assigning import drawn_shares, host_assignment_of
 from .em import EM
 from .outcome import Fit, best
@@ -28,7 +29,7 @@ def fit_on_host(key: Array, x: np.ndarray, weights: np.ndarray | None, recipe: R
     """The best fit from the starts of a table (N, D)."""
     k, family = recipe.n_components, recipe.family
     with np.errstate(all="ignore"):
-        table = HostTable.of(x, weights, k)
+        table = HostTable.of(x, weights, k * family.bulk(x.shape[1]))
         problem = Problem.of(table, k, family)
         keys = [key] if recipe.n_init == 1 else list(jax.random.split(key, recipe.n_init))
         size = _padded_components(problem, recipe.solver)
@@ -52,7 +53,8 @@ def fit_on_host_from(
     """`fit_history` of a table (N, D)."""
     k, family = mixture.n_components, type(mixture.components)
     with np.errstate(all="ignore"):
-        problem = Problem.of(HostTable.of(x, weights, k), k, family)
+        table = HostTable.of(x, weights, k * family.bulk(x.shape[1]))
+        problem = Problem.of(table, k, family)
     problem = _for_solver(problem, solver)
     return solved_from(problem, mixture, solver, tol, max_iter, n_recorded)
 
@@ -65,7 +67,10 @@ def _assignment(
     k, start, rows = recipe.n_components, recipe.start, problem.rows
     begin: Assignment
     if hasattr(start, "centers"):
-        begin = host_assignment_of(start, key, table, k, rows, recipe.family.scaling)
+        seen = recipe.family.rows_for_start(table, rows)
+        begin = host_assignment_of(start, key, seen, len(x), k)
+        if recipe.family.scaling is not Scaling.COLUMNS:
+            begin = Labels(begin.labels)  # the centers are in another scale
     else:
         given: Any
         if isinstance(start, RandomResponsibilities):

@@ -11,7 +11,7 @@ from ..rows.sharded import gathered, on_shards
 from ..rows.subsample import seed_of
 from .em import EM
 from .outcome import Fit, best
-from .problem import Problem
+from .problem import Problem, table_for
 from .recipe import Recipe
 
 # Rows that a start uses.
@@ -53,7 +53,7 @@ def _fit_shards(kind: Any, axes: Axes, same: Any, x: Array, weights: Array | Non
     """The fit on the rows of one device; the start uses a subsample of the rows of all devices."""
     key_data, recipe = same
     k, family = recipe.n_components, recipe.family
-    problem = Problem.of(Table.of(x, weights, k, axes), k, family)
+    problem = Problem.of(table_for(family, x, weights, k, axes), k, family)
     key = jax.random.wrap_key_data(key_data, impl=kind)
     seed = seed_of(key)
     rows = gathered(x, axes, SAMPLE, seed)
@@ -76,5 +76,5 @@ def _fit_shards_from(
     """The fit from a mixture on the rows of one device."""
     mixture, solver, tol, max_iter = same
     k, family = mixture.n_components, type(mixture.components)
-    problem = Problem.of(Table.of(x, weights, k, axes), k, family)
+    problem = Problem.of(table_for(family, x, weights, k, axes), k, family)
     return problem.solve(solver, problem.scaled(mixture), tol, max_iter, n_recorded)

@@ -14,7 +14,7 @@ from ..mixture.mixture import Mixture
 from ..pytrees import pytree, static
 from ..rows.blocks import Rows, Table
 from ..rows.host_table import HostTable
-from ..rows.scaling import Scale, standardized
+from ..rows.scaling import Scale
 from .assigning import assignment_of
 from .em import EM, EStepFirst
 from .outcome import Fit, best
@@ -49,7 +49,7 @@ class Problem:
         Without sorting, the M-step uses sums, also where the family would use the order.
         """
         sort = sort and family.needs_sorted_rows and not table.axes
-        rows, scale = standardized(table, family.scaling, sort)
+        rows, scale = family.scaled_rows(table, sort)
         return cls(rows, scale, n_components, family)
 
     @classmethod
@@ -61,8 +61,7 @@ class Problem:
 
     def assignment(self, key: Array, x: Array, weights: Array | None, start: Any) -> Assignment:
         """What a start gives for the table x (N, D) of these rows."""
-        k, scaling = self.n_components, self.family.scaling
-        return assignment_of(start, key, x, k, weights, self.rows, scaling)
+        return assignment_of(start, key, x, self.n_components, weights, self.rows, self.family)
 
     def maximized(self, assignment: Assignment, solver: Any) -> Mixture:
         """The mixture of the M-step from an assignment."""
@@ -108,6 +107,13 @@ class Problem:
         return in_units(solution, self.scale, self.family)
 
 
+def table_for(
+    family: type[Family], x: Array, weights: Array | None, k: int, axes: Any = ()
+) -> Table:
+    """The table x (N, D) in blocks of a good length for k components of the family."""
+    return Table.of(x, weights, k * family.bulk(x.shape[1]), axes)
+
+
 def best_of_starts(
     key: Array, problem: Problem, x: Array, weights: Array | None, recipe: Recipe
 ) -> Fit:
@@ -124,7 +130,7 @@ def best_of_starts(
 
 def log_volume(scale: Scale) -> Array:
     """Energy in the units of x minus energy of the scaled columns, in nats."""
-    return jnp.sum(jnp.log(scale.scale))
+    return jnp.sum(jnp.log(scale.scale)) if scale.volume is None else scale.volume
 
 
 def in_units(solution: Solution, scale: Scale, family: type[Family]) -> Fit:

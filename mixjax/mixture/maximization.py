@@ -15,11 +15,11 @@ from ..families.moments import occupied, smallest_share
 from ..programs import BySize, jit
 from ..rows.blocks import Rows, Table
 from ..rows.host_table import HostTable
-from ..rows.origin import near, near_on_host, placed
-from ..rows.scaling import Scale, Scaling, standardized
+from ..rows.scaling import Scale, Scaling
 from ..rows.sharded import automatic
 from .assignment import Assignment, Shares, means_of
 from .mixture import Mixture
+from .opening import opened, require_seen
 
 
 def log_shares(count: Array) -> Array:
@@ -34,8 +34,12 @@ def ridge(reg_covar: Any, scale: Scale) -> Array:
     """The (D,) variance to add to the scaled columns."""
     if reg_covar is None:
         return 1e-6 * scale.variance
+    root = jnp.sqrt(jnp.asarray(reg_covar, scale.scale.dtype))
+    if root.ndim == 1 and len(root) < len(scale.scale):
+        # Beside the columns stands what is known of them.
+        root = jnp.pad(root, (0, len(scale.scale) - len(root)))
     # Not reg / scale / scale: XLA computes reg / scale², which leaves the range of floats.
-    return (jnp.sqrt(jnp.asarray(reg_covar, scale.scale.dtype)) / scale.scale) ** 2
+    return (root / scale.scale) ** 2
 
 
 def rescaled(mixture: Mixture, scale: Scale, scaling: Scaling) -> Mixture:
@@ -117,7 +121,8 @@ def m_step(
 
     Args:
       family: the class of the components.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows. Of these the result is a
+        first estimate, since what is missing has to be expected under some mixture.
       resp: (N, K) responsibilities, not negative; each row sums to 1 for a mixture.
       weights: (N,) weight of each row; None for 1 each.
       reg_covar: None adds 1e-6 of each feature's variance to the diagonal, held
@@ -141,18 +146,16 @@ def m_step(
 
     Source: Zong et al., Deep Autoencoding Gaussian Mixture Model (2018), equation 5.
     """
-    family = checks.family(family)
-    rows = checks.rows(x)
-    on_host = checks.on_host(rows, resp, weights, reg_covar)
-    table: Any
-    table, origin = (near_on_host if on_host else near)(rows, family.scaling)
+    require_seen(x)
+    rows = opened(x, family, resp, weights, reg_covar)
+    table, family = rows.table, rows.family
     row_weights = checks.row_weights(weights, table)
-    checks.reg_covar(reg_covar, table.shape[1])
+    checks.reg_covar(reg_covar, rows.shape[1])
     assignment = checks.responsibilities(resp, table, row_weights)
-    if on_host:
-        return placed(_on_host(family, table, assignment, row_weights, reg_covar), origin)
+    if rows.on_host:
+        return rows.outside(_on_host(family, table, assignment, row_weights, reg_covar))
     arrays = (automatic(array) for array in (table, assignment, row_weights))
-    return placed(_m_step(family, *arrays, reg_covar), origin)
+    return rows.outside(_m_step(family, *arrays, reg_covar))
 
 
 def _on_host(
@@ -162,8 +165,8 @@ def _on_host(
     given = np.asarray(resp)
     with np.errstate(all="ignore"):
         w = None if weights is None else np.asarray(weights)
-        table = HostTable.of(x, w, given.shape[1])
-        rows, scale = standardized(table, family.scaling, family.needs_sorted_rows)
+        table = HostTable.of(x, w, given.shape[1] * family.bulk(x.shape[1]))
+        rows, scale = family.scaled_rows(table, family.needs_sorted_rows)
         shares = np.zeros((rows.weights.size, given.shape[1]), x.dtype)
         shares[: len(x)] = np.where(table.weights[:, None] > 0, given, 0)
     program = stepped.for_size(rows.x.size * given.shape[1])
@@ -185,8 +188,8 @@ def _m_step(
     family: type[Family], x: Array, resp: Array, weights: Array | None, reg_covar: Any
 ) -> Mixture:
     k = resp.shape[1]
-    table = Table.of(x, weights, k)
+    table = Table.of(x, weights, k * family.bulk(x.shape[1]))
     if weights is not None:
         resp = jnp.where(weights[:, None] > 0, resp, 0)
-    rows, scale = standardized(table, family.scaling, family.needs_sorted_rows)
+    rows, scale = family.scaled_rows(table, family.needs_sorted_rows)
     return _stepped(rows, scale, resp, reg_covar, family)

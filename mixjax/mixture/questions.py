@@ -13,10 +13,12 @@ from .. import checks
 from ..programs import ROOMY, BySize, jit, on_device, padded_components
 from ..rows.asking import SOME, ask
 from ..rows.blocks import map_rows
+from ..rows.observed import Observed
 from ..rows.origin import near_on_host, relative, together
 from ..rows.sharded import by_shards, has_explicit_axes, row_mesh
 from .far import known_density, log_sum, shares, within_reach
 from .mixture import Mixture, joint_log_prob, require
+from .opening import opened
 
 
 def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
@@ -35,11 +37,18 @@ def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
     return jax.tree.map(lambda leaf: leaf.astype(wider), mixture), table.astype(wider)
 
 
+def _width(mixture: Mixture) -> int:
+    """About how many numbers are computed for each row."""
+    width = mixture.n_features
+    bulk: int = mixture.components.bulk(width)
+    return mixture.n_components * width * bulk
+
+
 def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return log_sum(joint_log_prob(mixture, rows))
 
-    return known_density(map_rows(block, x, mixture.n_components * mixture.n_features), x)
+    return known_density(map_rows(block, x, _width(mixture)), x)
 
 
 def _energy(mixture: Mixture, x: Array) -> Array:
@@ -51,7 +60,7 @@ def _responsibilities(mixture: Mixture, x: Array) -> Array:
         return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
 
     near = within_reach(mixture.components, x, nearest=True)
-    return map_rows(block, near, mixture.n_components * mixture.n_features)
+    return map_rows(block, near, _width(mixture))
 
 
 log_probs, energies = BySize(_log_prob), BySize(_energy)
@@ -61,6 +70,8 @@ assignments = BySize(_responsibilities)
 def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     """The answer for each row; on a mesh each device works on its own rows."""
     require(mixture)
+    if isinstance(x, Observed):
+        return _of_observed(program, mixture, x)
     rows = checks.rows(x)
     checks.width(rows, mixture.n_features)
     if checks.on_host(mixture, rows):
@@ -76,12 +87,24 @@ def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     return f(mixture, x)
 
 
+def _of_observed(program: BySize[Array], mixture: Mixture, x: Observed) -> Array:
+    """The answer for rows of which not everything is known, which are packed."""
+    rows = opened(x, type(mixture.components), mixture)
+    checks.width(rows, mixture.n_features)
+    inside, table = rows.inside(mixture), rows.table
+    if rows.on_host:
+        return _on_host(program, inside, table)
+    wider = np.promote_types(mixture.log_weights.dtype, table.dtype)
+    inside = jax.tree.map(lambda leaf: leaf.astype(wider), inside)
+    return program.thorough(inside, table.astype(wider))
+
+
 def _on_host(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     """The answer for rows on the host, padded to one of a few sizes."""
     table, origin = near_on_host(x, mixture.components.scaling)
     own = jax.tree.map(np.asarray, relative(mixture, origin))
     wider = np.promote_types(own.log_weights.dtype, table.dtype)
-    k, width = own.n_components, table.shape[1]
+    k, width = own.n_components, table.shape[1] * own.components.bulk(table.shape[1])
     size = padded_components(k, 4)
     if k < size and min(len(table), SOME) * width * size <= ROOMY:
         own = _with_copies(own, size)
@@ -106,7 +129,7 @@ def log_prob(mixture: Mixture, x: ArrayLike) -> Array:
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
 
     Returns:
       (N,) in nats.
@@ -134,7 +157,7 @@ def energy(mixture: Mixture, x: ArrayLike) -> Array:
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
 
     Returns:
       (N,) in nats; higher is stranger.
@@ -160,7 +183,7 @@ def responsibilities(mixture: Mixture, x: ArrayLike) -> Array:
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
 
     Returns:
       (N, K); each row sums to 1.

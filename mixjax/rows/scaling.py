@@ -28,20 +28,29 @@ class Scale(NamedTuple):
     """Center (D,) and scale (D,) of the columns, and the variances (D,) of the scaled ones.
 
     The square of a scale is never formed: 1e-60 is not a float32.
+
+    Attributes:
+      volume: () the mean over the rows of the sum of the logarithms of the scales, if it is not
+        the same for all rows.
     """
 
     shift: Array
     scale: Array
     variance: Array
+    volume: Array | None = None
 
 
 def column_scale(table: Table | HostTable, scaling: Scaling = Scaling.COLUMNS) -> Scale:
-    """Weighted center, scale and variance of each column.
+    """Weighted center, scale and variance of each column; see `column_moments`."""
+    return scale_of(*column_moments(table), scaling)
+
+
+def column_moments(table: Table | HostTable) -> tuple[Array, Array, Array]:
+    """Weighted center and spread (D,) of each column, and whether it is constant.
 
     The spread is divided by the largest deviation before it is squared, so columns of
     1e-15 or 1e15 neither underflow nor overflow in float32. A column is constant
-    if its extremes are equal, without a threshold: its center is that value and both its
-    scale and its variance are 1.
+    if its extremes are equal, without a threshold: its center is that value and its spread is 1.
     """
     xp, dtype = table.on.xp, table.x.dtype
     zeros = xp.zeros(table.x.shape[1:], dtype)
@@ -85,8 +94,7 @@ def column_scale(table: Table | HostTable, scaling: Scaling = Scaling.COLUMNS) -
     mean, square = table.on.fori_loop(0, 2, moment, (zeros, zeros))
     spread = reach * xp.sqrt(square)
     spread = xp.where(constant | (spread == 0), 1, xp.minimum(spread, largest))
-    shift = xp.where(constant, low, middle + reach * mean)
-    return scale_of(shift, spread, constant, scaling)
+    return xp.where(constant, low, middle + reach * mean), spread, constant
 
 
 def scale_of(shift: Array, spread: Array, constant: Array, scaling: Scaling) -> Scale:

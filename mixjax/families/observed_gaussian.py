@@ -1,0 +1,132 @@
+r"""Gaussians of which rows are seen in part and with errors.
+
+With $T_{nk} = \Sigma_k + S_n$ for the known values of a row, and zero elsewhere in its inverse,
+$h_{nk} = T_{nk}^{-1}(y_n - \mu_k)$. The row itself then has, given what is seen of it, the mean
+$\mu_k + \Sigma_k h_{nk}$ and the covariance $\Sigma_k - \Sigma_k T_{nk}^{-1}\Sigma_k$. So an
+M-step needs the sums of $r\,h$ and of $r\,(h h^\top - T^{-1})$, and no matrix of any row is kept.
+
+Source: Ghahramani and Jordan, Supervised Learning from Incomplete Data via an EM Approach (1994),
+section 2; Bovy, Hogg and Roweis, Extreme Deconvolution (2011), equations 12 to 16.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+import jax.numpy as jnp
+from jax import Array
+
+from .. import linalg
+from ..rows.observed import Seen
+from .moments import Moments
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+# Up to this many columns all is written out, entry by entry.
+WRITTEN_OUT = 8
+
+
+class Known(NamedTuple):
+    """What the known values of N rows say of K components; rows come last.
+
+    Attributes:
+      log_prob: (K, N) log-densities.
+      pull: (D, K, N) h.
+      factors: the whitening of T, as entries (K or 1, N) or matrices (N, K or 1, D, D).
+    """
+
+    log_prob: Array
+    pull: Array
+    factors: Any
+
+    @classmethod
+    def of(cls, seen: Seen, means: Array, covariances: Array) -> Self:
+        """For means (K, D) and covariances (K, D, D), or (1, D, D) for the same of all."""
+        small = means.shape[1] <= WRITTEN_OUT
+        log_prob, pull, factors = (_by_entries if small else _by_matrices)(seen, means, covariances)
+        n_known = jnp.sum(seen.known, axis=1).astype(means.dtype)
+        return cls(log_prob - 0.5 * n_known[None] * LOG_2PI, pull, factors)
+
+    def inverses(self, known: Array, resp: Array) -> Array:
+        """The sums (K or 1, D, D) of the inverses of T, weighted by resp (K or 1, N)."""
+        if isinstance(self.factors, list):
+            w, d = self.factors, len(self.factors)
+
+            def total(i: int, j: int) -> Array:
+                own = sum(w[k][i] * w[k][j] for k in range(i, d))
+                return jnp.sum(jnp.where(known[i] & known[j], resp * own, 0), axis=-1)
+
+            entries = {(i, j): total(i, j) for i in range(d) for j in range(i + 1)}
+            rows = [[entries[max(i, j), min(i, j)] for j in range(d)] for i in range(d)]
+            return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        # The identity of absent columns is no inverse of anything.
+        own = jnp.where(known.T[:, None, None], self.factors, 0)
+        return linalg.einsum("nkai,nkaj->kij", own * resp.T[..., None, None], own)
+
+
+def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Any]:
+    d = means.shape[1]
+    known = list(seen.known.T[:, None])
+    noise = jnp.moveaxis(seen.noise, 0, -1)
+
+    def entry(i: int, j: int) -> Array:
+        own = covariances[:, i, j][:, None]
+        if noise.ndim == 3:
+            own = own + noise[i, j][None]
+        elif i == j:
+            own = own + noise[i][None]
+        # Absent rows and columns are those of the identity: one program for all holes.
+        return jnp.where(known[i] & known[j], own, float(i == j))
+
+    w = linalg.whitener_of_entries([[entry(i, j) for j in range(i + 1)] for i in range(d)])
+    x = seen.x.T[:, None]
+    away = [jnp.where(known[i], x[i] - means[:, i][:, None], 0) for i in range(d)]
+    y = [sum(w[i][j] * away[j] for j in range(i + 1)) for i in range(d)]
+    pull = [sum(w[i][j] * y[i] for i in range(j, d)) for j in range(d)]
+    log_det = sum(jnp.log(w[i][i]) for i in range(d))
+    log_prob: Any = log_det - 0.5 * sum(a * a for a in y)
+    return log_prob, jnp.stack(pull), w
+
+
+def _by_matrices(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Any]:
+    eye = jnp.eye(means.shape[1], dtype=means.dtype)[None]
+    noise = seen.noise[:, :, None] * eye if seen.noise.ndim == 2 else seen.noise
+    both = (seen.known[:, :, None] & seen.known[:, None])[:, None]
+    total = jnp.where(both, covariances[None] + noise[:, None], eye[None])
+    factors = linalg.whitener_of_many(total)
+    away = jnp.where(seen.known[:, None], seen.x[:, None] - means[None], 0)
+    y = jnp.sum(factors * away[:, :, None], axis=-1)
+    pull = jnp.sum(factors * y[..., None], axis=-2)
+    log_det = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
+    return (log_det - 0.5 * jnp.sum(y * y, axis=-1)).T, jnp.moveaxis(pull, 2, 0).mT, factors
+
+
+def seen_means(seen: Seen, means: Array, covariances: Array) -> Array:
+    """The means (N, K, D) of rows given what is seen of them, under each component."""
+    same = jnp.broadcast_to(covariances, (len(means), *covariances.shape[1:]))
+    pull = Known.of(seen, means, covariances).pull
+    return means[None] + linalg.einsum("kij,jkn->nki", same, pull)
+
+
+def seen_through(
+    seen: Seen, means: Array, covariances: Array
+) -> tuple[Array, Callable[[Array], Moments]]:
+    """Log-densities (N, K) of what is seen, and the sums for an M-step as a function of resp.
+
+    Args:
+      seen: N rows.
+      means: (K, D).
+      covariances: (K, D, D), or (1, D, D) if all components have the same.
+    """
+    found = Known.of(seen, means, covariances)
+
+    def sums(resp: Array) -> Moments:
+        r, pull = resp.T, found.pull
+        first = jnp.sum(pull * r[None], axis=2).T
+        outer = linalg.einsum("ikn,jkn->kij", pull * r[None], pull)
+        if len(covariances) == 1:
+            r, outer = jnp.sum(r, axis=0, keepdims=True), jnp.sum(outer, axis=0, keepdims=True)
+        return Moments(jnp.sum(resp, axis=0), first, outer - found.inverses(seen.known.T, r))
+
+    return found.log_prob.T, sums

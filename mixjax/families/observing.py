@@ -1,0 +1,200 @@
+"""Any family, for rows of which not everything is known.
+
+The rows are packed: their values, and beside them what is known of each (`rows.observed`). To all
+that fits or asks, they are rows like others, and this is a family like others.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import jax
+from jax import Array, lax
+
+from ..pytrees import pytree
+from ..rows.blocks import Rows, Table, summed
+from ..rows.executor import Compiled
+from ..rows.host_table import HostTable
+from ..rows.observed import filled, known_in, packed_width, scaled, unpacked
+from ..rows.scaling import Scale, Scaling, column_moments, scale_of
+from .family import Family, Responsibilities
+
+
+class Observing(Family, hidden=True):
+    """Components of another family, seen through packed rows.
+
+    Attributes:
+      components: the components.
+      inner: their family.
+      full: whether the rows have covariances of errors.
+    """
+
+    components: Any
+    inner: ClassVar[type[Family]]
+    full: ClassVar[bool]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """K, and the width of packed rows."""
+        k, d = self.components.shape
+        return k, packed_width(d, self.full)
+
+    @classmethod
+    def n_columns(cls, width: int) -> int:
+        """D, from the width of packed rows."""
+        d = width // 2
+        if cls.full:
+            d = next(d for d in range(1, width) if packed_width(d, True) == width)
+        return d
+
+    @classmethod
+    def bulk(cls, width: int) -> int:
+        """Each row has matrices for each component."""
+        return 3 * cls.n_columns(width)
+
+    @property
+    def dtype(self) -> Any:
+        """That of the components."""
+        return self.components.dtype
+
+    def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
+        """Log-densities of what is known, and the sums for the M-step."""
+        found: tuple[Array, Callable[[Array], Any]] = (
+            self.components.observed_log_prob_and_statistics(unpacked(x, self.components.shape[1]))
+        )
+        return found
+
+    def log_prob(self, x: Array) -> Array:
+        """Log-density (N, K) of what is known of each row."""
+        return self.log_prob_and_statistics(x)[0]
+
+    def statistics(self, x: Array, resp: Array) -> Any:
+        """Sums over rows of what is expected of them, given what is known."""
+        return self.log_prob_and_statistics(x)[1](resp)
+
+    def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
+        """The components of higher likelihood."""
+        reg_covar = reg_covar[: self.components.shape[1]]
+        return self._with(self.components.from_observed_statistics(stats, reg_covar))
+
+    @classmethod
+    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
+        """Standard components for packed rows of ``n_features`` columns."""
+        own = cls.inner.standard(n_components, cls.n_columns(n_features), dtype)
+        return cls(own)  # type: ignore[call-arg]
+
+    def located(self, centers: Array) -> Self:
+        """The components moved to centers (K, D), or to the first D columns of packed ones."""
+        return self._with(self.components.located(centers[:, : self.components.shape[1]]))
+
+    def sample(self, key: Array, labels: Array) -> Array:
+        """Rows of the components, about which everything is known: (n, D)."""
+        rows: Array = self.components.sample(key, labels)
+        return rows
+
+    def unconstrain(self) -> Any:
+        """Of the components."""
+        return self.components.unconstrain()
+
+    @classmethod
+    def constrain(cls, leaves: Any) -> Self:
+        """The inverse of `unconstrain`."""
+        return cls(cls.inner.constrain(leaves))  # type: ignore[call-arg]
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the components."""
+        n: int = self.components.n_parameters
+        return n
+
+    def affine(self, scale: Array, shift: Array) -> Self:
+        """The components of ``scale * x + shift``, (D,) or as wide as packed rows."""
+        d = self.components.shape[1]
+        return self._with(self.components.affine(scale[:d], shift[:d]))
+
+    def take(self, index: Any) -> Self:
+        """Some of the components."""
+        return self._with(self.components.take(index))
+
+    @classmethod
+    def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
+        """The packed rows in scaled blocks; centers and scales are those of the known values."""
+        return cls._scaled(table, cls.inner.scaling, sort)
+
+    @classmethod
+    def _scaled(
+        cls, table: Table | HostTable, scaling: Scaling, sort: bool = False
+    ) -> tuple[Rows, Scale]:
+        d, on_device = cls.n_columns(table.x.shape[1]), table.on is Compiled
+        parts = _moments(table, d)
+        scale = scale_of(parts[0], parts[1], parts[2], scaling)
+        if on_device:
+            scale = jax.tree.map(lax.stop_gradient, scale)
+        xp, nothing, one = table.on.xp, 0 * table.x[0], 0 * table.x[0] + 1
+        rows = table.standardized(nothing, one)
+        there = known_in(rows.x, d)
+        # A row of which nothing is known says nothing.
+        weights = xp.where(xp.any(there, axis=1), rows.weights, 0)
+        total = summed(xp.sum(weights), rows.axes)
+        mass = summed(xp.sum(xp.where(there, weights[:, None], 0), axis=(0, 2)), rows.axes)
+        volume = xp.sum(mass / xp.where(total > 0, total, 1) * xp.log(scale.scale))
+        x = xp.where(weights[:, None] > 0, scaled(rows.x, scale.shift, scale.scale), 0)
+        rows = dataclasses.replace(rows, x=x, weights=weights, total=total)
+        if sort:
+            rows = rows.sorted(table.in_places()[:, :d])
+        more = one[d:]
+        shift = xp.concatenate([scale.shift, 0 * more])
+        widths = xp.concatenate([scale.scale, more])
+        return rows, Scale(shift, widths, xp.concatenate([scale.variance, more]), volume)
+
+    @classmethod
+    def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
+        """The values (B, D, C) alone; likely ones in place of the missing."""
+        if cls.scaling is not Scaling.COLUMNS:
+            rows, _ = cls._scaled(table, Scaling.COLUMNS)
+        d = cls.n_columns(rows.n_features)
+        values = filled(rows.x[:, :d], rows.weights, known_in(rows.x, d))
+        return dataclasses.replace(rows, x=values)
+
+    def _with(self, components: Any) -> Self:
+        return type(self)(components)  # type: ignore[call-arg]
+
+
+class ObservingRows(Observing, hidden=True):
+    """The same for a family whose M-step is not made of sums."""
+
+    def m_step(self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array) -> Self:
+        """The M-step of the components."""
+        reg_covar = reg_covar[: self.components.shape[1]]
+        return self._with(self.components.observed_m_step(rows, responsibilities, reg_covar))
+
+
+def _moments(table: Any, d: int) -> Any:
+    """Center, spread and constancy (D,) of the known values of each column of packed rows."""
+    xp = table.on.xp
+    columns, known = table.x[:, :d].T, known_in(table.x.T[None], d)[0]
+    weights = xp.ones_like(table.x[:, 0]) if table.weights is None else table.weights
+
+    def of_column(both: tuple[Array, Array]) -> Any:
+        own = xp.where(both[1], weights, 0)
+        return column_moments(dataclasses.replace(table, x=both[0][:, None], weights=own))
+
+    if table.on is Compiled:
+        return [part[:, 0] for part in lax.map(of_column, (columns, known))]
+    each = [of_column((columns[i], known[i])) for i in range(d)]
+    return [xp.concatenate(part) for part in zip(*each, strict=True)]
+
+
+@functools.cache
+def observing(family: type[Family], full: bool) -> type[Observing]:
+    """The family for rows with holes and errors, ``full`` if errors have covariances."""
+    members = {
+        "__annotations__": {"components": Any}, "__module__": __name__,
+        "__doc__": Observing.__doc__,
+        "inner": family, "full": full, "scaling": family.scaling,
+    }  # fmt: skip
+    base = ObservingRows if family.defines("observed_m_step") else Observing
+    members["needs_sorted_rows"] = base is ObservingRows and family.needs_sorted_rows
+    kind: Any = type(base)
+    return pytree(kind(f"Observed{family.__name__}", (base,), members, hidden=True))

@@ -1,0 +1,138 @@
+"""Rows as they come through a front door: checked, near an origin, packed if some are unknown."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import checks
+from ..families.family import Family
+from ..families.observing import Observing, observing
+from ..programs import on_device
+from ..rows.observed import Observed, packed
+from ..rows.origin import Origin, near, near_on_host, placed, relative
+from .mixture import Mixture
+
+
+class Opened(NamedTuple):
+    """A table for the machinery, and the way back.
+
+    Attributes:
+      table: (N, D) rows relative to the origin, or packed ones.
+      shape: (N, D).
+      family: the family to fit to this table.
+      origin: where the rows are, or None.
+      on_host: whether all numbers are NumPy's.
+    """
+
+    table: Any
+    shape: tuple[int, int]
+    family: type[Family]
+    origin: Origin | None
+    on_host: bool
+
+    def inside(self, mixture: Mixture) -> Mixture:
+        """A mixture of the rows, as one of this table."""
+        mixture = relative(mixture, self.origin)
+        if not issubclass(self.family, Observing):
+            return mixture
+        return Mixture(mixture.log_weights, self.family(mixture.components))  # type: ignore[call-arg]
+
+    def outside(self, mixture: Mixture) -> Mixture:
+        """A mixture of this table, as one of the rows."""
+        components = mixture.components
+        if isinstance(components, Observing):
+            mixture = Mixture(mixture.log_weights, components.components)
+        return placed(mixture, self.origin)
+
+
+def opened(x: Any, family: Any, *others: Any) -> Opened:
+    """The rows x, checked, for a fit of this family; ``others`` are what else it depends on."""
+    family = checks.family(family)
+    if not isinstance(x, Observed):
+        rows = checks.rows(x)
+        on_host = checks.on_host(rows, *others)
+        table, origin = (near_on_host if on_host else near)(rows, family.scaling)
+        return Opened(table, rows.shape, family, origin, on_host)
+    rows, noise, full = observed(x)
+    _require_noise(family, noise)
+    on_host = checks.on_host(rows, noise, *others)
+    table, origin = (near_on_host if on_host else near)(rows, family.scaling)
+    if noise is not None:
+        noise = np.asarray(noise, table.dtype) if on_host else on_device(noise, table.dtype)
+        if noise.ndim == 1:
+            noise = (np if on_host else jnp).broadcast_to(noise, table.shape)
+    return Opened(packed(table, noise, full), rows.shape, observing(family, full), origin, on_host)
+
+
+def observed(x: Observed) -> tuple[Any, Any, bool]:
+    """The checked values (N, D), the noise or None, and whether it has covariances."""
+    rows = checks.rows(x.x)
+    n, d = rows.shape
+    if x.noise is None:
+        return rows, None, False
+    noise = x.noise if isinstance(x.noise, jax.Array) else np.asarray(x.noise)
+    if noise.shape not in ((d,), (n, d), (n, d, d)):
+        raise ValueError(
+            f"noise must have shape ({d},), ({n}, {d}) or ({n}, {d}, {d}), the variances or the "
+            f"covariances of errors; got {noise.shape}"
+        )
+    if np.dtype(noise.dtype).kind not in "fiu":
+        raise TypeError(f"noise must be real numbers, got {noise.dtype}")
+    full = noise.ndim == 3
+    if checks.is_concrete(noise):
+        _require_variances(np.asarray(noise, np.float64), full)
+    return rows, noise, full
+
+
+def require_seen(x: Any) -> None:
+    """Raise if a column of `Observed` rows to be fitted has no value; not under ``jit``."""
+    if not isinstance(x, Observed) or not checks.is_concrete(rows := checks.rows(x.x)):
+        return
+    never = np.flatnonzero(np.isnan(np.asarray(rows)).all(axis=0))
+    if never.size:
+        raise ValueError(
+            f"x has no value in the columns {', '.join(map(str, never[:10]))}: leave them out"
+        )
+
+
+def _require_noise(family: type[Family], noise: Any) -> None:
+    """Raise unless the family can be fitted to rows with this noise."""
+    if not family.defines("observed_log_prob_and_statistics"):
+        raise TypeError(
+            f"{family.__name__} does not say what holes and errors mean: it would have to define "
+            "observed_log_prob_and_statistics"
+        )
+    if noise is not None and max(noise.ndim, 2) > family.noise_axes:
+        some = "no noise" if family.noise_axes == 0 else "noise of shape (D,) or (N, D) only"
+        raise TypeError(
+            f"{family.__name__} takes {some}: use mixjax.Gaussian, which takes any, got noise of "
+            f"shape {noise.shape}"
+        )
+
+
+def _require_variances(noise: np.ndarray, full: bool) -> None:
+    """Raise unless these are variances (..., D) or covariances (N, D, D)."""
+    variances = np.diagonal(noise, axis1=1, axis2=2) if full else np.atleast_2d(noise)
+    wrong = ~(variances >= 0).all(axis=1)  # NaN, too
+    if wrong.any():
+        where = "" if noise.ndim == 1 else f" in row {int(np.argmax(wrong))}"
+        raise ValueError(
+            f"noise must be variances of at least 0, got {variances[np.argmax(wrong)]}{where}: "
+            "use infinity where nothing is known"
+        )
+    if not full:
+        return
+    missing = np.isinf(variances)
+    both = ~(missing[:, :, None] | missing[:, None])
+    finite = np.where(both, noise, 0)
+    largest = np.abs(finite).max(axis=(1, 2))
+    tolerance = 1e-6 * np.where(largest > 0, largest, 1)
+    skew = np.abs(finite - finite.swapaxes(1, 2)).max(axis=(1, 2)) > tolerance
+    negative = np.linalg.eigvalsh(finite).min(axis=1) < -tolerance
+    if (wrong := skew | negative).any():
+        raise ValueError(
+            f"noise must be symmetric and positive semi-definite, but that of row "
+            f"{int(np.argmax(wrong))} is not"
+        )

@@ -112,7 +112,7 @@ def test_its_word_is_that_of_the_command(detector, x, tmp_path):
     )
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())["members"]
-    assert found == [{"family": "unit-gaussian", "components": 2}]
+    assert found == [{"family": "unit-gaussian", "components": 2, "appearance": ""}]
     options[1] = "gauss"
     done = CliRunner(env={"COLUMNS": "200"}).invoke(
         app, ["detect", str(tmp_path / "x.npy"), *options]

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Self
 
+import jax.numpy as jnp
 from jax import Array
 
 from .family import Family
@@ -27,6 +28,15 @@ class Elliptical(Family):
     def located(self, centers: Array) -> Self:
         """These components with other means (K, D)."""
         return dataclasses.replace(self, means=centers)  # type: ignore[type-var]
+
+    @classmethod
+    def center_name(cls) -> str:
+        """The means."""
+        return "means"
+
+    def pinned(self, stats: Any) -> Any:
+        """Statistics whose means are these; their second moments are about them already."""
+        return dataclasses.replace(stats, first=jnp.zeros_like(stats.first))
 
     @property
     def outline(self) -> Outline:

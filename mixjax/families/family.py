@@ -11,17 +11,17 @@ from jax import Array
 from ..describing.summary import Described, Summary
 from ..rows.blocks import Rows, Table
 from ..rows.host_table import HostTable
-from ..rows.observed import Seen
 from ..rows.scaling import Scale, Scaling, standardized
 from .known import register
 from .old_names import keep_old_names
 from .outline import Outline
+from .refinements import Refinements
 from .summary import summary_of_components
 
 Responsibilities = Callable[[Array, Array], Array]
 
 
-class Family(Described, abc.ABC):
+class Family(Refinements, Described, abc.ABC):
     """K components of one kind, in one pytree.
 
     Decorate a subclass with `mixjax.pytree`. Every method sees all N rows and all K
@@ -92,7 +92,6 @@ class Family(Described, abc.ABC):
     word: ClassVar[str]
     tried_up_to: ClassVar[float] = 0
     appearance: ClassVar[str] = ""
-    noise_axes: ClassVar[int] = 0
 
     def __init_subclass__(cls, *, hidden: bool = False, **options: Any) -> None:
         """Make the family known by its name, unless it is ``hidden``."""
@@ -226,22 +225,6 @@ class Family(Described, abc.ABC):
         cannot fit families without them.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define expected_statistics")
-
-    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
-        """As `log_prob_and_statistics`, of rows with missing values and errors."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be fitted to mixjax.Observed rows")
-
-    def observed_means(self, seen: Seen) -> Array:
-        """The mean of each row given what is seen of it, under each component: (N, K, D)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define observed_means")
-
-    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
-        """As `from_statistics`, from the sums of `observed_log_prob_and_statistics`."""
-        return self.from_statistics(stats, reg_covar)
-
-    def observed_m_step(self, rows: Rows, responsibilities: Any, reg_covar: Array) -> Self:
-        """As `m_step`, of packed rows (`rows.observed`), for a family whose M-step is not sums."""
-        raise NotImplementedError(f"{type(self).__name__} does not define observed_m_step")
 
     def extent(self) -> tuple[Array, Array] | None:
         """Where each component lies: centers and widths (K, D), in the units of x.

@@ -227,6 +227,12 @@ class Gaussian(Elliptical):
         second = linalg.matmul(cross, self.factors.mT) - mean[:, :, None] * offset[:, None]
         return self._moved(stats.count, mean, linalg.mirrored(second), reg_covar)
 
+    def pinned(self, stats: Moments) -> Moments:
+        """Statistics whose means are these; the second moments are made to be about them."""
+        center, _ = self._frame()
+        away = stats.first[:, :, None] * (self.means - center[None])[:, None]
+        return Moments(stats.count, jnp.zeros_like(stats.first), stats.second - away)
+
     def observed_log_prob_and_statistics(
         self, seen: Seen
     ) -> tuple[Array, Callable[[Array], Moments]]:

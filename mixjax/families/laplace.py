@@ -1,5 +1,6 @@
 """Laplace components with independent columns, and their two M-steps."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import ClassVar, Self
@@ -90,6 +91,15 @@ class Laplace(IndependentColumns):
     def outline(self) -> Outline:
         """Diamonds at distances of scales."""
         return DIAMOND
+
+    @classmethod
+    def center_name(cls) -> str:
+        """The locations."""
+        return "locations"
+
+    def pinned(self, stats: LaplaceSums) -> LaplaceSums:
+        """Statistics without a pull on the locations."""
+        return dataclasses.replace(stats, pull=jnp.zeros_like(stats.pull))
 
     def _deviations(self, x: Array) -> Array:
         return x.T[None] - self.locations[:, :, None]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 
 from ..pytrees import pytree
@@ -19,6 +20,7 @@ from ..rows.host_table import HostTable
 from ..rows.observed import filled, known_in, packed_width, scaled, unpacked
 from ..rows.scaling import Scale, Scaling, column_moments, scale_of
 from .family import Family, Responsibilities
+from .moments import Moments
 
 
 class Observing(Family, hidden=True):
@@ -156,6 +158,21 @@ class Observing(Family, hidden=True):
         d = cls.n_columns(rows.n_features)
         values = filled(rows.x[:, :d], rows.weights, known_in(rows.x, d))
         return dataclasses.replace(rows, x=values)
+
+    @classmethod
+    def center_name(cls) -> str | None:
+        """That of the components."""
+        return cls.inner.center_name()
+
+    def pinned(self, stats: Any) -> Any:
+        """Sums of what is expected of rows are about the centers already, but for the first."""
+        if isinstance(stats, Moments):
+            return dataclasses.replace(stats, first=jnp.zeros_like(stats.first))
+        return dataclasses.replace(stats, columns=self.components.pinned(stats.columns))
+
+    def held(self, old: Self, names: tuple[str, ...]) -> Self:
+        """With parameters of other components."""
+        return self._with(self.components.held(old.components, names))
 
     def _with(self, components: Any) -> Self:
         return type(self)(components)  # type: ignore[call-arg]

@@ -11,9 +11,10 @@ from ..families.family import Family, Responsibilities
 from ..mixture.assignment import Assignment
 from ..mixture.maximization import located, log_shares, ridge
 from ..mixture.mixture import Mixture, soft_assignment
-from ..pytrees import pytree
+from ..pytrees import pytree, static
 from ..rows.blocks import Rows
 from ..rows.scaling import Scale
+from .frozen import held
 
 # A log-weight that stands for zero but is finite, as every parameter of a fit must be.
 NOTHING = -1e30
@@ -36,6 +37,8 @@ class EM:
       reg_covar: None adds 1e-6 of each feature's variance to the diagonals of the
         covariances; a number or a (D,) array is added as it is, in squared units of x.
         For Laplace components it is the smallest variance.
+      frozen: names of parameters that stay as those of the given mixture, exactly: fields of its
+        family, such as "means", or "weights". The others are the most likely ones given these.
 
     Example:
       >>> import mixjax
@@ -47,6 +50,7 @@ class EM:
     """
 
     reg_covar: Any = None
+    frozen: tuple[str, ...] = static(default=())
 
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> EMState:
         """The state before the first iteration."""
@@ -63,7 +67,8 @@ class EM:
 
     def m_step(self, state: EMState, rows: Rows, scale: Scale) -> Mixture:
         """The M-step: the mixture of highest likelihood for the statistics of the last E-step."""
-        return maximized(state, rows, ridge(self.reg_covar, scale), soft_assignment(state.mixture))
+        reg, soft = ridge(self.reg_covar, scale), soft_assignment(state.mixture)
+        return maximized(state, rows, reg, soft, self.frozen)
 
 
 @pytree
@@ -95,11 +100,13 @@ class EStepFirst:
       reg: (D,) variance to add to the scaled columns.
       assignment: the responsibilities of a start, or None.
       active: (K,) the components that have a weight, or None for all.
+      frozen: names of parameters that stay as they are.
     """
 
     reg: Array
     assignment: Assignment | None = None
     active: Array | None = None
+    frozen: tuple[str, ...] = static(default=())
     lazy: ClassVar[bool] = True
 
     @classmethod
@@ -111,10 +118,11 @@ class EStepFirst:
         k: int,
         reg: Array,
         active: Array | None = None,
+        frozen: tuple[str, ...] = (),
     ) -> tuple[Self, Pending]:
         """The solver, and the state before its first pass over the rows."""
         if isinstance(begin, Mixture):
-            solver = cls(reg, None, active)
+            solver = cls(reg, None, active, frozen)
             return solver, solver.init(begin, rows)
         solver = cls(reg, begin, active)
         even = jnp.full((k,), -math.log(k), rows.x.dtype)
@@ -139,7 +147,7 @@ class EStepFirst:
         found = EMState(state.next, energy / rows.total, stats)
         soft = soft_assignment(state.next)
         assignment = soft if given is None else given.instead_of(soft)
-        after = self.masked(maximized(found, rows, self.reg, assignment))
+        after = self.masked(maximized(found, rows, self.reg, assignment, self.frozen))
         mixture = found.mixture
         if given is not None:
             mixture = jax.tree.map(lambda a, b: jnp.where(given.now, a, b), after, mixture)
@@ -211,9 +219,18 @@ def _responsibilities(mixture: Mixture, log_prob: Array, weights: Array) -> tupl
     return energy, unnormalized * (weights / jnp.where(total > 0, total, 1))[None]
 
 
-def maximized(state: EMState, rows: Rows, reg: Array, assignment: Responsibilities) -> Mixture:
+def maximized(
+    state: EMState,
+    rows: Rows,
+    reg: Array,
+    assignment: Responsibilities,
+    frozen: tuple[str, ...] = (),
+) -> Mixture:
     """The M-step after an E-step, with the variance ``reg`` (D,) added to the scaled columns."""
     old = state.mixture.components
+    if frozen:
+        stats = old.pinned(state.stats) if old.center_name() in frozen else state.stats
+        return held(m_step_of(old, stats, reg), state.mixture, frozen)
     if _in_one_pass(old, rows):
         return m_step_of(old, state.stats, reg)
     return Mixture(log_shares(state.stats), old.m_step(rows, assignment, reg))

@@ -19,6 +19,7 @@ from ..pytrees import pytree
 from ..rows.origin import Origin
 from ..rows.sharded import automatic, row_mesh
 from .em import EM
+from .frozen import check_frozen, frozen_of, held
 from .on_host import fit_on_host, fit_on_host_from
 from .on_mesh import fit_on_mesh, fit_on_mesh_from
 from .outcome import Fit
@@ -93,6 +94,7 @@ def fit(
     recipe = Recipe.checked(
         n_components, rows.family, start, n_init, solver, tol, max_iter, rows.shape
     )
+    check_frozen(solver, checks.family(family), given=False)
     recipe = _seeing(recipe, rows.origin)
     if rows.on_host:
         return _outside(fit_on_host(key, table, _host(row_weights), recipe), rows)
@@ -134,9 +136,9 @@ def fit_from(
       >>> bool(fine.energy <= rough.energy)
       True
     """
-    mixture, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    fit, _ = _continued(mixture, rows.table, row_weights, solver, tol, max_iter, 0)
-    return _outside(fit, rows)
+    inside, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, _ = _continued(inside, rows.table, row_weights, solver, tol, max_iter, 0)
+    return _outside(fit, rows, mixture, solver)
 
 
 def fit_history(
@@ -174,9 +176,9 @@ def fit_history(
       True
     """
     n_recorded = checks.count(max_iter, "max_iter") + 1
-    mixture, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
-    fit, energies = _continued(mixture, rows.table, row_weights, solver, tol, max_iter, n_recorded)
-    return _outside(fit, rows), energies
+    inside, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    fit, energies = _continued(inside, rows.table, row_weights, solver, tol, max_iter, n_recorded)
+    return _outside(fit, rows, mixture, solver), energies
 
 
 def _continued(
@@ -198,6 +200,7 @@ def _prepared(
     checks.width(rows, mixture.n_features)
     weights = checks.row_weights(weights, rows.table)
     check_solving(solver, tol, max_iter, rows.shape[1])
+    check_frozen(solver, type(mixture.components), given=True)
     dtype = mixture.log_weights.dtype
     if dtype != rows.table.dtype:
         raise TypeError(
@@ -229,8 +232,12 @@ def _host(weights: Array | None) -> Any:
     return None if weights is None else np.asarray(weights)
 
 
-def _outside(fit: Fit, rows: Opened) -> Fit:
-    return dataclasses.replace(fit, mixture=rows.outside(fit.mixture))
+def _outside(fit: Fit, rows: Opened, begin: Any = None, solver: Any = None) -> Fit:
+    """The fit in the units of the rows; frozen parameters are those of the first mixture."""
+    mixture = rows.outside(fit.mixture)
+    if begin is not None:
+        mixture = held(mixture, begin, frozen_of(solver))
+    return dataclasses.replace(fit, mixture=mixture)
 
 
 @jit

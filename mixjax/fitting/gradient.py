@@ -13,6 +13,7 @@ from ..pytrees import pytree, static
 from ..rows.blocks import Rows
 from ..rows.scaling import Scale
 from ..rows.subsample import scrambled
+from .frozen import held_constant
 
 Leaves = tuple[Array, Any]
 
@@ -41,6 +42,7 @@ class Gradient:
       optimizer: an `optax.GradientTransformation`; `optax.lbfgs` works as well. Build
         it once: a new object compiles again.
       batch_size: rows in a minibatch; None for all rows.
+      frozen: names of parameters that stay as those of the given mixture; see `EM`.
 
     Example:
       >>> import optax, mixjax
@@ -54,6 +56,7 @@ class Gradient:
 
     optimizer: optax.GradientTransformation = static()
     batch_size: int | None = static(default=None)
+    frozen: tuple[str, ...] = static(default=())
 
     def init(self, mixture: Mixture, rows: Rows, scale: Scale) -> GradientState:
         """The state before the first pass."""
@@ -71,7 +74,8 @@ class Gradient:
         optimizer = optax.with_extra_args_support(self.optimizer)
 
         def mixture_of(leaves: Leaves) -> Mixture:
-            return Mixture(jax.nn.log_softmax(leaves[0]), family.constrain(leaves[1]))
+            found = Mixture(jax.nn.log_softmax(leaves[0]), family.constrain(leaves[1]))
+            return held_constant(found, state.mixture, self.frozen)
 
         def update(carry: tuple[Leaves, Any], batch: Rows) -> tuple[Leaves, Any]:
             leaves, optimizer_state = carry

@@ -1,5 +1,6 @@
 """What is to be fitted: rows in scaled blocks, and the map back to their units."""
 
+import dataclasses
 import math
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from ..rows.host_table import HostTable
 from ..rows.scaling import Scale
 from .assigning import assignment_of
 from .em import EM, EStepFirst
+from .frozen import frozen_of
 from .outcome import Fit, best
 from .recipe import Recipe
 from .solver import Progress, Solution, Status, progress_of, ridge_of, solve
@@ -82,7 +84,7 @@ class Problem:
         if type(solver) is EM:
             reg = ridge(solver.reg_covar, self.scale)
             solver, state = EStepFirst.of(
-                begin, self.rows, self.family, self.n_components, reg, self.active
+                begin, self.rows, self.family, self.n_components, reg, self.active, solver.frozen
             )
             return solver, progress_of(solver, state, self.rows)
         mixture = begin if isinstance(begin, Mixture) else self.maximized(begin, solver)
@@ -96,6 +98,10 @@ class Problem:
 
         Both are in the units of x; see `solver.solve`.
         """
+        if frozen_of(solver):
+            # Sums alone, which say what is best given the frozen parameters.
+            rows = dataclasses.replace(self.rows, order=None, rank=None)
+            self = dataclasses.replace(self, rows=rows)
         tol = jnp.asarray(tol, self.rows.x.dtype)
         limit = jnp.asarray(max_iter, jnp.int32)
         solver, progress = self.begin(solver, begin)

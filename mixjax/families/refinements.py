@@ -1,0 +1,46 @@
+"""What a family may define beyond plain fits: rows known in part, parameters held fixed."""
+
+import dataclasses
+from typing import Any, ClassVar, Self
+
+from jax import Array
+
+from ..rows.blocks import Rows
+from ..rows.observed import Seen
+
+
+class Refinements:
+    """Methods of a family with defaults that refuse, or that leave everything as it is."""
+
+    noise_axes: ClassVar[int] = 0
+
+    @classmethod
+    def center_name(cls) -> str | None:
+        """The field that says where components lie, if its M-step is a shift of it."""
+        return None
+
+    def pinned(self, stats: Any) -> Any:
+        """Statistics for an M-step whose centers stay where they are."""
+        return stats
+
+    def held(self, old: Self, names: tuple[str, ...]) -> Self:
+        """These components with parameters of others."""
+        kept: Any = {name: getattr(old, name) for name in names}
+        return dataclasses.replace(self, **kept)  # type: ignore[type-var]
+
+    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
+        """As `log_prob_and_statistics`, of rows with missing values and errors."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be fitted to mixjax.Observed rows")
+
+    def observed_means(self, seen: Seen) -> Array:
+        """The mean of each row given what is seen of it, under each component: (N, K, D)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define observed_means")
+
+    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
+        """As `from_statistics`, from the sums of `observed_log_prob_and_statistics`."""
+        found: Self = self.from_statistics(stats, reg_covar)  # type: ignore[attr-defined]
+        return found
+
+    def observed_m_step(self, rows: Rows, responsibilities: Any, reg_covar: Array) -> Self:
+        """As `m_step`, of packed rows (`rows.observed`), for a family whose M-step is not sums."""
+        raise NotImplementedError(f"{type(self).__name__} does not define observed_m_step")

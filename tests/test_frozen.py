@@ -116,5 +116,5 @@ def test_what_is_wrong_is_named(problem, frozen, error, words):
     x, begin = problem
     with pytest.raises(error, match=words):
         mixjax.fit_from(begin, x, solver=mixjax.EM(frozen=frozen))
-    with pytest.raises(ValueError, match="use mixjax.fit_from"):
+    with pytest.raises(ValueError, match=r"use mixjax\.fit_from"):
         mixjax.fit(jax.random.key(0), x, 2, solver=mixjax.EM(frozen=("means",)))

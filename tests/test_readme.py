@@ -26,7 +26,7 @@ def rows(n):
     return np.where(np.arange(n)[:, None] % 2, 4.0, 0.0).astype("f") + rng.normal(size=(n, 3)).astype("f")
 x, x_new, x_normal, table = rows(320), rows(200), rows(1100), rows(120)
 key, names, n_features = jax.random.key(0), ["a", "b", "c"], 3
-weights, variances = np.ones(320), np.full(3, 0.1)
+weights, variances, known = np.ones(320), np.full(3, 0.1), np.full(320, -1)
 keys, xs = jax.random.split(key, 4), np.stack([rows(60) for _ in range(4)])
 tables = [rows(50 + i) for i in range(20)]
 sensor_of_row = np.arange(120) % 20

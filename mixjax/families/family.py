@@ -136,6 +136,16 @@ class Family(Refinements, Described, abc.ABC):
         return rows if own else standardized(table, Scaling.COLUMNS)[0]
 
     @classmethod
+    def values_for_start(cls, x: Any) -> Any:
+        """The rows (N, D) of a table as a start of the user sees them."""
+        return x
+
+    @classmethod
+    def informed(cls, x: Any, assignment: Any, k: int) -> Any:
+        """What a start gives, and what the rows x (N, D) say themselves."""
+        return assignment
+
+    @classmethod
     def by_maximum_likelihood(cls) -> "type[Family]":
         """The family of the same density whose M-step maximizes the likelihood."""
         return cls

@@ -13,27 +13,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ..pytrees import pytree
 from ..rows.blocks import Rows, Table, summed
-from ..rows.executor import Compiled
+from ..rows.executor import Compiled, executor_of
 from ..rows.host_table import HostTable
 from ..rows.observed import filled, known_in, packed_width, scaled, unpacked
 from ..rows.scaling import Scale, Scaling, column_moments, scale_of
 from .family import Family, Responsibilities
 from .moments import Moments
+from .widened import Widened, widened
 
 
-class Observing(Family, hidden=True):
+class Observing(Widened, hidden=True):
     """Components of another family, seen through packed rows.
 
     Attributes:
-      components: the components.
-      inner: their family.
       full: whether the rows have covariances of errors.
     """
 
-    components: Any
-    inner: ClassVar[type[Family]]
     full: ClassVar[bool]
 
     @property
@@ -55,11 +51,6 @@ class Observing(Family, hidden=True):
         """Each row has matrices for each component."""
         return 3 * cls.n_columns(width)
 
-    @property
-    def dtype(self) -> Any:
-        """That of the components."""
-        return self.components.dtype
-
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
         """Log-densities of what is known, and the sums for the M-step."""
         found: tuple[Array, Callable[[Array], Any]] = (
@@ -67,57 +58,10 @@ class Observing(Family, hidden=True):
         )
         return found
 
-    def log_prob(self, x: Array) -> Array:
-        """Log-density (N, K) of what is known of each row."""
-        return self.log_prob_and_statistics(x)[0]
-
-    def statistics(self, x: Array, resp: Array) -> Any:
-        """Sums over rows of what is expected of them, given what is known."""
-        return self.log_prob_and_statistics(x)[1](resp)
-
     def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """The components of higher likelihood."""
         reg_covar = reg_covar[: self.components.shape[1]]
         return self._with(self.components.from_observed_statistics(stats, reg_covar))
-
-    @classmethod
-    def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
-        """Standard components for packed rows of ``n_features`` columns."""
-        own = cls.inner.standard(n_components, cls.n_columns(n_features), dtype)
-        return cls(own)  # type: ignore[call-arg]
-
-    def located(self, centers: Array) -> Self:
-        """The components moved to centers (K, D), or to the first D columns of packed ones."""
-        return self._with(self.components.located(centers[:, : self.components.shape[1]]))
-
-    def sample(self, key: Array, labels: Array) -> Array:
-        """Rows of the components, about which everything is known: (n, D)."""
-        rows: Array = self.components.sample(key, labels)
-        return rows
-
-    def unconstrain(self) -> Any:
-        """Of the components."""
-        return self.components.unconstrain()
-
-    @classmethod
-    def constrain(cls, leaves: Any) -> Self:
-        """The inverse of `unconstrain`."""
-        return cls(cls.inner.constrain(leaves))  # type: ignore[call-arg]
-
-    @property
-    def n_parameters(self) -> int:
-        """Of the components."""
-        n: int = self.components.n_parameters
-        return n
-
-    def affine(self, scale: Array, shift: Array) -> Self:
-        """The components of ``scale * x + shift``, (D,) or as wide as packed rows."""
-        d = self.components.shape[1]
-        return self._with(self.components.affine(scale[:d], shift[:d]))
-
-    def take(self, index: Any) -> Self:
-        """Some of the components."""
-        return self._with(self.components.take(index))
 
     @classmethod
     def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
@@ -151,6 +95,15 @@ class Observing(Family, hidden=True):
         return rows, Scale(shift, widths, xp.concatenate([scale.variance, more]), volume)
 
     @classmethod
+    def values_for_start(cls, x: Any) -> Any:
+        """The values (N, D), with the mean of the known ones of a column for the missing."""
+        xp, d = executor_of(x).xp, cls.n_columns(x.shape[1])
+        known = known_in(x.T[None], d)[0].T
+        n_known = xp.sum(known, axis=0).astype(x.dtype)
+        mean = xp.sum(xp.where(known, x[:, :d], 0), axis=0) / xp.where(n_known > 0, n_known, 1)
+        return xp.where(known, x[:, :d], mean[None])
+
+    @classmethod
     def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
         """The values (B, D, C) alone; likely ones in place of the missing."""
         if cls.scaling is not Scaling.COLUMNS:
@@ -159,23 +112,11 @@ class Observing(Family, hidden=True):
         values = filled(rows.x[:, :d], rows.weights, known_in(rows.x, d))
         return dataclasses.replace(rows, x=values)
 
-    @classmethod
-    def center_name(cls) -> str | None:
-        """That of the components."""
-        return cls.inner.center_name()
-
     def pinned(self, stats: Any) -> Any:
         """Sums of what is expected of rows are about the centers already, but for the first."""
         if isinstance(stats, Moments):
             return dataclasses.replace(stats, first=jnp.zeros_like(stats.first))
         return dataclasses.replace(stats, columns=self.components.pinned(stats.columns))
-
-    def held(self, old: Self, names: tuple[str, ...]) -> Self:
-        """With parameters of other components."""
-        return self._with(self.components.held(old.components, names))
-
-    def _with(self, components: Any) -> Self:
-        return type(self)(components)  # type: ignore[call-arg]
 
 
 class ObservingRows(Observing, hidden=True):
@@ -206,12 +147,6 @@ def _moments(table: Any, d: int) -> Any:
 @functools.cache
 def observing(family: type[Family], full: bool) -> type[Observing]:
     """The family for rows with holes and errors, ``full`` if errors have covariances."""
-    members = {
-        "__annotations__": {"components": Any}, "__module__": __name__,
-        "__doc__": Observing.__doc__,
-        "inner": family, "full": full, "scaling": family.scaling,
-    }  # fmt: skip
     base = ObservingRows if family.defines("observed_m_step") else Observing
-    members["needs_sorted_rows"] = base is ObservingRows and family.needs_sorted_rows
-    kind: Any = type(base)
-    return pytree(kind(f"Observed{family.__name__}", (base,), members, hidden=True))
+    sorts = base is ObservingRows and family.needs_sorted_rows
+    return widened(base, f"Observed{family.__name__}", family, full=full, needs_sorted_rows=sorts)

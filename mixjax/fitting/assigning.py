@@ -42,7 +42,7 @@ def assignment_of(
 ) -> Assignment:
     """What a start gives for a table (N, D) whose scaled rows are there already."""
     if not hasattr(start, "centers"):
-        return Shares(start(key, x, k, weights))
+        return Shares(start(key, family.values_for_start(x), k, weights))
     own = family.scaling is Scaling.COLUMNS
     rows = family.rows_for_start(Table.of(x, weights, k), rows)
     centers = start.centers(seed_of(key), rows, k)

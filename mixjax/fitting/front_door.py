@@ -13,7 +13,7 @@ from .. import checks
 from ..families.family import Family
 from ..families.gaussian import Gaussian
 from ..mixture.mixture import Mixture, require
-from ..mixture.opening import Opened, opened, require_seen
+from ..mixture.opening import Opened, labeled, opened, require_seen
 from ..programs import jit
 from ..pytrees import pytree
 from ..rows.origin import Origin
@@ -41,6 +41,7 @@ def fit(
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
+    labels: ArrayLike | None = None,
 ) -> Fit:
     r"""Fit a mixture: minimize the mean energy $-\tfrac1W\sum_n w_n\log p(x_n)$.
 
@@ -64,6 +65,8 @@ def fit(
       solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations.
+      labels: (N,) the component of a row, from 0 to K - 1, or -1 where it is unknown; the energy
+        of the fit is then that of the rows with their labels. None if all are unknown.
 
     Returns:
       The fit. A bad outcome does not raise: look at ``status``, or call `check`. If some
@@ -88,7 +91,8 @@ def fit(
     """
     checks.key(key)
     require_seen(x)
-    rows = opened(x, family, key, weights, start, solver, tol, max_iter)
+    rows = opened(x, family, key, weights, start, solver, tol, max_iter, labels)
+    rows = labeled(rows, labels, checks.n_components(n_components, rows.shape[0]))
     table = rows.table
     row_weights = checks.row_weights(weights, table)
     recipe = Recipe.checked(
@@ -111,6 +115,7 @@ def fit_from(
     solver: Solver = EM(),  # noqa: B008 - frozen
     tol: float = 1e-3,
     max_iter: int = 100,
+    labels: ArrayLike | None = None,
 ) -> Fit:
     """Fit a mixture starting from a given mixture: a warm start, or your own.
 
@@ -121,6 +126,7 @@ def fit_from(
       solver: `EM`, `Gradient` or your own.
       tol: the change of the mean energy, in nats, below which the fit has converged.
       max_iter: the largest number of iterations.
+      labels: (N,) the component of a row, -1 where it is unknown; see `fit`.
 
     Returns:
       The fit; see `fit`.
@@ -136,7 +142,7 @@ def fit_from(
       >>> bool(fine.energy <= rough.energy)
       True
     """
-    inside, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter)
+    inside, rows, row_weights = _prepared(mixture, x, weights, solver, tol, max_iter, labels)
     fit, _ = _continued(inside, rows.table, row_weights, solver, tol, max_iter, 0)
     return _outside(fit, rows, mixture, solver)
 
@@ -192,12 +198,19 @@ def _continued(
 
 
 def _prepared(
-    mixture: Mixture, x: Any, weights: Any, solver: Any, tol: Any, max_iter: Any
+    mixture: Mixture,
+    x: Any,
+    weights: Any,
+    solver: Any,
+    tol: Any,
+    max_iter: Any,
+    labels: Any = None,
 ) -> tuple[Mixture, Opened, Array | None]:
     require(mixture)
     require_seen(x)
-    rows = opened(x, type(mixture.components), mixture, weights, solver, tol, max_iter)
+    rows = opened(x, type(mixture.components), mixture, weights, solver, tol, max_iter, labels)
     checks.width(rows, mixture.n_features)
+    rows = labeled(rows, labels, mixture.n_components)
     weights = checks.row_weights(weights, rows.table)
     check_solving(solver, tol, max_iter, rows.shape[1])
     check_frozen(solver, type(mixture.components), given=True)

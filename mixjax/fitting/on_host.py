@@ -77,12 +77,14 @@ def _assignment(
             places = np.empty((rows.weights.size, rows.n_features), x.dtype)
             given = drawn_shares(key, places, rows.weights.reshape(-1), k)
         else:
-            on_cpu = on_device(x), None if weights is None else on_device(weights)
+            seen = recipe.family.values_for_start(x)
+            on_cpu = on_device(seen), None if weights is None else on_device(weights)
             given = _asked(start, key, *on_cpu, k)
         given = np.asarray(given)
         shares = np.zeros((rows.weights.size, size), x.dtype)
         shares[: len(given), :k] = given
         begin = Shares(shares)  # type: ignore[arg-type]
+    begin = recipe.family.informed(x, begin, k)
     centers: Any = begin.centers
     if centers is None:
         centers = means_of(begin, rows, size)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,9 @@ class Problem:
 
     def assignment(self, key: Array, x: Array, weights: Array | None, start: Any) -> Assignment:
         """What a start gives for the table x (N, D) of these rows."""
-        return assignment_of(start, key, x, self.n_components, weights, self.rows, self.family)
+        k = self.n_components
+        found = assignment_of(start, key, x, k, weights, self.rows, self.family)
+        return cast(Assignment, self.family.informed(x, found, k))
 
     def maximized(self, assignment: Assignment, solver: Any) -> Mixture:
         """The mixture of the M-step from an assignment."""

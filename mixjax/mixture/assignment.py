@@ -1,6 +1,6 @@
 """Responsibilities that are given, not computed from a mixture."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jax import Array
@@ -22,6 +22,31 @@ class Labels:
     labels: Array
     centers: Array | None = None
 
+    def informed(self, known: Any, k: int) -> Self:
+        """With the numbers that are known (N,), -1 where not.
+
+        Other rows get the numbers of the known ones that they share a component with.
+        """
+        on, n = executor_of(self.labels), len(known)
+        xp, numbers = on.xp, on.xp.arange(k, dtype=np.int32)
+        own = self.labels[:n]
+        both = (known[None] == numbers[:, None]).astype(np.float32)
+        mine = (own[None] == numbers[:, None]).astype(np.float32)
+        counts = on.matmul(both, mine.T)  # (K known, K own)
+
+        def match(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            left, new = carry
+            best = xp.argmax(left).astype(np.int32)
+            to, old = best // k, best % k
+            left = xp.where((numbers[:, None] == to) | (numbers[None] == old), -1, left)
+            return left, xp.where(numbers == old, to, new)
+
+        new = on.fori_loop(0, k, match, (counts, numbers))[1]
+        labels = new[xp.minimum(self.labels, k - 1)]
+        first = xp.where(known >= 0, known, labels[:n]).astype(np.int32)
+        labels = xp.concatenate([first, labels[n:]])
+        return type(self)(labels)
+
     def of(self, index: Array, k: int, dtype: Any) -> Array:
         """The responsibilities (K, n) of the rows at ``index`` (n,)."""
         numbers = executor_of(self.labels).xp.arange(k, dtype=np.int32)
@@ -39,6 +64,14 @@ class Shares:
 
     shares: Array
     centers: Array | None = None
+
+    def informed(self, known: Any, k: int) -> Self:
+        """With the components that are known (N,), -1 where not."""
+        xp, n = executor_of(self.shares).xp, len(known)
+        numbers = xp.arange(self.shares.shape[1], dtype=np.int32)
+        sure = (known[:, None] == numbers[None]).astype(self.shares.dtype)
+        first = xp.where(known[:, None] >= 0, sure, self.shares[:n].astype(self.shares.dtype))
+        return type(self)(xp.concatenate([first, self.shares[n:]]), self.centers)
 
     def of(self, index: Array, k: int, dtype: Any) -> Array:
         """The responsibilities (K, n) of the rows at ``index`` (n,)."""

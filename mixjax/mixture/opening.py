@@ -8,7 +8,9 @@ import numpy as np
 
 from .. import checks
 from ..families.family import Family
-from ..families.observing import Observing, observing
+from ..families.labeling import labeling, with_labels
+from ..families.observing import observing
+from ..families.widened import Widened
 from ..programs import on_device
 from ..rows.observed import Observed, packed
 from ..rows.origin import Origin, near, near_on_host, placed, relative
@@ -35,15 +37,15 @@ class Opened(NamedTuple):
     def inside(self, mixture: Mixture) -> Mixture:
         """A mixture of the rows, as one of this table."""
         mixture = relative(mixture, self.origin)
-        if not issubclass(self.family, Observing):
+        if not issubclass(self.family, Widened):
             return mixture
-        return Mixture(mixture.log_weights, self.family(mixture.components))  # type: ignore[call-arg]
+        return Mixture(mixture.log_weights, self.family.around(mixture.components))
 
     def outside(self, mixture: Mixture) -> Mixture:
         """A mixture of this table, as one of the rows."""
         components = mixture.components
-        if isinstance(components, Observing):
-            mixture = Mixture(mixture.log_weights, components.components)
+        if isinstance(components, Widened):
+            mixture = Mixture(mixture.log_weights, components.innermost())
         return placed(mixture, self.origin)
 
 
@@ -64,6 +66,38 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
         if noise.ndim == 1:
             noise = (np if on_host else jnp).broadcast_to(noise, table.shape)
     return Opened(packed(table, noise, full), rows.shape, observing(family, full), origin, on_host)
+
+
+def labeled(rows: Opened, labels: Any, k: int) -> Opened:
+    """The same rows, of some of which the component is known.
+
+    Args:
+      rows: what `opened` gave, with ``labels`` among what the fit depends on.
+      labels: (N,) the number of the component, -1 where it is unknown; None for none.
+      k: the number of components.
+    """
+    if labels is None:
+        return rows
+    values = labels if isinstance(labels, jax.Array) else np.asarray(labels)
+    if values.shape != rows.shape[:1]:
+        raise ValueError(
+            f"labels must have shape ({rows.shape[0]},), one for each row; got {values.shape}"
+        )
+    if np.dtype(values.dtype).kind not in "iu":
+        raise TypeError(f"labels must be whole numbers, got {values.dtype}: -1 where unknown")
+    if checks.is_concrete(values):
+        host = np.asarray(values)
+        wrong = (host < -1) | (host >= k)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"labels must be from 0 to {k - 1}, or -1 where unknown; got {host[row]} "
+                f"in row {row}"
+            )
+    if rows.on_host:
+        values = np.asarray(values)
+    table = with_labels(rows.table, values)
+    return rows._replace(table=table, family=labeling(rows.family))
 
 
 def observed(x: Observed) -> tuple[Any, Any, bool]:

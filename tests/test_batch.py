@@ -241,3 +241,19 @@ def test_bad_input_is_named():
         mixjax.energy_batch(fits.mixture, xs[:2])
     with pytest.raises(ValueError, match="one leading axis"):
         mixjax.energy_batch(fits[0].mixture, xs)
+
+
+def test_a_start_of_the_user(rng):
+    """It sees each table as it was given."""
+
+    def by_first_column(key, x, n_components, weights):
+        return jax.nn.one_hot((x[:, 0] > 1000).astype(int), n_components)
+
+    xs = [
+        np.concatenate([rng.normal(size=(20, 2)), rng.normal(6, 1, (20 + i, 2))]) for i in range(3)
+    ]
+    xs = [(x + np.array([997, 0])).astype("float32") for x in xs]
+    fits = mixjax.fit_batch(jax.random.key(0), xs, 2, start=by_first_column)
+    for i, x in enumerate(xs):
+        alone = mixjax.fit(jax.random.key(1), x, 2, start=by_first_column)
+        np.testing.assert_allclose(fits[i].energy, alone.energy, rtol=1e-4)

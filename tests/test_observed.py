@@ -391,3 +391,38 @@ def test_a_family_says_if_it_knows_holes(rng):
 
     with pytest.raises(TypeError, match="Own does not say what holes and errors mean"):
         mixjax.fit(jax.random.key(0), Observed(table(rng)), 2, family=Own)
+
+
+# --- Many tables ---
+
+
+@pytest.mark.parametrize("family", [mixjax.Gaussian, mixjax.Laplace], ids=lambda f: f.__name__)
+def test_many_tables_are_fitted_as_each_alone(rng, family):
+    tables = [with_holes(rng, table(rng, n)) for n in (60, 80, 50)]
+    noises = [rng.uniform(0, 1, size=x.shape) if family in GAUSSIANS else None for x in tables]
+    each = [Observed(*both) for both in zip(tables, noises, strict=True)]
+    fits = mixjax.fit_batch(jax.random.key(0), each, 2, family=family)
+    for i, rows in enumerate(each):
+        alone = mixjax.fit(jax.random.fold_in(jax.random.key(0), i), rows, 2, family=family)
+        assert fits[i].energy == pytest.approx(alone.energy.item(), rel=1e-6)
+    whole = Observed(np.concatenate(tables), None if noises[0] is None else np.concatenate(noises))
+    groups = np.repeat([0, 1, 2], [60, 80, 50])
+    _, grouped = mixjax.fit_groups(jax.random.key(0), whole, groups, 2, family=family)
+    np.testing.assert_allclose(grouped.energy, fits.energy, rtol=1e-9)
+
+
+def test_a_stack_of_tables(rng):
+    x = np.stack([with_holes(rng, table(rng, 50)) for _ in range(4)])
+    fits = mixjax.fit_batch(jax.random.key(0), Observed(x, np.full(3, 0.1)), 2)
+    each = [Observed(one, np.full(3, 0.1)) for one in x]
+    np.testing.assert_allclose(
+        fits.energy, mixjax.fit_batch(jax.random.key(0), each, 2).energy, rtol=1e-9
+    )
+
+
+def test_what_is_wrong_with_one_of_many_tables_is_named(rng):
+    x = table(rng, 50)
+    with pytest.raises(TypeError, match=r"xs\[1\] is no mixjax.Observed"):
+        mixjax.fit_batch(jax.random.key(0), [Observed(x), x], 2)
+    with pytest.raises(ValueError, match=r"noise of xs\[1\] must have shape \(3,\), \(50, 3\)"):
+        mixjax.fit_batch(jax.random.key(0), [Observed(x), Observed(x, np.ones(2))], 2)

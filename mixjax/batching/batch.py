@@ -14,7 +14,7 @@ from ..fitting.recipe import Recipe
 from ..fitting.solver import Solver
 from ..fitting.starts import KMeans, Start
 from .queue import fit_tables
-from .table_set import grouped, listed
+from .table_set import family_for, grouped, listed
 
 
 def fit_batch(
@@ -45,7 +45,8 @@ def fit_batch(
     Args:
       key: a typed random key.
       xs: (B, N, D) tables, or a sequence of B tables (N_i, D) of different lengths; all
-        float32 or all float64. A table may be empty.
+        float32 or all float64. A table may be empty. Tables with missing values or errors are
+        `mixjax.Observed`, of (B, N, D) or each.
       n_components: K, a Python int.
       family: the class of the components.
       weights: (B, N), or a sequence of (N_i,) weights of the rows.
@@ -79,8 +80,9 @@ def fit_batch(
     """
     tables = listed(xs, weights)
     recipe = Recipe.checked(
-        n_components, family, start, n_init, solver, tol, max_iter, tables.largest
-    )
+        n_components, family_for(tables, family), start, n_init, solver, tol, max_iter,
+        tables.largest,
+    )  # fmt: skip
     return fit_tables(key, tables, recipe, batch_size, progress)
 
 
@@ -104,7 +106,7 @@ def fit_groups(
 
     Args:
       key: a typed random key.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
       groups: (N,) the group of each row: numbers, strings or dates.
       n_components: K, a Python int.
       family: the class of the components.
@@ -135,6 +137,7 @@ def fit_groups(
     """
     names, tables = grouped(x, groups, weights)
     recipe = Recipe.checked(
-        n_components, family, start, n_init, solver, tol, max_iter, tables.largest
-    )
+        n_components, family_for(tables, family), start, n_init, solver, tol, max_iter,
+        tables.largest,
+    )  # fmt: skip
     return names, fit_tables(key, tables, recipe, batch_size, progress)

@@ -13,12 +13,11 @@ from jax import Array, lax
 
 from ..families.family import Family
 from ..fitting.outcome import Fit
-from ..fitting.problem import Problem, in_units
+from ..fitting.problem import Problem, in_units, table_for
 from ..fitting.recipe import Recipe
 from ..fitting.solver import Progress, Status, advance
 from ..programs import BySize
 from ..pytrees import pytree
-from ..rows.blocks import Table
 from ..rows.scaling import Scale
 
 # Lanes that iterate together. On a CPU few lanes share the cache and wait for the slowest of
@@ -58,7 +57,7 @@ def _begun(key: Array, x: Array, weights: Array, recipe: Recipe) -> Lane:
     k = recipe.n_components
 
     def one(key: Array, x: Array, weights: Array) -> Lane:
-        problem = Problem.of(Table.of(x, weights, k), k, recipe.family)
+        problem = Problem.of(table_for(recipe.family, x, weights, k), k, recipe.family)
         assignment = problem.assignment(key, x, weights, recipe.start)
         solver, progress = problem.begin(recipe.solver, assignment)
         return Lane(progress, problem, solver)

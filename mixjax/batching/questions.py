@@ -1,5 +1,6 @@
 """Energies and responsibilities of many tables, each under its own mixture."""
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
         return _mapped(f, relative(mixtures, origin), rows)
     tables = listed(xs, None)
     if mixtures.components.scaling is Scaling.NONE:
-        tables = tables._replace(origin=None)
+        tables = dataclasses.replace(tables, origin=None)
     mixtures = relative(mixtures, tables.origin)
     # On the host, where a slice of a new length compiles no program.
     concrete = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixtures))

@@ -12,8 +12,10 @@ import numpy as np
 from jax import Array
 
 from .. import checks
+from ..families.widened import Widened
 from ..fitting.outcome import Fit
 from ..fitting.recipe import Recipe
+from ..mixture.mixture import Mixture
 from ..programs import jit, on_device
 from ..progress import progress_bar
 from ..rows.origin import placed
@@ -97,7 +99,7 @@ def fit_tables(
         batch_size = checks.count(batch_size, "batch_size")
     # A start of the user gets the original rows, not rows relative to an origin.
     if recipe.family.scaling is Scaling.NONE or not recipe.start.relative:
-        tables = tables._replace(origin=None)
+        tables = dataclasses.replace(tables, origin=None)
     work = Queue(key, tables, recipe.n_init)
     one = dataclasses.replace(
         recipe,
@@ -112,19 +114,24 @@ def fit_tables(
             work.open(numbers, length)
             _run(work, one, batch_size, lambda: show(work.n_done, ""))
     fits = work.fits()
-    return dataclasses.replace(fits, mixture=placed(fits.mixture, tables.origin))
+    mixture = fits.mixture
+    if isinstance(mixture.components, Widened):
+        mixture = Mixture(mixture.log_weights, mixture.components.innermost())
+    return dataclasses.replace(fits, mixture=placed(mixture, tables.origin))
 
 
 def _run(work: Queue, recipe: Recipe, batch_size: int | None, report: Any) -> None:
     """Fit all waiting lanes, with one worker for each device, or for each core of one device."""
     n_lanes = len(work.waiting)
-    shape = pool_shape(n_lanes, work.length * work.tables.n_features, batch_size)
+    width = work.tables.width
+    width *= recipe.family.bulk(width)
+    shape = pool_shape(n_lanes, work.length * width, batch_size)
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
         # A program for small tables keeps one core busy.
         devices = devices * n_cores()
     devices = devices[: max(1, -(-n_lanes // shape[1]))]
-    size = n_lanes * work.length * work.tables.n_features * recipe.n_components
+    size = n_lanes * work.length * width * recipe.n_components
     pools = [Pool(work, device, shape, recipe, size) for device in devices]
     if pools[0].step():  # compiles for the others
         report()

@@ -1,15 +1,19 @@
 """Many tables of any lengths, read in padded blocks."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from .. import checks
+from ..families.observing import observing
+from ..mixture.opening import require_noise
 from ..rows.frames import keys_of, rows_of, values_of
 from ..rows.host_table import padded_length
+from ..rows.observed import Observed, noise_of, packed, packed_width
 from ..rows.origin import Origin, origin_of, relative_rows
 
 # For at most this many numbers, tables are padded to a few lengths: compiling takes longer than
@@ -19,7 +23,8 @@ LITTLE = 2**22
 FEW = 0.1
 
 
-class TableSet(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class TableSet:
     """Tables of one width and dtype, read when they are needed.
 
     Attributes:
@@ -29,6 +34,8 @@ class TableSet(NamedTuple):
       same_length: whether the tables were given as one array.
       read: number -> rows (N_i, D) and their weights (N_i,) or None.
       origin: (B, D) the origin of the rows of each table, or None; see `mixjax.rows.origin`.
+      noise: if tables are `Observed`, number -> the noise of the rows or None.
+      full: whether the noise has covariances.
     """
 
     lengths: np.ndarray
@@ -37,9 +44,17 @@ class TableSet(NamedTuple):
     same_length: bool
     read: Callable[[int], tuple[Any, Any]]
     origin: Origin | None = None
+    noise: Callable[[int], Any] | None = None
+    full: bool = False
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def width(self) -> int:
+        """The number of columns of a padded table."""
+        d = self.n_features
+        return d if self.noise is None else packed_width(d, self.full)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -62,13 +77,15 @@ class TableSet(NamedTuple):
 
     def padded(self, numbers: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """These tables (n, length, D) and their weights (n, length), 0 in the padding."""
-        x = np.zeros((len(numbers), length, self.n_features), self.dtype)
+        x = np.zeros((len(numbers), length, self.width), self.dtype)
         weights = np.zeros((len(numbers), length), self.dtype)
         for i, number in enumerate(numbers.tolist()):
             rows, row_weights = self.read(number)
             if self.origin is not None:
                 own = Origin(self.origin.high[number], self.origin.low[number])
                 rows = relative_rows(rows, own)
+            if self.noise is not None:
+                rows = packed(rows, self.noise(number), self.full)
             x[i, : len(rows)] = rows
             weights[i, : len(rows)] = 1 if row_weights is None else row_weights
         return x, weights
@@ -89,8 +106,52 @@ def _merged(padded: np.ndarray) -> np.ndarray:
     return padded
 
 
+def observed(xs: Any, weights: Any) -> TableSet:
+    """From `Observed` rows (B, N, D), or a sequence of `Observed` tables (N_i, D)."""
+    if isinstance(xs, Observed):
+        tables = listed(xs.x, weights)
+        shape = (len(tables), *tables.largest)
+        each = None if xs.noise is None else noise_of(xs.noise, shape)
+        full = each is not None and each.ndim == 4
+        return dataclasses.replace(
+            tables, noise=lambda i: None if each is None else each[i], full=full
+        )
+    if strangers := [i for i, x in enumerate(xs) if not isinstance(x, Observed)]:
+        raise TypeError(
+            f"xs[{strangers[0]}] is no mixjax.Observed, but others are: make all of them so"
+        )
+    tables = listed([x.x for x in xs], weights)
+    noises = [
+        None if x.noise is None else noise_of(x.noise, (int(n), tables.n_features), f"xs[{i}]")
+        for i, (x, n) in enumerate(zip(xs, tables.lengths, strict=True))
+    ]
+    full = any(noise is not None and noise.ndim == 3 for noise in noises)
+    if full and not all(noise is not None and noise.ndim == 3 for noise in noises):
+        raise ValueError("if one of the tables has covariances of errors, all must have them")
+    return dataclasses.replace(tables, noise=noises.__getitem__, full=full)
+
+
+def family_for(tables: TableSet, family: Any) -> Any:
+    """The family for tables as they are padded."""
+    family = checks.family(family)
+    if tables.noise is None:
+        return family
+    noise = next((n for i in range(len(tables)) if (n := tables.noise(i)) is not None), None)
+    require_noise(family, noise)
+    return observing(family, tables.full)
+
+
+def is_observed(xs: Any) -> bool:
+    """Whether tables are `Observed`, or a sequence that begins with one that is."""
+    return isinstance(xs, Observed) or (
+        isinstance(xs, Sequence) and len(xs) > 0 and isinstance(xs[0], Observed)
+    )
+
+
 def listed(xs: Any, weights: Any) -> TableSet:
     """From an array (B, N, D), or a sequence of tables (N_i, D)."""
+    if is_observed(xs):
+        return observed(xs, weights)
     if hasattr(xs, "ndim"):
         return _stacked(xs, weights)
     if not isinstance(xs, Sequence):
@@ -123,7 +184,8 @@ def listed(xs: Any, weights: Any) -> TableSet:
 
 def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
     """The groups in order, and the table of each, from one long table (N, D)."""
-    table = _table(x, None)
+    seen = x if isinstance(x, Observed) else Observed(x)
+    table = _table(seen.x, None)
     if 0 in table.shape:
         raise ValueError(f"x must have at least one row and one column, got {table.shape}")
     keys = keys_of(groups, "groups")
@@ -143,7 +205,16 @@ def grouped(x: Any, groups: Any, weights: Any) -> tuple[np.ndarray, TableSet]:
 
     rounded = _dtype(table) != table.dtype
     origin = _origins([read(i)[0] for i in range(len(names))]) if rounded else None
-    return names, TableSet(lengths, table.shape[1], _dtype(table), False, read, origin)
+    tables = TableSet(lengths, table.shape[1], _dtype(table), False, read, origin)
+    if seen is not x:
+        return names, tables
+    noise = None if seen.noise is None else noise_of(seen.noise, table.shape)
+    full = noise is not None and noise.ndim == 3
+
+    def noise_in(i: int) -> Any:
+        return None if noise is None else noise[order[end[i] - lengths[i] : end[i]]]
+
+    return names, dataclasses.replace(tables, noise=noise_in, full=full)
 
 
 def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .. import checks
@@ -12,7 +11,7 @@ from ..families.labeling import labeling, with_labels
 from ..families.observing import observing
 from ..families.widened import Widened
 from ..programs import on_device
-from ..rows.observed import Observed, packed
+from ..rows.observed import Observed, noise_of, packed
 from ..rows.origin import Origin, near, near_on_host, placed, relative
 from .mixture import Mixture
 
@@ -58,13 +57,11 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
         table, origin = (near_on_host if on_host else near)(rows, family.scaling)
         return Opened(table, rows.shape, family, origin, on_host)
     rows, noise, full = observed(x)
-    _require_noise(family, noise)
+    require_noise(family, noise)
     on_host = checks.on_host(rows, noise, *others)
     table, origin = (near_on_host if on_host else near)(rows, family.scaling)
     if noise is not None:
         noise = np.asarray(noise, table.dtype) if on_host else on_device(noise, table.dtype)
-        if noise.ndim == 1:
-            noise = (np if on_host else jnp).broadcast_to(noise, table.shape)
     return Opened(packed(table, noise, full), rows.shape, observing(family, full), origin, on_host)
 
 
@@ -103,21 +100,10 @@ def labeled(rows: Opened, labels: Any, k: int) -> Opened:
 def observed(x: Observed) -> tuple[Any, Any, bool]:
     """The checked values (N, D), the noise or None, and whether it has covariances."""
     rows = checks.rows(x.x)
-    n, d = rows.shape
     if x.noise is None:
         return rows, None, False
-    noise = x.noise if isinstance(x.noise, jax.Array) else np.asarray(x.noise)
-    if noise.shape not in ((d,), (n, d), (n, d, d)):
-        raise ValueError(
-            f"noise must have shape ({d},), ({n}, {d}) or ({n}, {d}, {d}), the variances or the "
-            f"covariances of errors; got {noise.shape}"
-        )
-    if np.dtype(noise.dtype).kind not in "fiu":
-        raise TypeError(f"noise must be real numbers, got {noise.dtype}")
-    full = noise.ndim == 3
-    if checks.is_concrete(noise):
-        _require_variances(np.asarray(noise, np.float64), full)
-    return rows, noise, full
+    noise = noise_of(x.noise, rows.shape)
+    return rows, noise, noise.ndim == 3
 
 
 def require_seen(x: Any) -> None:
@@ -131,7 +117,7 @@ def require_seen(x: Any) -> None:
         )
 
 
-def _require_noise(family: type[Family], noise: Any) -> None:
+def require_noise(family: type[Family], noise: Any) -> None:
     """Raise unless the family can be fitted to rows with this noise."""
     if not family.defines("observed_log_prob_and_statistics"):
         raise TypeError(
@@ -143,30 +129,4 @@ def _require_noise(family: type[Family], noise: Any) -> None:
         raise TypeError(
             f"{family.__name__} takes {some}: use mixjax.Gaussian, which takes any, got noise of "
             f"shape {noise.shape}"
-        )
-
-
-def _require_variances(noise: np.ndarray, full: bool) -> None:
-    """Raise unless these are variances (..., D) or covariances (N, D, D)."""
-    variances = np.diagonal(noise, axis1=1, axis2=2) if full else np.atleast_2d(noise)
-    wrong = ~(variances >= 0).all(axis=1)  # NaN, too
-    if wrong.any():
-        where = "" if noise.ndim == 1 else f" in row {int(np.argmax(wrong))}"
-        raise ValueError(
-            f"noise must be variances of at least 0, got {variances[np.argmax(wrong)]}{where}: "
-            "use infinity where nothing is known"
-        )
-    if not full:
-        return
-    missing = np.isinf(variances)
-    both = ~(missing[:, :, None] | missing[:, None])
-    finite = np.where(both, noise, 0)
-    largest = np.abs(finite).max(axis=(1, 2))
-    tolerance = 1e-6 * np.where(largest > 0, largest, 1)
-    skew = np.abs(finite - finite.swapaxes(1, 2)).max(axis=(1, 2)) > tolerance
-    negative = np.linalg.eigvalsh(finite).min(axis=1) < -tolerance
-    if (wrong := skew | negative).any():
-        raise ValueError(
-            f"noise must be symmetric and positive semi-definite, but that of row "
-            f"{int(np.argmax(wrong))} is not"
         )

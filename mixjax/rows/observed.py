@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -38,6 +39,61 @@ class Observed:
 
     x: Any
     noise: Any = None
+
+
+def noise_of(noise: Any, shape: tuple[int, ...], name: str = "") -> Any:
+    """The checked noise of rows of this shape (..., N, D): as many axes, or one more.
+
+    Args:
+      noise: (D,) for all rows alike, or of the shape of the rows, or with one more axis of D.
+      shape: that of the rows.
+      name: whose noise it is, for messages.
+
+    Raises:
+      TypeError, ValueError: it has another shape, or holds no variances or covariances.
+    """
+    d, of = shape[-1], f"noise{name and ' of '}{name}"
+    noise = noise if isinstance(noise, jax.Array) else np.asarray(noise)
+    known = ((d,), shape, (*shape, d))
+    if noise.shape not in known:
+        raise ValueError(
+            f"{of} must have shape {known[0]}, {known[1]} or {known[2]}, the variances or the "
+            f"covariances of errors; got {noise.shape}"
+        )
+    if np.dtype(noise.dtype).kind not in "fiu":
+        raise TypeError(f"{of} must be real numbers, got {noise.dtype}")
+    full = noise.ndim > len(shape)
+    if not isinstance(noise, jax.core.Tracer):
+        _require_variances(np.asarray(noise, np.float64), full, of)
+    return noise if full else executor_of(noise).xp.broadcast_to(noise, shape)
+
+
+def _require_variances(noise: np.ndarray, full: bool, of: str) -> None:
+    """Raise unless these are variances (..., D), or covariances if ``full``."""
+    d = noise.shape[-1]
+    one = noise.ndim == 1
+    noise = noise.reshape(-1, d, d) if full else noise.reshape(-1, d)
+    variances = np.diagonal(noise, axis1=1, axis2=2) if full else noise
+    wrong = ~(variances >= 0).all(axis=1)  # NaN, too
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{of} must be variances of at least 0, got {variances[row]}"
+            f"{'' if one else f' in row {row}'}: use infinity where nothing is known"
+        )
+    if not full:
+        return
+    missing = np.isinf(variances)
+    finite = np.where(missing[:, :, None] | missing[:, None], 0, noise)
+    largest = np.abs(finite).max(axis=(1, 2))
+    tolerance = 1e-6 * np.where(largest > 0, largest, 1)
+    skew = np.abs(finite - finite.swapaxes(1, 2)).max(axis=(1, 2)) > tolerance
+    negative = np.linalg.eigvalsh(finite).min(axis=1) < -tolerance
+    if (wrong := skew | negative).any():
+        raise ValueError(
+            f"{of} must be symmetric and positive semi-definite, but that of row "
+            f"{int(np.argmax(wrong))} is not"
+        )
 
 
 class Seen(NamedTuple):

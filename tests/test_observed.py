@@ -426,3 +426,44 @@ def test_what_is_wrong_with_one_of_many_tables_is_named(rng):
         mixjax.fit_batch(jax.random.key(0), [Observed(x), x], 2)
     with pytest.raises(ValueError, match=r"noise of xs\[1\] must have shape \(3,\), \(50, 3\)"):
         mixjax.fit_batch(jax.random.key(0), [Observed(x), Observed(x, np.ones(2))], 2)
+
+
+# --- What else is asked of rows ---
+
+
+@by_family
+def test_the_surprise_of_known_values(rng, family):
+    mixture = mixture_of(family, rng)
+    x = rng.normal(size=(20, 3))
+    plain = mixjax.surprisal(mixture, x)
+    np.testing.assert_allclose(mixjax.surprisal(mixture, Observed(x)), plain, rtol=1e-7, atol=1e-9)
+    holed = x.copy()
+    holed[:, 1] = np.nan
+    found = mixjax.surprisal(mixture, Observed(holed))
+    np.testing.assert_allclose(found[:, 1], 0, atol=1e-12)
+    left = mixjax.surprisal(mixjax.marginal(mixture, [0, 2]), x[:, [0, 2]])
+    np.testing.assert_allclose(found[:, [0, 2]], left, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [np.full(3, 0.5), np.broadcast_to(0.5 * np.eye(3), (20, 3, 3))])
+def test_the_surprise_of_measurements(rng, noise):
+    """The energy falls by it if the value is left out."""
+    mixture = mixture_of(mixjax.Gaussian, rng)
+    x = rng.normal(size=(20, 3))
+    found = mixjax.surprisal(mixture, Observed(x, noise))
+    holed = x.copy()
+    holed[:, 0] = np.nan
+    energies = [mixjax.energy(mixture, Observed(rows, noise)) for rows in (x, holed)]
+    np.testing.assert_allclose(found[:, 0], energies[0] - energies[1], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("criterion", [mixjax.bic, mixjax.aic, mixjax.icl])
+def test_criteria_count_rows_with_a_value(rng, criterion):
+    mixture = mixture_of(mixjax.Gaussian, rng)
+    x = with_holes(rng, table(rng))
+    more = np.concatenate([x, np.full((9, 3), np.nan)])
+    alone, both = (criterion(mixture, Observed(rows)) for rows in (x, more))
+    assert both == pytest.approx(alone.item(), rel=1e-12)
+    weights = np.r_[np.ones(200), np.full(9, 3.0)]
+    weighted = criterion(mixture, Observed(more), weights)
+    assert weighted == pytest.approx(alone.item(), rel=1e-12)

@@ -130,6 +130,11 @@ class Family(Refinements, Described, abc.ABC):
         return standardized(table, cls.scaling, sort)
 
     @classmethod
+    def rows_in_scale(cls, table: Table | HostTable, scale: Scale) -> Rows:
+        """The rows of a table in blocks, in a scale that is known."""
+        return table.standardized(scale.shift, scale.scale)
+
+    @classmethod
     def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
         """The rows of a table as a start sees them: all columns scaled; ``rows`` are ours."""
         own = cls.scaling is Scaling.COLUMNS

@@ -63,14 +63,18 @@ class Labeling(Widened, hidden=True):
         """The scaled rows of the inner family, with their labels."""
         xp = table.on.xp
         rows, scale = cls.inner.scaled_rows(_columns(table, slice(-1)), sort)
-        last = table.x[0, -1:]
-        labels = _columns(table, slice(-1, None)).standardized(0 * last, 0 * last + 1)
-        rows = dataclasses.replace(rows, x=xp.concatenate([rows.x, labels.x], axis=1))
+        rows = _with_labels(rows, table)
         more = 0 * scale.shift[:1]
         wide = [
             xp.concatenate(pair) for pair in zip(scale[:3], (more, more + 1, more + 1), strict=True)
         ]
         return rows, Scale(wide[0], wide[1], wide[2], scale.volume)
+
+    @classmethod
+    def rows_in_scale(cls, table: Any, scale: Scale) -> Rows:
+        """The rows of the inner family in that scale, with their labels."""
+        own = Scale(*(part[:-1] for part in scale[:3]))
+        return _with_labels(cls.inner.rows_in_scale(_columns(table, slice(-1)), own), table)
 
     @classmethod
     def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
@@ -103,6 +107,14 @@ class LabelingRows(Labeling, hidden=True):
 
         narrow = dataclasses.replace(rows, x=rows.x[:, :-1])
         return self._with(self.components.m_step(narrow, with_labels, reg_covar[:-1]))
+
+
+def _with_labels(rows: Rows, table: Any) -> Rows:
+    """Scaled rows with the last column of a table beside them."""
+    last = 0 * table.x[0, -1:]
+    labels = _columns(table, slice(-1, None)).standardized(last, last + 1)
+    x = table.on.xp.concatenate([rows.x, labels.x], axis=1)
+    return dataclasses.replace(rows, x=x)
 
 
 def _columns(table: Any, columns: slice) -> Any:

@@ -16,7 +16,7 @@ from jax import Array, lax
 from ..rows.blocks import Rows, Table, summed
 from ..rows.executor import Compiled, executor_of
 from ..rows.host_table import HostTable
-from ..rows.observed import filled, known_in, packed_width, scaled, unpacked
+from ..rows.observed import filled, known_in, packed_width, scaled, unpacked, without
 from ..rows.scaling import Scale, Scaling, column_moments, scale_of
 from .family import Family, Responsibilities
 from .moments import Moments
@@ -58,6 +58,13 @@ class Observing(Widened, hidden=True):
         )
         return found
 
+    def coordinate_log_prob(self, x: Array) -> Array:
+        """Log-density of each known value given the others of its row, 0 for a missing one."""
+        d = self.components.shape[1]
+        whole = self.log_prob(x)
+        rest = lax.map(lambda i: self.log_prob(without(x, i, d)), jnp.arange(d))
+        return whole[:, :, None] - jnp.moveaxis(rest, 0, 2)
+
     def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """The components of higher likelihood."""
         reg_covar = reg_covar[: self.components.shape[1]]
@@ -72,27 +79,36 @@ class Observing(Widened, hidden=True):
     def _scaled(
         cls, table: Table | HostTable, scaling: Scaling, sort: bool = False
     ) -> tuple[Rows, Scale]:
-        d, on_device = cls.n_columns(table.x.shape[1]), table.on is Compiled
+        d = cls.n_columns(table.x.shape[1])
         parts = _moments(table, d)
         scale = scale_of(parts[0], parts[1], parts[2], scaling)
-        if on_device:
+        if table.on is Compiled:
             scale = jax.tree.map(lax.stop_gradient, scale)
-        xp, nothing, one = table.on.xp, 0 * table.x[0], 0 * table.x[0] + 1
-        rows = table.standardized(nothing, one)
-        there = known_in(rows.x, d)
-        # A row of which nothing is known says nothing.
-        weights = xp.where(xp.any(there, axis=1), rows.weights, 0)
-        total = summed(xp.sum(weights), rows.axes)
-        mass = summed(xp.sum(xp.where(there, weights[:, None], 0), axis=(0, 2)), rows.axes)
-        volume = xp.sum(mass / xp.where(total > 0, total, 1) * xp.log(scale.scale))
-        x = xp.where(weights[:, None] > 0, scaled(rows.x, scale.shift, scale.scale), 0)
-        rows = dataclasses.replace(rows, x=x, weights=weights, total=total)
+        xp = table.on.xp
+        more = 0 * table.x[0, d:]
+        wide = Scale(
+            xp.concatenate([scale.shift, more]), xp.concatenate([scale.scale, more + 1]),
+            xp.concatenate([scale.variance, more + 1]),
+        )  # fmt: skip
+        rows = cls.rows_in_scale(table, wide)
         if sort:
             rows = rows.sorted(table.in_places()[:, :d])
-        more = one[d:]
-        shift = xp.concatenate([scale.shift, 0 * more])
-        widths = xp.concatenate([scale.scale, more])
-        return rows, Scale(shift, widths, xp.concatenate([scale.variance, more]), volume)
+        there = xp.where(rows.weights[:, None] > 0, known_in(rows.x, d), False)
+        mass = xp.sum(xp.where(there, rows.weights[:, None], 0), axis=(0, 2))
+        shares = summed(mass, rows.axes) / xp.where(rows.total > 0, rows.total, 1)
+        return rows, wide._replace(volume=xp.sum(shares * xp.log(scale.scale)))
+
+    @classmethod
+    def rows_in_scale(cls, table: Any, scale: Scale) -> Rows:
+        """The packed rows in blocks; a row of which nothing is known has no weight."""
+        d = cls.n_columns(table.x.shape[1])
+        xp = table.on.xp
+        rows: Rows = table.standardized(xp.zeros_like(scale.shift), xp.ones_like(scale.shift))
+        weights = xp.where(xp.any(known_in(rows.x, d), axis=1), rows.weights, 0)
+        own = scaled(rows.x, scale.shift[:d], scale.scale[:d])
+        x = xp.where(weights[:, None] > 0, own, 0)
+        total = summed(xp.sum(weights), rows.axes)
+        return dataclasses.replace(rows, x=x, weights=weights, total=total)
 
     @classmethod
     def values_for_start(cls, x: Any) -> Any:

@@ -6,7 +6,7 @@ import jax
 from jax import Array
 
 from ..mixture.mixture import Mixture
-from ..rows.blocks import Axes, Table
+from ..rows.blocks import Axes
 from ..rows.sharded import gathered, on_shards
 from ..rows.subsample import seed_of
 from .em import EM
@@ -58,7 +58,7 @@ def _fit_shards(kind: Any, axes: Axes, same: Any, x: Array, weights: Array | Non
     seed = seed_of(key)
     rows = gathered(x, axes, SAMPLE, seed)
     row_weights = None if weights is None else gathered(weights, axes, SAMPLE, seed)
-    some = Problem.in_scale(Table.of(rows, row_weights, k), problem.scale, k, family)
+    some = Problem.in_scale(table_for(family, rows, row_weights, k), problem.scale, k, family)
 
     def once(key: Array) -> Fit:
         assignment = some.assignment(key, rows, row_weights, recipe.start)

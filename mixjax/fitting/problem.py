@@ -57,7 +57,7 @@ class Problem:
     @classmethod
     def in_scale(cls, table: Table, scale: Scale, n_components: int, family: type[Family]) -> Self:
         """The problem of a part of the rows, in the scale of all rows."""
-        rows = table.standardized(scale.shift, scale.scale)
+        rows = family.rows_in_scale(table, scale)
         rows = rows.sorted(table.x) if family.needs_sorted_rows else rows
         return cls(rows, scale, n_components, family)
 

@@ -31,7 +31,8 @@ def surprisal(mixture: Mixture, x: ArrayLike) -> Array:
 
     Args:
       mixture: K components in D dimensions.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows; a missing value is no
+        surprise.
 
     Returns:
       (N, D) in nats. Densities have units: compare rows within a column, or scale all

@@ -151,6 +151,18 @@ def unpacked(table: Any, n_features: int) -> Seen:
     return Seen(x, known, xp.where(known[:, :, None] & known[:, None], noise, 0))
 
 
+def without(table: Any, column: Any, n_features: int) -> Any:
+    """Packed rows in which a column is missing."""
+    xp, d = executor_of(table).xp, n_features
+    places = np.arange(table.shape[1])
+    value = np.where(places < d, places, (places - d) % d)
+    other = np.where(places < d, places, (places - d) // d if table.shape[1] > 2 * d else value)
+    diagonal = (places >= d) & (value == other)
+    gone = (value == column) | (other == column)
+    marked = xp.where(gone & diagonal, xp.asarray(MISSING, table.dtype), 0)
+    return xp.where(gone[None], marked[None], table)
+
+
 def known_in(rows: Any, n_features: int) -> Any:
     """Which values are there (B, D, C), of packed rows in blocks (B, W, C)."""
     d = n_features

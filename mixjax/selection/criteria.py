@@ -12,6 +12,7 @@ from ..mixture.mixture import Mixture
 from ..mixture.questions import energy, responsibilities
 from ..programs import on_device
 from ..pytrees import pytree, static
+from ..rows.observed import Observed
 
 
 @pytree
@@ -38,8 +39,13 @@ class HeldOut:
 
 def _weighted(values: Any, x: ArrayLike, weights: ArrayLike | None) -> tuple[Any, Any]:
     """The weighted sum of values (N,), and the sum of the weights."""
-    w: Any = checks.row_weights(weights, checks.rows(x))
+    rows = checks.rows(x.x if isinstance(x, Observed) else x)
+    w: Any = checks.row_weights(weights, rows)
     xp: Any = jnp
+    if isinstance(x, Observed):
+        # A row of which nothing is known is no row.
+        some = jnp.any(~jnp.isnan(rows), axis=1).astype(values.dtype)
+        w = some if w is None else w * some
     if checks.on_host(values, w):
         # Nothing to compile for each length.
         values, w, xp = np.asarray(values), None if w is None else np.asarray(w), np
@@ -52,7 +58,7 @@ def bic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that the mixture was fitted to.
+      x: (N, D) the rows that the mixture was fitted to, or `mixjax.Observed` rows.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:
@@ -81,7 +87,7 @@ def aic(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that the mixture was fitted to.
+      x: (N, D) the rows that the mixture was fitted to, or `mixjax.Observed` rows.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:
@@ -108,7 +114,7 @@ def icl(mixture: Mixture, x: ArrayLike, weights: ArrayLike | None = None) -> Arr
 
     Args:
       mixture: K components with p free parameters.
-      x: (N, D) the rows that the mixture was fitted to.
+      x: (N, D) the rows that the mixture was fitted to, or `mixjax.Observed` rows.
       weights: (N,) weight of each row, in numbers of rows; None for 1 each.
 
     Returns:

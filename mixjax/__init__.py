@@ -6,11 +6,13 @@ from typing import Any
 from . import detect, programs, threshold
 from .batching.batch import fit_batch, fit_groups
 from .batching.questions import energy_batch, responsibilities_batch
+from .families.categorical import Categorical
 from .families.diagonal import DiagonalGaussian
 from .families.family import Family
 from .families.gaussian import Gaussian
 from .families.laplace import Laplace, MeanLaplace
 from .families.moments import Moments
+from .families.product import product
 from .families.spherical import SphericalGaussian
 from .families.tied import TiedGaussian
 from .files.exporting import export
@@ -48,6 +50,7 @@ from .streaming.stream import fit_stream
 __all__ = [
     "EM",
     "Average",
+    "Categorical",
     "DiagonalGaussian",
     "Family",
     "Fit",
@@ -100,6 +103,7 @@ __all__ = [
     "m_step",
     "marginal",
     "predict",
+    "product",
     "programs",
     "pytree",
     "random_responsibilities",

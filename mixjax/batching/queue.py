@@ -12,7 +12,6 @@ import numpy as np
 from jax import Array
 
 from .. import checks
-from ..families.widened import Widened
 from ..fitting.outcome import Fit
 from ..fitting.recipe import Recipe
 from ..mixture.mixture import Mixture
@@ -115,8 +114,7 @@ def fit_tables(
             _run(work, one, batch_size, lambda: show(work.n_done, ""))
     fits = work.fits()
     mixture = fits.mixture
-    if isinstance(mixture.components, Widened):
-        mixture = Mixture(mixture.log_weights, mixture.components.innermost())
+    mixture = Mixture(mixture.log_weights, mixture.components.released())
     return dataclasses.replace(fits, mixture=placed(mixture, tables.origin))
 
 

@@ -134,6 +134,8 @@ def observed(xs: Any, weights: Any) -> TableSet:
 def family_for(tables: TableSet, family: Any) -> Any:
     """The family for tables as they are padded."""
     family = checks.family(family)
+    if family.looks_at_rows():
+        family = family.for_rows(np.concatenate([tables.read(i)[0] for i in range(len(tables))]))
     if tables.noise is None:
         return family
     noise = next((n for i in range(len(tables)) if (n := tables.noise(i)) is not None), None)

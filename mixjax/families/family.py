@@ -11,7 +11,7 @@ from jax import Array
 from ..describing.summary import Described, Summary
 from ..rows.blocks import Rows, Table
 from ..rows.host_table import HostTable
-from ..rows.scaling import Scale, Scaling, standardized
+from ..rows.scaling import Scale, Scaling, scale_of, standardized
 from .known import register
 from .old_names import keep_old_names
 from .outline import Outline
@@ -125,6 +125,11 @@ class Family(Refinements, Described, abc.ABC):
         return 1
 
     @classmethod
+    def scale_from(cls, shift: Any, spread: Any, constant: Any) -> Scale:
+        """The scale of columns with these centers and spreads (D,)."""
+        return scale_of(shift, spread, constant, cls.scaling)
+
+    @classmethod
     def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
         """The rows of a table in blocks, scaled as `scaling` says."""
         return standardized(table, cls.scaling, sort)
@@ -139,6 +144,21 @@ class Family(Refinements, Described, abc.ABC):
         """The rows of a table as a start sees them: all columns scaled; ``rows`` are ours."""
         own = cls.scaling is Scaling.COLUMNS
         return rows if own else standardized(table, Scaling.COLUMNS)[0]
+
+    @classmethod
+    def columns_for_start(cls, rows: Rows, known: Any) -> Rows:
+        """Scaled rows as a start sees them, if it sees other columns."""
+        return rows
+
+    @classmethod
+    def start_is_in_scale(cls) -> bool:
+        """Whether the centers of a start are in the scale of the scaled rows."""
+        return cls.scaling is Scaling.COLUMNS and not cls.shows_other_columns()
+
+    @classmethod
+    def shows_other_columns(cls) -> bool:
+        """Whether a start sees other columns than the scaled ones."""
+        return getattr(cls.columns_for_start, "__func__", None) is not _plain_columns
 
     @classmethod
     def values_for_start(cls, x: Any) -> Any:
@@ -327,3 +347,4 @@ class Family(Refinements, Described, abc.ABC):
 
 
 keep_old_names(Family)
+_plain_columns = Family.columns_for_start.__func__  # type: ignore[attr-defined]

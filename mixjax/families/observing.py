@@ -73,15 +73,16 @@ class Observing(Widened, hidden=True):
     @classmethod
     def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
         """The packed rows in scaled blocks; centers and scales are those of the known values."""
-        return cls._scaled(table, cls.inner.scaling, sort)
+        return cls._scaled(table, None, sort)
 
     @classmethod
     def _scaled(
-        cls, table: Table | HostTable, scaling: Scaling, sort: bool = False
+        cls, table: Table | HostTable, scaling: Scaling | None, sort: bool = False
     ) -> tuple[Rows, Scale]:
         d = cls.n_columns(table.x.shape[1])
         parts = _moments(table, d)
-        scale = scale_of(parts[0], parts[1], parts[2], scaling)
+        own = functools.partial(scale_of, scaling=scaling) if scaling else cls.inner.scale_from
+        scale = own(parts[0], parts[1], parts[2])
         if table.on is Compiled:
             scale = jax.tree.map(lax.stop_gradient, scale)
         xp = table.on.xp
@@ -122,9 +123,12 @@ class Observing(Widened, hidden=True):
     @classmethod
     def rows_for_start(cls, table: Table | HostTable, rows: Rows) -> Rows:
         """The values (B, D, C) alone; likely ones in place of the missing."""
+        d = cls.n_columns(rows.n_features)
+        if cls.inner.shows_other_columns():
+            known = known_in(rows.x, d)
+            return cls.inner.columns_for_start(rows.with_columns(rows.x[:, :d]), known)
         if cls.scaling is not Scaling.COLUMNS:
             rows, _ = cls._scaled(table, Scaling.COLUMNS)
-        d = cls.n_columns(rows.n_features)
         values = filled(rows.x[:, :d], rows.weights, known_in(rows.x, d))
         return dataclasses.replace(rows, x=values)
 

@@ -15,6 +15,30 @@ class Refinements:
     noise_axes: ClassVar[int] = 0
 
     @classmethod
+    def for_rows(cls, x: Any) -> Any:
+        """The family for rows x (N, D): another one if it must know what values they have."""
+        return cls
+
+    @classmethod
+    def looks_at_rows(cls) -> bool:
+        """Whether the family must know what values rows have."""
+        return getattr(cls.for_rows, "__func__", None) is not _plain_for_rows
+
+    @property
+    def kind(self) -> Any:
+        """The family of these components, as `for_rows` would give it."""
+        return type(self)
+
+    @classmethod
+    def around(cls, components: Any) -> Any:
+        """Components of the kind that users have, as ones of this family."""
+        return components
+
+    def released(self) -> Any:
+        """These components as ones of the kind that users have."""
+        return self
+
+    @classmethod
     def center_name(cls) -> str | None:
         """The field that says where components lie, if its M-step is a shift of it."""
         return None
@@ -44,3 +68,6 @@ class Refinements:
     def observed_m_step(self, rows: Rows, responsibilities: Any, reg_covar: Array) -> Self:
         """As `m_step`, of packed rows (`rows.observed`), for a family whose M-step is not sums."""
         raise NotImplementedError(f"{type(self).__name__} does not define observed_m_step")
+
+
+_plain_for_rows = Refinements.for_rows.__func__  # type: ignore[attr-defined]

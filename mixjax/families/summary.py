@@ -14,7 +14,7 @@ COLUMNS_SHOWN = 4
 def summary_of_components(components: Any) -> Summary:
     """How many components in how many dimensions, and the parameters."""
     k, d = components.shape
-    fields = vars(components)
+    fields = {name: value for name, value in vars(components).items() if hasattr(value, "shape")}
     shapes = {name: np.shape(value) for name, value in fields.items()}
     leading = min((s[:-2] for s in shapes.values() if s[-2:] == (k, d)), key=len, default=())
     named = counted(k, f"{type(components).__name__} component")

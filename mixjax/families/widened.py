@@ -31,14 +31,16 @@ class Widened(Family, hidden=True):
     @classmethod
     def around(cls, components: Any) -> Self:
         """This family for components of the innermost one."""
-        if issubclass(cls.inner, Widened):
-            components = cls.inner.around(components)
-        return cls(components)  # type: ignore[call-arg]
+        return cls(cls.inner.around(components))  # type: ignore[call-arg]
 
-    def innermost(self) -> Any:
+    def released(self) -> Any:
         """The components of the innermost family."""
-        own = self.components
-        return own.innermost() if isinstance(own, Widened) else own
+        return self.components.released()
+
+    @classmethod
+    def start_is_in_scale(cls) -> bool:
+        """As for the inner family."""
+        return cls.inner.start_is_in_scale()
 
     @property
     def dtype(self) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..families import known
 from ..families.family import Family
+from ..families.product import Product, product_of
 from ..files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
 from .savable import FIELDS, require_valid
 
@@ -123,6 +124,9 @@ def _node(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return [_node(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
     if isinstance(tree, type) and tree in known.by_name().values():
         return {"family": tree.__name__}
+    if isinstance(tree, Product):
+        parts = [_node(part, f"{place}.{i}", arrays) for i, part in enumerate(tree.parts)]
+        return {"product": [list(group) for group in tree.groups], "parts": parts}
     if classes().get(type(tree).__name__) is type(tree):
         fields = {n: _node(getattr(tree, n), f"{place}.{n}", arrays) for n in _fields(type(tree))}
         return {"class": type(tree).__name__, "fields": fields}
@@ -151,6 +155,11 @@ def _built(node: Any, arrays: dict[str, np.ndarray]) -> Any:
         return jnp.asarray(value)
     if "family" in node:
         return known.named(node["family"])
+    if "product" in node:
+        parts = tuple(_built(part, arrays) for part in node["parts"])
+        kinds = zip((type(part) for part in parts), node["product"], strict=True)
+        made: Any = product_of(kinds)
+        return made(parts)
     if "class" in node:
         kind, fields = _class_of(node["class"]), node["fields"]
         built = {

@@ -1,5 +1,6 @@
 """Checks of arrays of numbers, and of the parameters of a mixture."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from ..families import known
 from ..families.family import Family
+from ..families.product import Product
 from ..mixture.mixture import Mixture
 
 # A check takes a value and the name of its place, and raises `ValueError`.
@@ -84,9 +86,13 @@ def require_mixture(mixture: Any, place: str) -> None:
 
 def require_parameters(components: Any, dot: str) -> None:
     """Raise unless the parameters of components are valid."""
-    for name, value in vars(components).items():
+    if isinstance(components, Product):
+        for i, part in enumerate(components.parts):
+            require_parameters(part, f"{dot}parts[{i}].")
+        return
+    for name, value in _arrays(components).items():
         PARAMETERS.get(name, finite)(value, dot + name)
-    if set(vars(components)) <= set(PARAMETERS):
+    if set(_arrays(components)) <= set(PARAMETERS):
         return
     free: Callable[[Any], Any] = type(components).unconstrain
     for _ in _standard(components)[1]:
@@ -96,25 +102,40 @@ def require_parameters(components: Any, dot: str) -> None:
         raise ValueError(f"{dot.rstrip('.')} has parameters that {name}.constrain never gives")
 
 
+def _arrays(components: Any) -> dict[str, Any]:
+    """The parameters by name, without what is no array."""
+    plain = {f.name for f in dataclasses.fields(components) if f.metadata.get("static")}
+    return {name: value for name, value in vars(components).items() if name not in plain}
+
+
 def _standard(components: Family) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Shapes and types of standard components like these, and the leading axes of these."""
-    first, (k, d) = next(iter(vars(components).values())), components.shape
-    standard = vars(jax.eval_shape(lambda: type(components).standard(k, d, first.dtype)))
+    first, (k, d) = next(iter(_arrays(components).values())), components.shape
+    standard = _arrays(jax.eval_shape(lambda: components.kind.standard(k, d, first.dtype)))
     return standard, tuple(first.shape[: first.ndim - next(iter(standard.values())).ndim])
 
 
 def require_shapes(components: Any, dot: str, log_weights: Any = None) -> None:
     """Raise unless the arrays have the shapes and types of the family."""
+    if isinstance(components, Product):
+        groups = components.groups
+        for i, (part, group) in enumerate(zip(components.parts, groups, strict=True)):
+            require_shapes(part, f"{dot}parts[{i}].", log_weights)
+            if part.shape[1] != len(group):
+                raise ValueError(
+                    f"{dot}parts[{i}] has {part.shape[1]} columns, but its group is {group}"
+                )
+        return
     if known.by_name().get(type(components).__name__) is not type(components):
         raise ValueError(f"{dot}components is a {type(components).__name__}, not a family")
-    for name, value in {**vars(components), "log_weights": log_weights}.items():
+    for name, value in {**_arrays(components), "log_weights": log_weights}.items():
         if value is not None:
             numbers("floating numbers", np.isreal)(value, dot + name)
     shape = tuple(components.shape)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"{dot}components have shape {shape}, not (K, D)")
     expected, lanes = _standard(components)
-    found = dict(vars(components))
+    found = _arrays(components)
     if log_weights is not None:
         found["log_weights"] = log_weights
         dtype = next(iter(expected.values())).dtype

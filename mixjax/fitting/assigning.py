@@ -43,7 +43,7 @@ def assignment_of(
     """What a start gives for a table (N, D) whose scaled rows are there already."""
     if not hasattr(start, "centers"):
         return Shares(start(key, family.values_for_start(x), k, weights))
-    own = family.scaling is Scaling.COLUMNS
+    own = family.start_is_in_scale()
     rows = family.rows_for_start(Table.of(x, weights, k), rows)
     centers = start.centers(seed_of(key), rows, k)
     labels = nearest_centers(centers, rows, x.shape[0])

@@ -208,7 +208,7 @@ def _prepared(
 ) -> tuple[Mixture, Opened, Array | None]:
     require(mixture)
     require_seen(x)
-    rows = opened(x, type(mixture.components), mixture, weights, solver, tol, max_iter, labels)
+    rows = opened(x, mixture.components.kind, mixture, weights, solver, tol, max_iter, labels)
     checks.width(rows, mixture.n_features)
     rows = labeled(rows, labels, mixture.n_components)
     weights = checks.row_weights(weights, rows.table)

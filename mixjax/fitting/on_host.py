@@ -16,7 +16,6 @@ from ..mixture.assignment import Assignment, Labels, Shares, means_of
 from ..mixture.mixture import Mixture
 from ..programs import ROOMY, jit, on_device, padded_components
 from ..rows.host_table import HostTable
-from ..rows.scaling import Scaling
 from .assigning import drawn_shares, host_assignment_of
 from .em import EM
 from .outcome import Fit, best
@@ -69,7 +68,7 @@ def _assignment(
     if hasattr(start, "centers"):
         seen = recipe.family.rows_for_start(table, rows)
         begin = host_assignment_of(start, key, seen, len(x), k)
-        if recipe.family.scaling is not Scaling.COLUMNS:
+        if not recipe.family.start_is_in_scale():
             begin = Labels(begin.labels)  # the centers are in another scale
     else:
         given: Any

@@ -62,7 +62,7 @@ def impute(
     if (key is None) != (n is None):
         raise ValueError("draws need both a key and n, their number; without both come the means")
     seen = rows if isinstance(rows, Observed) else Observed(rows)
-    given = opened(seen, type(mixture.components), mixture, key)
+    given = opened(seen, mixture.components.kind, mixture, key)
     checks.width(given, mixture.n_features)
     inside = given.inside(mixture)
     if key is not None and n is not None:

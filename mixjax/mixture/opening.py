@@ -9,7 +9,6 @@ from .. import checks
 from ..families.family import Family
 from ..families.labeling import labeling, with_labels
 from ..families.observing import observing
-from ..families.widened import Widened
 from ..programs import on_device
 from ..rows.observed import Observed, noise_of, packed
 from ..rows.origin import Origin, near, near_on_host, placed, relative
@@ -36,16 +35,12 @@ class Opened(NamedTuple):
     def inside(self, mixture: Mixture) -> Mixture:
         """A mixture of the rows, as one of this table."""
         mixture = relative(mixture, self.origin)
-        if not issubclass(self.family, Widened):
-            return mixture
         return Mixture(mixture.log_weights, self.family.around(mixture.components))
 
     def outside(self, mixture: Mixture) -> Mixture:
         """A mixture of this table, as one of the rows."""
-        components = mixture.components
-        if isinstance(components, Widened):
-            mixture = Mixture(mixture.log_weights, components.innermost())
-        return placed(mixture, self.origin)
+        released = Mixture(mixture.log_weights, mixture.components.released())
+        return placed(released, self.origin)
 
 
 def opened(x: Any, family: Any, *others: Any) -> Opened:
@@ -53,11 +48,13 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
     family = checks.family(family)
     if not isinstance(x, Observed):
         rows = checks.rows(x)
+        family = family.for_rows(rows)
         on_host = checks.on_host(rows, *others)
         table, origin = (near_on_host if on_host else near)(rows, family.scaling)
         return Opened(table, rows.shape, family, origin, on_host)
     rows, noise, full = observed(x)
     require_noise(family, noise)
+    family = family.for_rows(rows)
     on_host = checks.on_host(rows, noise, *others)
     table, origin = (near_on_host if on_host else near)(rows, family.scaling)
     if noise is not None:

@@ -74,6 +74,8 @@ def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
         return _of_observed(program, mixture, x)
     rows = checks.rows(x)
     checks.width(rows, mixture.n_features)
+    if mixture.components.looks_at_rows():
+        mixture.components.kind.for_rows(rows)
     if checks.on_host(mixture, rows):
         return _on_host(program, mixture, rows)
     mixture, x = checked(mixture, x)
@@ -89,7 +91,7 @@ def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
 
 def _of_observed(program: BySize[Array], mixture: Mixture, x: Observed) -> Array:
     """The answer for rows of which not everything is known, which are packed."""
-    rows = opened(x, type(mixture.components), mixture)
+    rows = opened(x, mixture.components.kind, mixture)
     checks.width(rows, mixture.n_features)
     inside, table = rows.inside(mixture), rows.table
     if rows.on_host:

@@ -94,6 +94,10 @@ class Rows:
         """Where algorithms on these rows run."""
         return executor_of(self.x)
 
+    def with_columns(self, x: Array) -> Self:
+        """The same rows with other columns (B, D, C)."""
+        return dataclasses.replace(self, x=x)
+
     def sum(self, f: Callable[[Array, Array, Array], Any]) -> Any:
         """Sum over blocks of ``f(x (D, C), weights (C,), index (C,))``."""
         steps = self.on.xp.arange(self.weights.shape[1], dtype=np.int32)

@@ -19,7 +19,7 @@ from ..programs import jit, on_device
 from ..rows.host_table import padded_length
 from ..rows.origin import Origin, origin_of, relative, relative_rows
 from ..rows.scaling import Scaling
-from .table_set import listed
+from .table_set import is_observed, listed
 
 
 def energy_batch(mixtures: Mixture, xs: ArrayLike | Sequence[ArrayLike]) -> Any:
@@ -80,6 +80,8 @@ def _each(f: Any, mixtures: Mixture, xs: Any) -> Any:
             "mixtures must have one leading axis, weights of shape (B, K), got "
             f"{jnp.shape(mixtures.log_weights)}: for one mixture use mixjax.energy"
         )
+    if is_observed(xs):
+        raise TypeError("xs are mixjax.Observed: ask for each table by itself, mixjax.energy")
     n_mixtures = mixtures.log_weights.shape[0]
     if len(xs) != n_mixtures:
         raise ValueError(f"there are {n_mixtures} mixtures, but {len(xs)} tables")

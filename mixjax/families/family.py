@@ -32,7 +32,8 @@ class Family(Refinements, Described, abc.ABC):
 
     No other file of the package lists the families: all it needs to know is a member here.
     The abstract methods are required. The others have defaults; a function that needs one
-    which is missing says so. Stepwise EM needs `expected_statistics`, `centers` and
+    which is missing says so. `mixjax.Observed` rows need `observed_log_prob_and_statistics`, and
+    ``impute`` needs `observed_means`. Stepwise EM needs `expected_statistics`, `centers` and
     `standard_deviations`; ``predict`` needs `marginal`, `conditional`, `centers` and
     `covariances`; explanations need `coordinate_log_prob`; outlines in pictures and in the
     explorer need `outline`, `marginal`, `centers` and `covariances`. Once its class is

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .observed import Observed
+
 # Tables of these libraries are read through narwhals.
 LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "dask", "duckdb", "ibis", "pyspark"}
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -44,6 +46,11 @@ def rows_of(x: Any, name: str = "x") -> tuple[Any, tuple[str, ...] | None]:
       (array([[1., 1.],
              [2., 0.]]), ('a', 'b'))
     """
+    if isinstance(x, Observed):
+        raise TypeError(
+            f"{name} is mixjax.Observed, which this function does not take: pass a table, for "
+            "example mixjax.impute(mixture, rows)"
+        )
     x = _of_jax(x)
     if isinstance(x, jax.Array):
         whole = jnp.issubdtype(x.dtype, np.integer) or x.dtype == bool

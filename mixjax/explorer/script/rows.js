@@ -109,7 +109,7 @@ function drawBars(i) {
         ...axis(),
         zeroline: true,
         zerolinecolor: colors.edge,
-        title: { text: "share of the surprise, %" },
+        title: { text: "share, %" },
       },
       yaxis: {
         ...axis(),

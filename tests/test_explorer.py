@@ -518,14 +518,20 @@ def test_colors_suit_the_screen_and_paper_is_white(shown, labeled_page, scheme):
         of = "(id) => [document.getElementById(id).layout].map((l) => [l.paper_bgcolor, l.font.color])[0]"
         return [tuple(map(luminance, page.evaluate(of, plot))) for plot in PLOTS]
 
+    def until(holds):
+        """The page hears of another scheme a moment later."""
+        for _ in range(100):
+            if holds():
+                return
+            page.wait_for_timeout(50)
+        assert holds()
+
     is_dark = scheme == "dark"
     assert all((ground < ink) == is_dark for ground, ink in grounds())
     page.emulate_media(color_scheme="light" if is_dark else "dark")
-    page.wait_for_function(
-        "(was) => getComputedStyle(document.body).colorScheme !== was", arg=scheme
-    )
-    assert all((ground > ink) == is_dark for ground, ink in grounds())
+    until(lambda: all((ground > ink) == is_dark for ground, ink in grounds()))
     page.emulate_media(color_scheme=scheme)
+    until(lambda: all((ground < ink) == is_dark for ground, ink in grounds()))
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert all(ground > ink for ground, ink in grounds())
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")

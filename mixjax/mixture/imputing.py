@@ -51,8 +51,8 @@ def impute(
       >>> normal = mixjax.Gaussian.from_covariances(jnp.zeros((1, 2)), covariances)
       >>> mixture = mixjax.Mixture(jnp.zeros(1), normal)
       >>> x = jnp.array([[2.0, jnp.nan]])
-      >>> mixjax.impute(mixture, x).round(4).tolist()
-      [[2.0, 1.8]]
+      >>> print(mixjax.impute(mixture, x).round(4))
+      [[2.  1.8]]
       >>> mixjax.impute(mixture, x, key=jax.random.key(0), n=5).shape
       (5, 1, 2)
 

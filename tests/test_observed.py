@@ -78,7 +78,7 @@ def one_component(rows, n):
 
 
 def test_apple_crops():
-    """Little and Rubin, Statistical Analysis with Missing Data, example 7.1."""
+    """Little and Rubin, Statistical Analysis with Missing Data."""
     mean, covariance, log_likelihood = one_component(Observed(APPLE), 18)
     np.testing.assert_allclose(mean, [14.7222, 49.3333], atol=5e-5)
     np.testing.assert_allclose(
@@ -88,7 +88,7 @@ def test_apple_crops():
 
 
 def test_heat_of_cement():
-    """Draper and Smith's table with Rubin's holes; Little and Rubin, example 7.8."""
+    """Draper and Smith's table with holes; Little and Rubin, Statistical Analysis."""
     mean, _, log_likelihood = one_component(Observed(MISSVALS), 13)
     np.testing.assert_allclose(mean, [6.6552, 49.9653, 11.7692, 27.0471, 95.4231], atol=5e-5)
     assert log_likelihood == pytest.approx(-132.925250, abs=1e-6)

@@ -6,7 +6,7 @@ $\mu_k + \Sigma_k h_{nk}$ and the covariance $\Sigma_k - \Sigma_k T_{nk}^{-1}\Si
 M-step needs the sums of $r\,h$ and of $r\,(h h^\top - T^{-1})$, and no matrix of any row is kept.
 
 Source: Ghahramani and Jordan, Supervised Learning from Incomplete Data via an EM Approach (1994),
-section 2; Bovy, Hogg and Roweis, Extreme Deconvolution (2011), equations 12 to 16.
+section 2; Bovy, Hogg and Roweis, Extreme Deconvolution (2011).
 """
 
 import math

@@ -273,7 +273,7 @@ def product(kinds: Mapping[type[Family], Sequence[int]]) -> type[Family]:
       >>> gaussian.shape, categorical.levels
       ((2, 2), (2,))
 
-    Source: McLachlan and Peel, Finite Mixture Models (2000), section 5.8.
+    Source: Hunt and Jorgensen, Mixture Model Clustering Using the MULTIMIX Program (1999).
     """
     if not kinds:
         raise ValueError("kinds must hold at least one family with its columns")

@@ -34,7 +34,7 @@ class Observed:
       (1, 2)
 
     Source: Ghahramani and Jordan, Supervised Learning from Incomplete Data via an EM Approach
-    (1994), section 2; Bovy, Hogg and Roweis, Extreme Deconvolution (2011), section 2.
+    (1994), section 2; Bovy, Hogg and Roweis, Extreme Deconvolution (2011).
     """
 
     x: Any

@@ -9,18 +9,14 @@ import pytest
 import mixjax
 from mixjax import Observed
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 KEY = jax.random.key(0)
 MIXED = mixjax.product({mixjax.Gaussian: [0, 1], mixjax.Categorical: [2, 3]})
 TURNED = mixjax.product({mixjax.Categorical: [3, 2], mixjax.SphericalGaussian: [1],
                          mixjax.Laplace: [0]})  # fmt: skip
 PRODUCTS = {"in order": MIXED, "turned": TURNED}
 by_product = pytest.mark.parametrize("family", PRODUCTS.values(), ids=PRODUCTS)
-
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
 
 
 def table(rng, n=300):

@@ -8,6 +8,8 @@ import pytest
 
 import mixjax
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 FAMILIES = {
     mixjax.Gaussian: ("means", "factors"),
     mixjax.TiedGaussian: ("means", "factor"),
@@ -19,12 +21,6 @@ CASES = [(family, name) for family, names in FAMILIES.items() for name in (*name
 by_case = pytest.mark.parametrize(
     ("family", "name"), CASES, ids=[f"{f.__name__}-{name}" for f, name in CASES]
 )
-
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.fixture

@@ -9,18 +9,14 @@ import pytest
 import mixjax
 from mixjax import Observed
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 FAMILIES = [
     mixjax.Gaussian, mixjax.TiedGaussian, mixjax.DiagonalGaussian, mixjax.SphericalGaussian,
     mixjax.Laplace, mixjax.MeanLaplace,
 ]  # fmt: skip
 by_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
 KEY = jax.random.key(0)
-
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import scipy.stats
 import mixjax
 from mixjax import Observed
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 FAMILIES = [
     mixjax.Gaussian, mixjax.TiedGaussian, mixjax.DiagonalGaussian, mixjax.SphericalGaussian,
     mixjax.Laplace, mixjax.MeanLaplace,
@@ -19,12 +21,6 @@ EXACTLY = {"solver": mixjax.EM(reg_covar=0.0), "tol": 1e-12, "max_iter": 5000}
 
 by_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
 by_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=lambda f: f.__name__)
-
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
 
 
 def table(rng, n=200, d=3):

@@ -23,13 +23,12 @@ ONE_PROCESS = """
         alone = mixjax.fit(key, x, 2, family=family, weights=w, **options)
         assert far(spread, alone) < bound, (family, spec, far(spread, alone))
     holes = np.random.default_rng(2).random(x.shape) < 0.2
-    for holed in (mixjax.Observed(np.where(holes, np.nan, x)),):
-        there = mixjax.Observed(jax.device_put(holed.x, NamedSharding(mesh, both)))
-        labels = np.where(np.arange(4000) % 7 == 0, np.arange(4000) % 2, -1)
-        for known in (None, labels):
-            spread = mixjax.fit(key, there, 2, labels=known, **options)
-            one = mixjax.fit(key, holed, 2, labels=known, **options)
-            assert far(spread, one) < 1e-6, far(spread, one)
+    holed = mixjax.Observed(np.where(holes, np.nan, x))
+    there = mixjax.Observed(jax.device_put(holed.x, NamedSharding(mesh, both)))
+    for known in (None, np.where(np.arange(4000) % 7 == 0, np.arange(4000) % 2, -1)):
+        spread = mixjax.fit(key, there, 2, labels=known, **options)
+        one = mixjax.fit(key, holed, 2, labels=known, **options)
+        assert far(spread, one) < 1e-6, far(spread, one)
     begin = alone.mixture
     fits, energies = mixjax.fit_history(begin, xs, tol=0.0, max_iter=3)
     expected = mixjax.fit_history(begin, x, tol=0.0, max_iter=3)

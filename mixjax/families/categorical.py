@@ -16,10 +16,8 @@ from ..rows.host_table import HostTable
 from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .family import Family
-from .moments import occupied
+from .moments import NOTHING, occupied
 
-# The log-probability of a level that a column does not have; finite, as parameters must be.
-NEVER = -1e30
 # The rows that a component is said to have seen before the first, spread over the levels.
 PRIOR_ROWS = 1.0
 
@@ -75,7 +73,22 @@ class Categorical(Family):
 
     @staticmethod
     def of(*levels: int) -> "type[Categorical]":
-        """The family for columns with these numbers of levels."""
+        """The family for columns with these numbers of levels, as it is needed under ``jit``.
+
+        Args:
+          levels: the number of levels of each column, at least 1.
+
+        Returns:
+          The family.
+
+        Raises:
+          ValueError: a number is not whole or below 1.
+
+        Example:
+          >>> import mixjax
+          >>> mixjax.Categorical.of(3, 2).given_levels
+          (3, 2)
+        """
         if not levels or not all(type(n) is int and n > 0 for n in levels):
             raise ValueError(f"levels must be whole numbers of at least 1, got {levels}")
         return _with_levels(levels)
@@ -167,7 +180,7 @@ class Categorical(Family):
         has = numbers[None, None] < limit
         seen = stats.levels + jnp.where(has, PRIOR_ROWS / limit, 0)
         total = jnp.sum(seen, axis=2, keepdims=True)
-        log_probs = jnp.where(has, jnp.log(jnp.where(has, seen, 1) / total), NEVER)
+        log_probs = jnp.where(has, jnp.log(jnp.where(has, seen, 1) / total), NOTHING)
         kept = occupied(stats.count)[:, None, None]
         return type(self)(jnp.where(kept, log_probs, self.log_probs), self.levels)
 
@@ -190,7 +203,7 @@ class Categorical(Family):
         if levels is None:
             raise TypeError("the numbers of levels are not known: mixjax.Categorical.of(3, 2)")
         has = np.arange(max(levels))[None] < np.array(levels)[:, None]
-        even = np.where(has, -np.log(np.array(levels, np.float64))[:, None], NEVER)
+        even = np.where(has, -np.log(np.array(levels, np.float64))[:, None], NOTHING)
         return cls(
             jnp.broadcast_to(jnp.asarray(even, dtype)[None], (n_components, *even.shape)), levels
         )
@@ -244,8 +257,8 @@ class Categorical(Family):
         """The inverse of `unconstrain`, for any numbers."""
         numbers = np.arange(leaves.values.shape[-1])
         has = jnp.asarray(numbers[None] < np.array(leaves.levels)[:, None])[None]
-        log_probs = jax.nn.log_softmax(jnp.where(has, leaves.values, NEVER), axis=-1)
-        return cls(jnp.where(has, log_probs, NEVER), leaves.levels)
+        log_probs = jax.nn.log_softmax(jnp.where(has, leaves.values, NOTHING), axis=-1)
+        return cls(jnp.where(has, log_probs, NOTHING), leaves.levels)
 
     @property
     def n_parameters(self) -> int:

@@ -17,11 +17,8 @@ from ..rows.executor import executor_of
 from ..rows.host_table import HostTable
 from ..rows.scaling import Scale
 from .family import Family, Responsibilities
+from .moments import NOTHING
 from .widened import Widened, widened
-
-UNKNOWN = -1
-# A log-density that stands for zero but is finite, so that differences of two are no NaN.
-IMPOSSIBLE = -1e30
 
 
 class Labeling(Widened, hidden=True):
@@ -48,7 +45,7 @@ class Labeling(Widened, hidden=True):
         log_prob, statistics = self.components.log_prob_and_statistics(x[:, :-1])
         label = x[:, -1:]
         numbers = jnp.arange(log_prob.shape[1], dtype=x.dtype)[None]
-        return jnp.where((label < 0) | (label == numbers), log_prob, IMPOSSIBLE), statistics
+        return jnp.where((label < 0) | (label == numbers), log_prob, NOTHING), statistics
 
     def from_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """The components of higher likelihood."""

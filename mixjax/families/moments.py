@@ -9,6 +9,8 @@ from ..pytrees import pytree
 
 # With at most this many numbers, the exact form is fast enough, and alone compiles sooner.
 SMALL = 2**15
+# A log-probability that stands for zero but is finite, as every parameter of a fit must be.
+NOTHING = -1e30
 
 
 @pytree

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ..families.family import Family, Responsibilities
+from ..families.moments import NOTHING
 from ..mixture.assignment import Assignment
 from ..mixture.maximization import located, log_shares, ridge
 from ..mixture.mixture import Mixture, soft_assignment
@@ -15,9 +16,6 @@ from ..pytrees import pytree, static
 from ..rows.blocks import Rows
 from ..rows.scaling import Scale
 from .frozen import held
-
-# A log-weight that stands for zero but is finite, as every parameter of a fit must be.
-NOTHING = -1e30
 
 
 @pytree

@@ -17,6 +17,7 @@ from ..rows.observed import Observed, Seen, unpacked
 from .far import shares
 from .mixture import Mixture, joint_log_prob, require
 from .opening import Opened, observed, opened
+from .questions import width_of
 
 
 def impute(
@@ -69,7 +70,7 @@ def impute(
         table = on_device(given.table)
         found = _draws(checks.key(key), inside, table, checks.count(n, "n"))
     elif given.on_host:
-        found = ask(means, jax.tree.map(np.asarray, inside), given.table, _width(inside))
+        found = ask(means, jax.tree.map(np.asarray, inside), given.table, width_of(inside))
     else:
         found = means.thorough(inside, given.table)
     return _outside(found, given, seen)
@@ -90,11 +91,6 @@ def _outside(found: Any, given: Opened, seen: Observed) -> Array:
     return on_device(kept, given.table.dtype)
 
 
-def _width(mixture: Mixture) -> int:
-    bulk: int = mixture.components.bulk(mixture.n_features)
-    return mixture.n_components * mixture.n_features * bulk
-
-
 def _parts(mixture: Mixture, x: Array) -> tuple[Array, Array]:
     """Responsibilities (K, N) of packed rows, and their means (N, K, D) under each component."""
     own = mixture.components.components
@@ -107,7 +103,7 @@ def _means(mixture: Mixture, x: Array) -> Array:
         resp, each = _parts(mixture, x)
         return jnp.sum(resp.T[:, :, None] * each, axis=1)
 
-    return map_rows(block, x, _width(mixture))
+    return map_rows(block, x, width_of(mixture))
 
 
 means: BySize[Array] = BySize(_means)
@@ -133,7 +129,7 @@ def _draws(key: Array, mixture: Mixture, x: Array, n: int) -> Array:
             resp = shares(joint_log_prob(mixture, x), mixture.log_weights).T
             return jnp.argmax(jnp.log(resp) + noise, axis=1)
 
-        labels = map_rows(labels_of, (x, noise), _width(mixture))
+        labels = map_rows(labels_of, (x, noise), width_of(mixture))
         drawn = own.sample(for_row, labels)
 
         def corrected(rows: tuple[Array, Array, Array, Array]) -> Array:
@@ -143,7 +139,7 @@ def _draws(key: Array, mixture: Mixture, x: Array, n: int) -> Array:
             change = own.observed_means(seen) - own.observed_means(other)
             return drawn + jnp.take_along_axis(change, labels[:, None, None], axis=1)[:, 0]
 
-        return map_rows(corrected, (x, labels, drawn, normal), _width(mixture))
+        return map_rows(corrected, (x, labels, drawn, normal), width_of(mixture))
 
     return jax.lax.map(once, jax.random.split(key, n))
 

@@ -37,7 +37,7 @@ def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
     return jax.tree.map(lambda leaf: leaf.astype(wider), mixture), table.astype(wider)
 
 
-def _width(mixture: Mixture) -> int:
+def width_of(mixture: Mixture) -> int:
     """About how many numbers are computed for each row."""
     width = mixture.n_features
     bulk: int = mixture.components.bulk(width)
@@ -48,7 +48,7 @@ def _log_prob(mixture: Mixture, x: Array) -> Array:
     def block(rows: Array) -> Array:
         return log_sum(joint_log_prob(mixture, rows))
 
-    return known_density(map_rows(block, x, _width(mixture)), x)
+    return known_density(map_rows(block, x, width_of(mixture)), x)
 
 
 def _energy(mixture: Mixture, x: Array) -> Array:
@@ -60,7 +60,7 @@ def _responsibilities(mixture: Mixture, x: Array) -> Array:
         return shares(joint_log_prob(mixture, rows), mixture.log_weights).T
 
     near = within_reach(mixture.components, x, nearest=True)
-    return map_rows(block, near, _width(mixture))
+    return map_rows(block, near, width_of(mixture))
 
 
 log_probs, energies = BySize(_log_prob), BySize(_energy)

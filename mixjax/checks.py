@@ -182,6 +182,17 @@ def family(value: Any) -> type[Family]:
     return value
 
 
+def family_of_numbers(value: Any, caller: str) -> type[Family]:
+    """A subclass of `Family` that takes any numbers, not categories."""
+    own = family(value)
+    if own.looks_at_rows():
+        raise TypeError(
+            f"{caller} is for families of numbers, got {own.__name__}, which holds categories: "
+            "fit it by mixjax.fit or mixjax.fit_batch"
+        )
+    return own
+
+
 def key(value: Any) -> Array:
     """One new-style random key."""
     dtype = getattr(value, "dtype", None)

@@ -239,3 +239,15 @@ def test_compiled_a_value_that_is_no_level_has_infinite_energy(rng):
     assert np.isinf(energies[:2]).all()
     assert np.isnan(energies[2])
     assert np.isfinite(energies[3])
+
+
+@by_product
+def test_what_does_not_take_categories_says_so(rng, family):
+    x, _ = table(rng)
+    for call in (
+        lambda: mixjax.select(KEY, x, families=[family], n_components=[2]),
+        lambda: mixjax.detect.fit(KEY, x, families=[family], n_components=[2]),
+        lambda: mixjax.fit_stream(KEY, [x], 2, family=family),
+    ):
+        with pytest.raises(TypeError, match="is for families of numbers, got Product"):
+            call()

@@ -418,7 +418,7 @@ def test_a_stack_of_tables(rng):
 
 def test_what_is_wrong_with_one_of_many_tables_is_named(rng):
     x = table(rng, 50)
-    with pytest.raises(TypeError, match=r"xs\[1\] is no mixjax.Observed"):
+    with pytest.raises(TypeError, match=r"xs\[1\] is a plain table"):
         mixjax.fit_batch(jax.random.key(0), [Observed(x), x], 2)
     with pytest.raises(ValueError, match=r"noise of xs\[1\] must have shape \(3,\), \(50, 3\)"):
         mixjax.fit_batch(jax.random.key(0), [Observed(x), Observed(x, np.ones(2))], 2)

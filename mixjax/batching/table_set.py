@@ -118,7 +118,8 @@ def observed(xs: Any, weights: Any) -> TableSet:
         )
     if strangers := [i for i, x in enumerate(xs) if not isinstance(x, Observed)]:
         raise TypeError(
-            f"xs[{strangers[0]}] is no mixjax.Observed, but others are: make all of them so"
+            f"xs[{strangers[0]}] is a plain table, but xs[0] is mixjax.Observed: pass all tables "
+            "in the same way"
         )
     tables = listed([x.x for x in xs], weights)
     noises = [

@@ -124,7 +124,7 @@ class DAGMM(eqx.Module):
             dtype=dtype,
         )
         self.autoencoder = autoencoder
-        self.family = checks.family(family)
+        self.family = checks.family_of_numbers(family, "DAGMM")
         self.n_features = n_features
         self.n_components = n_components
 

@@ -28,9 +28,10 @@ def by_name() -> dict[str, type["Family"]]:
 
 
 def by_word() -> dict[str, type["Family"]]:
-    """The families by their words, in alphabetical order."""
+    """The families of numbers by their words, in alphabetical order: for commands and searches."""
+    of_numbers = [family for family in by_name().values() if not family.looks_at_rows()]
     # Those of mixjax last: they keep their words.
-    families = sorted(by_name().values(), key=_built_in)
+    families = sorted(of_numbers, key=_built_in)
     return dict(sorted({family.word: family for family in families}.items()))
 
 

@@ -52,7 +52,7 @@ def candidates_for(
     if families is None:
         families = default_families(shape[1])
     several = families if isinstance(families, Iterable) else [families]
-    chosen = [checks.family(family) for family in several]
+    chosen = [checks.family_of_numbers(family, "a comparison") for family in several]
     ridges = [float(share) for share in np.atleast_1d(np.asarray(ridge, float))]
     if not ridges or not all(0 <= share < math.inf for share in ridges):
         raise ValueError(f"ridge must hold non-negative shares of the variance, got {ridge}")

@@ -120,7 +120,7 @@ def fit_stream(
         raise TypeError(checks.HOST_ONLY.format("fit_stream", "mixjax.fit"))
     if not isinstance(solver, EM):
         raise TypeError(f"the solver of fit_stream must be mixjax.EM, got {solver!r}")
-    family = checks.family(family)
+    family = checks.family_of_numbers(family, "fit_stream")
     team = Team.of(mesh_of(batches) if mesh is None else mesh)
     source = batches_of(batches)
     seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)

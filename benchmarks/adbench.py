@@ -28,7 +28,7 @@ ALPHA = 0.05
 
 
 def split(file: Path, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training rows, test rows and which of these are anomalies, columns scaled."""
+    """Training rows, test rows and which of these are anomalies."""
     with np.load(file, allow_pickle=False) as archive:
         x, y = archive["X"].astype(np.float64), archive["y"].astype(int)
     rng = np.random.default_rng(seed)
@@ -38,10 +38,14 @@ def split(file: Path, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     normal = rng.permutation(np.flatnonzero(y == 0))
     half = len(normal) // 2
     test = np.concatenate([normal[half:], np.flatnonzero(y == 1)])
-    train = x[normal[:half]]
+    return x[normal[:half]], x[test], y[test]
+
+
+def scaled(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with the columns scaled by the training rows."""
     spread = train.std(axis=0)
     center, scale = train.mean(axis=0), np.where(spread > 0, spread, 1)
-    return (train - center) / scale, (x[test] - center) / scale, y[test]
+    return (train - center) / scale, (test - center) / scale
 
 
 def made_up(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,22 +92,14 @@ def quality(scores: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def measure(
-    name: str, train: np.ndarray, test: np.ndarray, y: np.ndarray, seed: int
+    name: str, train: np.ndarray, test: np.ndarray, y: np.ndarray, seed: int, kinds: bool
 ) -> list[dict[str, object]]:
     """A row for each method; nothing is set by the name of the set or by labels."""
-    rows: list[dict[str, object]] = []
-    begin = time.perf_counter()
-    detector = mixjax.detect.fit(jax.random.key(seed), train.astype(np.float32), alpha=ALPHA)
-    scores = np.asarray(detector.scores(test.astype(np.float32)), np.float64)
-    seconds = time.perf_counter() - begin
-    alarms = float(detector.flags(scores[y == 0]).mean())
-    # Both the rows that set the threshold and those that are judged are samples.
-    n_normal = int((y == 0).sum())
-    noise = np.sqrt(ALPHA * (1 - ALPHA) * (1 / len(train) + 1 / n_normal))
-    row = {"set": name, "seed": seed, "method": "mixjax.detect", "seconds": seconds}
-    rows.append(
-        row | quality(scores, y) | {"false_alarms": alarms, "deviations": (alarms - ALPHA) / noise}
-    )
+    own: dict[str, dict[str, object]] = {"mixjax.detect": {}}
+    if kinds:
+        own["mixjax.detect, kinds"] = {"kinds": "auto"}
+    rows = [detected(name, method, train, test, y, seed, how) for method, how in own.items()]
+    train, test = scaled(train, test)
     for method, score in PEERS.items():
         begin = time.perf_counter()
         scores = score(train, test, seed)
@@ -112,6 +108,30 @@ def measure(
             {"set": name, "seed": seed, "method": method, "seconds": seconds} | quality(scores, y)
         )
     return rows
+
+
+def detected(
+    name: str,
+    method: str,
+    train: np.ndarray,
+    test: np.ndarray,
+    y: np.ndarray,
+    seed: int,
+    options: dict[str, object],
+) -> dict[str, object]:
+    """The row of a detector of ours; it scales the columns itself."""
+    begin = time.perf_counter()
+    key = jax.random.key(seed)
+    detector = mixjax.detect.fit(key, train.astype(np.float32), alpha=ALPHA, **options)
+    scores = np.asarray(detector.scores(test.astype(np.float32)), np.float64)
+    seconds = time.perf_counter() - begin
+    alarms = float(detector.flags(scores[y == 0]).mean())
+    # Both the rows that set the threshold and those that are judged are samples.
+    n_normal = int((y == 0).sum())
+    noise = np.sqrt(ALPHA * (1 - ALPHA) * (1 / len(train) + 1 / n_normal))
+    row = {"set": name, "seed": seed, "method": method, "seconds": seconds}
+    honest = {"false_alarms": alarms, "deviations": (alarms - ALPHA) / noise}
+    return row | quality(scores, y) | honest
 
 
 def report(rows: list[dict[str, object]]) -> None:
@@ -145,6 +165,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of .npz files")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", help="parts of the names of the sets wanted")
+    parser.add_argument("--kinds", action="store_true", help="also with columns of categories")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--smoke", action="store_true", help="a made-up table, one seed")
     options = parser.parse_args()
@@ -154,13 +175,13 @@ def main() -> None:
     begin = time.perf_counter()
     rows: list[dict[str, object]] = []
     if options.smoke:
-        rows = measure("made up", *made_up(0), 0)
+        rows = measure("made up", *made_up(0), 0, options.kinds)
     else:
         files = sorted(options.data.glob("*.npz"))
         wanted = [f for f in files if not options.only or any(w in f.stem for w in options.only)]
         for file in wanted:
             for seed in range(options.seeds):
-                rows += measure(file.stem, *split(file, seed), seed)
+                rows += measure(file.stem, *split(file, seed), seed, options.kinds)
             print(f"{file.stem}: {time.perf_counter() - begin:.0f} s", flush=True)
             jax.clear_caches()  # another table is another program
     report(rows)

@@ -21,13 +21,13 @@ from mixjax.files import check_outputs, write_text
 SHARE = 80
 
 
-def measure(table: np.ndarray, seed: int) -> dict[str, float]:
+def measure(table: np.ndarray, seed: int, kinds: str | None) -> dict[str, float]:
     x, y = table[:, :-1], table[:, -1].astype(int)
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
     half = len(normal) // 2
     test = np.concatenate([normal[half:], np.flatnonzero(y == 1)])
     begin = time.perf_counter()
-    detector = mixjax.detect.fit(jax.random.key(seed), x[normal[:half]])
+    detector = mixjax.detect.fit(jax.random.key(seed), x[normal[:half]], kinds=kinds)
     seconds = time.perf_counter() - begin
     trained, scores = (np.asarray(detector.scores(x[rows])) for rows in (normal[:half], test))
     threshold = np.percentile(np.concatenate([trained, scores]), SHARE)
@@ -44,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="kdd_cup.npz: one table, the label last")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--kinds", choices=["auto"], help="find the columns of categories")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--smoke", action="store_true", help="a small made-up table, one seed")
     options = parser.parse_args()
@@ -60,7 +61,7 @@ def main() -> None:
             table = archive[archive.files[0]].astype(np.float32)
     rows = []
     for seed in range(options.seeds):
-        rows.append(measure(table, seed))
+        rows.append(measure(table, seed, options.kinds))
         print({name: round(value, 4) for name, value in rows[-1].items()}, flush=True)
     print(f"F1 {np.mean([row['f1'] for row in rows]):.4f} on average")
     if options.json:

@@ -187,7 +187,7 @@ def test_a_few_rows_do_not_choose_for_all():
     blunt = np.full(100, 2.0, "float32")
 
     def means():
-        both = [Result(fit, sharp), Result(fit, blunt)]
+        both = [Result(fit, each, each) for each in (sharp, blunt)]
         return trimmed_means(held_out_energies(both, np.ones(100, bool))).tolist()
 
     assert means() == [1, 2]
@@ -231,21 +231,22 @@ def test_spheres_of_another_view_are_the_same_density():
     rng = np.random.default_rng(0)
     z = np.c_[rng.normal(size=300), rng.standard_t(2, size=300)].astype("float32")
     spheres = Candidate(mixjax.SphericalGaussian, 2, 1e-3)
-    plain, far = views_of(z, [Candidate(mixjax.Gaussian, 2, 1e-3), spheres], stretched=True)
+    candidates = [Candidate(mixjax.Gaussian, 2, 1e-3), spheres]
+    plain, far = views_of(z, candidates, (), stretched=True)
     assert plain.of(z) is z
     assert far.candidates == [spheres]
     # The heavy-tailed column is the one that is made small.
     assert far.stretch[0] == 1 < far.stretch[1]
     fit = mixjax.fit(jax.random.key(0), far.of(z), 2, family=mixjax.SphericalGaussian)
-    seen = Result(fit, np.asarray(mixjax.energy(fit.mixture, far.of(z))))
+    seen = Result(fit, *[np.asarray(mixjax.energy(fit.mixture, far.of(z)))] * 2)
     (moved,) = far.in_standardized([seen])
     np.testing.assert_allclose(
         moved.energy, mixjax.energy(moved.fit.mixture, z), rtol=1e-4, atol=1e-3
     )
     assert View("", None, []).in_standardized([seen]) == [seen]
     # One column has one scale, and families that a user chose are fitted as they are.
-    assert len(views_of(z[:, :1], [spheres], stretched=True)) == 1
-    assert len(views_of(z, [spheres], stretched=False)) == 1
+    assert len(views_of(z[:, :1], [spheres], (), stretched=True)) == 1
+    assert len(views_of(z, [spheres], (), stretched=False)) == 1
 
 
 def test_heavy_tails_of_one_column_do_not_hide_the_others():

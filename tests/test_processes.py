@@ -47,7 +47,7 @@ FITS = """
         refused(ValueError, "row 7", [bad])
     else:
         refused(RuntimeError, "failed in process 1", [own])
-    refused(ValueError, "different numbers of columns", [own[:, : 2 + (rank == 0)]])
+    refused(ValueError, "rows of different forms", [own[:, : 2 + (rank == 0)]])
     refused(ValueError, "the stream is empty", [])
     # An empty process and a wider mesh than rows: nothing hangs.
     few = mixjax.fit_stream(key, [own] if rank == 0 else [], 2, mesh=mesh, **options)

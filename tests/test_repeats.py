@@ -129,7 +129,7 @@ def test_rounded_mixtures_and_counts(seed):
 
 def test_copies_of_rows_do_not_choose(seed):
     """Every row twice: a copy held out was fitted as well, so that components upon rows win."""
-    half = RNG(seed).normal(size=(75, 4))
+    half = RNG(seed).normal(size=(150, 4))
     _, found = chosen(np.concatenate([half, half]), seed, mixjax.HeldOut())
     assert found.n_components <= 2
 

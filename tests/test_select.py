@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 import mixjax
 from mixjax.selection.candidates import Candidate
 from mixjax.selection.grid import Job, Split, fit_jobs
+from mixjax.selection.subject import Subject
 
 KEY, SEED = jax.random.key(0), np.uint32(0)
 
@@ -25,9 +26,9 @@ def test_components_without_a_weight_are_as_if_not_there(family, rng):
     """A candidate in a program for five components is the fit with as many as it has."""
     x = jnp.asarray(clusters(rng, 200, 3, 3))
     weights = (rng.uniform(size=200) < 0.8).astype("float32")
-    split = Split.of(SEED, x, weights, 5)
+    split = Split.of(SEED, np.asarray(x), weights, 5)
     jobs = [Job(Candidate(family, k, 1e-3), split) for k in (1, 3)]
-    for job, tried in zip(jobs, fit_jobs(x, jobs, lambda _: 5, 1e-5, 100), strict=True):
+    for job, tried in zip(jobs, fit_jobs(Subject(x), jobs, lambda _: 5, 1e-5, 100), strict=True):
         k = job.candidate.n_components
         assert tried.fit.mixture.n_components == k
         np.testing.assert_allclose(np.exp(tried.fit.mixture.log_weights).sum(), 1, rtol=1e-5)
@@ -40,20 +41,20 @@ def test_components_without_a_weight_are_as_if_not_there(family, rng):
         assert abs(again.energy - tried.fit.energy) < 2e-3
         # Rows without weight have no say: their values change nothing.
         other = jnp.where(weights[:, None] > 0, x, 1e3)
-        (same,) = fit_jobs(other, [job], lambda _: 5, 1e-5, 100)
+        (same,) = fit_jobs(Subject(other), [job], lambda _: 5, 1e-5, 100)
         np.testing.assert_allclose(same.fit.energy, tried.fit.energy, rtol=1e-5)
 
 
 def test_lanes_side_by_side_are_lanes_alone(rng, monkeypatch):
     """On an accelerator they are: under vmap, filled up with copies."""
     x = jnp.asarray(clusters(rng, 120, 2, 2))
-    split = Split.of(SEED, x, np.ones(120), 4)
+    split = Split.of(SEED, np.asarray(x), np.ones(120), 4)
     jobs = [
         Job(Candidate(mixjax.TiedGaussian, k, r), split) for k in (1, 2, 4) for r in (1e-3, 0.1)
     ]
-    alone = fit_jobs(x, jobs, lambda _: 4, 1e-4, 50)
+    alone = fit_jobs(Subject(x), jobs, lambda _: 4, 1e-4, 50)
     monkeypatch.setattr("mixjax.selection.grid.ABREAST", {"cpu": 4})
-    together = fit_jobs(x, jobs, lambda _: 4, 1e-4, 50)
+    together = fit_jobs(Subject(x), jobs, lambda _: 4, 1e-4, 50)
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.energy, b.energy, rtol=2e-4, atol=1e-3)
 
@@ -162,21 +163,21 @@ def test_the_status_is_that_of_the_mixture_alone(rng):
         mixjax.check(brief.fit)
     # Two different rows: of four components two are left without any.
     two = np.repeat(np.array([[0, 0], [9, 9]], "float32"), 50, axis=0)
-    split = Split.of(SEED, jnp.asarray(two), np.ones(100, "float32"), 4)
+    split = Split.of(SEED, np.asarray(two), np.ones(100, "float32"), 4)
     wanted = [Job(Candidate(mixjax.Gaussian, 4, 1e-6), split)]
-    (empty,) = fit_jobs(jnp.asarray(two), wanted, lambda _: 4, 0.0, 100)
+    (empty,) = fit_jobs(Subject(jnp.asarray(two)), wanted, lambda _: 4, 0.0, 100)
     fit = jax.tree.map(jnp.asarray, empty.fit)
     assert alone(fit, two) == fit.status == mixjax.Status.DEGENERATE
     with pytest.warns(UserWarning, match="DEGENERATE"):
         mixjax.check(fit)
-    few = Split.of(SEED, jnp.asarray(x), (np.arange(100) < 2).astype("float32"), 4)
-    odd = Split.of(SEED, jnp.asarray(x), np.ones(100, "float32"), 4)
+    few = Split.of(SEED, np.asarray(x), (np.arange(100) < 2).astype("float32"), 4)
+    odd = Split.of(SEED, np.asarray(x), np.ones(100, "float32"), 4)
     jobs = [Job(Candidate(mixjax.Gaussian, k, 1e-6), few) for k in (2, 4)]
-    tried = fit_jobs(jnp.asarray(x), jobs, lambda _: 4, 1e-3, 100)
+    tried = fit_jobs(Subject(jnp.asarray(x)), jobs, lambda _: 4, 1e-3, 100)
     assert tried[0].fit.status != mixjax.Status.TOO_FEW_ROWS
     assert (tried[1].fit.status, tried[1].fit.n_iter) == (mixjax.Status.TOO_FEW_ROWS, 0)
     nan = jnp.asarray(x).at[0, 0].set(jnp.nan)
-    (bad,) = fit_jobs(nan, [Job(jobs[1].candidate, odd)], lambda _: 4, 1e-3, 100)
+    (bad,) = fit_jobs(Subject(nan), [Job(jobs[1].candidate, odd)], lambda _: 4, 1e-3, 100)
     assert (bad.fit.status, bad.fit.n_iter) == (mixjax.Status.NONFINITE, 0)
     assert bad.fit.failed
 

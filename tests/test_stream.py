@@ -185,12 +185,11 @@ def test_the_survey_finds_the_scale_and_an_even_sample(dtype):
     x = 100 + clusters(np.random.default_rng(7), 2000, 3, 2, dtype=dtype)
     x[:, 1] = 7.0
     found = survey.surveyed(batches_of(lambda: np.array_split(x, 11)), 0, 400)
-    for scaling in mixjax.Scaling:
-        for a, b in zip(
-            found.scale(scaling)[:3],
-            column_scale(Table.of(jnp.asarray(x), None, 1), scaling)[:3],
-            strict=True,
-        ):
+    families = mixjax.DiagonalGaussian, mixjax.SphericalGaussian, mixjax.Categorical
+    assert {family.scaling for family in families} == set(mixjax.Scaling)
+    for family in families:
+        expected = column_scale(Table.of(jnp.asarray(x), None, 1), family.scaling)
+        for a, b in zip(found.scale(family)[:3], expected[:3], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5 if dtype == "float32" else 1e-12)
     assert found.sample.shape == (400, 3)
     assert abs(found.sample[:, 0].mean() - x[:, 0].mean()) < 4 * x[:, 0].std() / 20
@@ -426,3 +425,97 @@ def test_units_do_not_matter_in_double_precision(float64):
         fit = mixjax.fit_stream(KEY, [z * scale], 2, max_iter=3, tol=0.0)
         np.testing.assert_allclose(fit.mixture.weights, one.mixture.weights, atol=1e-10)
         np.testing.assert_allclose(fit.energy, float(one.energy) + 2 * np.log(scale), atol=1e-9)
+
+
+# --- Weights, holes and categories ---
+
+
+def wide(x, kind, rng):
+    """The same rows as batches and in memory, of each kind that a batch may be."""
+    weights = rng.integers(0, 3, len(x)).astype(x.dtype)
+    holes = np.where(rng.random(x.shape) < 0.2, np.nan, x)
+    holes[5] = np.nan
+    noise = 0.1 + rng.random(x.shape)
+    full = noise[:, :, None] * np.eye(x.shape[1])
+    of = {
+        "weights": (lambda s: (x[s], weights[s]), x, weights),
+        "holes": (lambda s: mixjax.Observed(holes[s]), mixjax.Observed(holes), None),
+        "variances": (
+            lambda s: mixjax.Observed(holes[s], noise[s]), mixjax.Observed(holes, noise), None,
+        ),
+        "covariances": (
+            lambda s: mixjax.Observed(holes[s], full[s]), mixjax.Observed(holes, noise), None,
+        ),
+        "holes and weights": (
+            lambda s: (mixjax.Observed(holes[s]), weights[s]), mixjax.Observed(holes), weights,
+        ),
+    }  # fmt: skip
+    batch, rows, weights = of[kind]
+    cuts = [slice(0, 70), slice(70, 75), slice(75, 180), slice(180, len(x))]
+    return [batch(cut) for cut in cuts], rows, weights
+
+
+KINDS = ["weights", "holes", "variances", "covariances", "holes and weights"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_known_of_rows_is_taken(kind, float64, small_blocks, tmp_path):
+    """From the same mixture, the same iterations as in memory; also resumed from a file."""
+    rng = np.random.default_rng(8)
+    batches, rows, weights = wide(clusters(rng, 240, 2, 2), kind, rng)
+    begin = mixjax.fit(KEY, rows, 2, weights=weights, max_iter=0).mixture
+    options = {"tol": 0.0, "max_iter": 6}
+    expected = mixjax.fit_from(begin, rows, weights=weights, **options)
+    streamed = mixjax.fit_stream(KEY, batches, 2, start=begin, **options)
+    assert_close(streamed, expected, 1e-9)
+    resumed = {"start": begin, "checkpoint": tmp_path / "fit.npz"}
+    mixjax.fit_stream(KEY, batches, 2, max_iter=2, tol=0.0, **resumed)
+    again = mixjax.fit_stream(KEY, batches, 2, **options, **resumed)
+    assert_close(again, streamed, 1e-12)
+
+
+@pytest.mark.parametrize("family", [mixjax.DiagonalGaussian, mixjax.Laplace])
+def test_a_start_finds_groups_through_holes(family, small_blocks):
+    """Also of rows in double precision far from zero, which are fitted in single."""
+    rng = np.random.default_rng(9)
+    x = clusters(rng, 240, 3, 2) + 1e6
+    batches, rows, weights = wide(x, "holes and weights", rng)
+    streamed = mixjax.fit_stream(KEY, batches, 2, family=family)
+    in_memory = mixjax.fit(KEY, rows, 2, family=family, weights=weights)
+    assert streamed.mixture.log_weights.dtype == "float32"
+    assert abs(streamed.energy - in_memory.energy) < 0.02
+
+
+def test_categories_come_in_batches_too(float64, small_blocks):
+    rng = np.random.default_rng(10)
+    x = clusters(rng, 240, 2, 2)
+    x = np.column_stack([x, (x[:, 0] > x[:, 0].mean()) + rng.integers(0, 2, 240)])
+    family = mixjax.product({mixjax.Gaussian: [0, 1], mixjax.Categorical: [2]})
+    begin = mixjax.fit(KEY, x, 2, family=family, max_iter=0).mixture
+    options = {"tol": 0.0, "max_iter": 5}
+    streamed = mixjax.fit_stream(KEY, np.array_split(x, 5), 2, start=begin, **options)
+    expected = mixjax.fit_from(begin, x, **options)
+    np.testing.assert_allclose(streamed.energy, expected.energy, rtol=1e-9)
+    started = mixjax.fit_stream(KEY, np.array_split(x, 5), 2, family=family)
+    assert started.mixture.components.parts[1].levels == (3,)
+    assert abs(started.energy - mixjax.fit(KEY, x, 2, family=family).energy) < 0.02
+    with pytest.raises(ValueError, match="whole numbers from 0"):
+        mixjax.fit_stream(KEY, [x + 0.5], 2, family=family)
+
+
+def test_batches_of_several_kinds_are_refused():
+    x = clusters(np.random.default_rng(11), 60, 2, 2)
+    holes = mixjax.Observed(np.where(np.arange(2) == 1, np.nan, x))
+    some = mixjax.Observed(x, np.ones(2))
+    cases = [
+        (ValueError, "batch 1 has 2 columns with holes, but", [x, holes]),
+        (ValueError, "the columns 1 of batches have no value", [holes]),
+        (ValueError, "weights must not be negative", [(x, -np.ones(60))]),
+        (ValueError, r"weights must have shape \(60,\)", [(x, np.ones(59))]),
+        (TypeError, "a floating weight for each", [(x, np.ones(60, int))]),
+        (ValueError, "no value in a row with a weight", [(x, np.zeros(60))]),
+        (TypeError, "Laplace takes no noise", [some]),
+    ]
+    for error, words, batches in cases:
+        with pytest.raises(error, match=words):
+            mixjax.fit_stream(KEY, batches, 2, family=mixjax.Laplace)

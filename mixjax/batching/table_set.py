@@ -140,7 +140,7 @@ def family_for(tables: TableSet, family: Any) -> Any:
     if tables.noise is None:
         return family
     noise = next((n for i in range(len(tables)) if (n := tables.noise(i)) is not None), None)
-    require_noise(family, noise)
+    require_noise(family, 0 if noise is None else noise.ndim)
     return observing(family, tables.full)
 
 

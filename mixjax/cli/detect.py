@@ -13,7 +13,8 @@ import typer
 import mixjax
 
 from ..detect.detector import Detector
-from ..detect.learning import FEWEST_ROWS, MOST_ROWS
+from ..detect.learning import MOST_ROWS
+from ..detect.preparing import FEWEST_ROWS
 from ..families.family import Family
 from ..files import check_outputs, write_text
 from ..selection.candidates import default_families

@@ -1,5 +1,6 @@
 """Several mixtures that judge together, by tail probabilities of their energies."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from jax import Array
 
 from ..describing.summary import Described
+from ..families.observing import observing
 from ..fitting.outcome import FitError
+from ..mixture.expected import expected_energy
 from ..mixture.mixture import Mixture
-from ..mixture.questions import log_prob
 from ..programs import on_device
 from ..pytrees import pytree, static
 from ..rows.executor import executor_of
@@ -84,6 +86,12 @@ class Member(Described):
     calibration: Calibration
     view: str = static(default="")
 
+    def of_packed(self) -> "Member":
+        """The same for rows that are packed, see `rows.observed`."""
+        components = self.mixtures.components
+        around = observing(components.kind, full=False).around(components)
+        return dataclasses.replace(self, mixtures=Mixture(self.mixtures.log_weights, around))
+
     @property
     def appearance(self) -> str:
         """What its components look like, in everyday words."""
@@ -91,7 +99,7 @@ class Member(Described):
 
     def neg_log_tail(self, x: Array) -> Array:
         """(N,) minus the logarithm of the share of normal rows that are at least as strange."""
-        each = jax.lax.map(lambda mixture: -log_prob(mixture, x), self.mixtures)
+        each = jax.lax.map(lambda mixture: expected_energy(mixture, x), self.mixtures)
         # Not the mean: a row of a rare kind that one fold lacked is not strange.
         return self.calibration.neg_log_tail(jnp.median(each, axis=0))
 
@@ -120,7 +128,7 @@ def members_of(
     energies, mixtures, known = [], [], []
     for i, view in enumerate(views):
         splits = tried[i * n_folds : (i + 1) * n_folds]
-        each = np.stack([split.energy for split in splits])
+        each = np.stack([split.expected for split in splits])
         own = each[fold, np.arange(len(fold))]
         # A copy of a row is judged by the median of all mixtures, some of which were fitted to the
         # row: the row ties with its copies, or is stranger.

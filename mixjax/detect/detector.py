@@ -17,11 +17,15 @@ from ..mixture.mixture import Mixture
 from ..programs import BySize, jit, on_device, taken
 from ..pytrees import pytree, static
 from ..rows.asking import ask
-from ..rows.frames import in_order
+from ..rows.executor import executor_of
+from ..rows.frames import columns_of, in_order, ordered
+from ..rows.observed import Observed, known_values, packed
+from ..rows.words import coded_rows
 from ..selection.candidates import Candidate
 from ..threshold.conformal_prediction import Conformal
 from ..threshold.scores import above
 from .committee import Member, combined
+from .levels import Levels, with_codes
 
 # Scores that differ by less than this are ties, because programs differ in rounding.
 TIE_TOLERANCE = 1e-3
@@ -45,6 +49,8 @@ class Detector(Described):
       candidates: n candidates: family, n_components and ridge.
       columns: the numbers of the used columns.
       feature_names: the names of all D columns.
+      levels: for each used column that holds categories their values, or names if the table
+        numbers them; () for the others. None if no column holds categories.
 
     Example:
       >>> import jax, mixjax
@@ -69,6 +75,7 @@ class Detector(Described):
     candidates: tuple[Candidate, ...] = static()
     columns: tuple[int, ...] = static()
     feature_names: tuple[str, ...] = static()
+    levels: tuple[Levels, ...] | None = static(default=None)
 
     @property
     def n_features(self) -> int:
@@ -76,7 +83,11 @@ class Detector(Described):
         return len(self.feature_names)
 
     def scores(self, x: ArrayLike) -> Array:
-        """(N,) how strange each row of x (N, D) is: minus the log of a tail probability."""
+        """(N,) how strange each row of x (N, D) is: minus the log of a tail probability.
+
+        Of a row of `mixjax.Observed` rows with missing values it is that of the mean energy of the
+        rows that it may be. In a plain table a row with NaN is strange.
+        """
         return self.judge(x)[0]
 
     def p_values(self, x: ArrayLike) -> Array:
@@ -89,8 +100,9 @@ class Detector(Described):
 
     def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), at the cost of one of them."""
-        judges = (self.members, self.rule, self.threshold)
-        scores, p_values, flags = jax.tree.map(on_device, self._asked(judgments, judges, x))
+        members, z = self._prepared(x)
+        judges = members, self.rule, self.threshold
+        scores, p_values, flags = jax.tree.map(on_device, _asked(judgments, judges, z))
         return scores, p_values, flags
 
     def flags(self, scores: ArrayLike) -> Array:
@@ -107,11 +119,14 @@ class Detector(Described):
         It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
         member with the lowest held-out energy.
         """
-        surprise = self._asked(surprises, self.members[:1], x)
-        if isinstance(surprise, np.ndarray):
-            return on_device(surprise - np.asarray(self.typical)[None])
-        excess: Array = surprise - self.typical[None]
-        return excess
+        members, z = self._prepared(x)
+        surprise = _asked(surprises, members[:1], z)
+        xp = executor_of(surprise).xp
+        excess = surprise - xp.asarray(self.typical)[None]
+        if isinstance(x, Observed):
+            # What is not known is as usual.
+            excess = xp.where(known_values(z), excess, 0)
+        return on_device(excess)
 
     def _summary(self) -> Summary:
         alpha, threshold = on_host(self.rule.alpha), on_host(self.threshold)
@@ -131,13 +146,22 @@ class Detector(Described):
         )
 
     def standardized(self, x: ArrayLike) -> Array:
-        """The used columns (N, C) of x (N, D), standardized."""
+        """The used columns (N, C) of x (N, D), standardized; categories as numbers from 0."""
         z = self._standardized(x)
         return on_device(z) if isinstance(z, np.ndarray) else z
 
+    def _prepared(self, x: Any) -> tuple[tuple[Member, ...], Any]:
+        """The members, and the rows they judge, both for packed rows if some are unknown."""
+        if not isinstance(x, Observed):
+            return self.members, self._standardized(x)
+        if x.noise is not None:
+            raise TypeError("a detector takes rows without noise: pass mixjax.Observed(x)")
+        z = packed(self._standardized(x.x), None, False)
+        return tuple(member.of_packed() for member in self.members), z
+
     def _standardized(self, x: ArrayLike) -> Any:
         """The same as a NumPy array, if x and the detector are on the host."""
-        rows = checks.rows(in_order(x, self.feature_names))
+        rows = checks.rows(self._in_order(x))
         checks.width(rows, self.n_features)
         dtype = self.typical.dtype
         if isinstance(rows, np.ndarray) and isinstance(self.center, np.ndarray):
@@ -145,21 +169,37 @@ class Detector(Described):
             largest = np.finfo(dtype).max
             with np.errstate(over="ignore"):
                 z = (rows[:, list(self.columns)] - self.center) / self.scale
+                z = with_codes(z, rows, self.columns, self.levels, np)
                 return np.clip(z, -largest, largest).astype(dtype)
-        return _standardized(taken(rows), self.center, self.scale, self.columns, dtype)
+        more = self.columns, self.levels, dtype
+        return _standardized(taken(rows), self.center, self.scale, *more)
 
-    def _asked(self, program: BySize[Any], known: Any, x: ArrayLike) -> Any:
-        """What a program says of each row of x (N, D), by NumPy arrays if x is on the host."""
-        z = self._standardized(x)
-        if not checks.on_host(known, z):
-            return program.thorough(known, z)
-        return ask(program, known, np.asarray(z), _width(known, z))
+    def _in_order(self, x: Any) -> Any:
+        """The columns of a table in the order of the names, words as the numbers of levels."""
+        if self.levels is None or columns_of(x, "x") is None:
+            return in_order(x, self.feature_names)
+        named = zip(self.columns, self.levels, strict=True)
+        words: Any = {
+            self.feature_names[i]: own for i, own in named if own and isinstance(own[0], str)
+        }
+        rows, names, _ = coded_rows(x, words)
+        return ordered(rows, names, self.feature_names)
 
 
-@functools.partial(jit, static_argnums=(3, 4))
-def _standardized(x: Array, center: Array, scale: Array, columns: Any, dtype: Any) -> Array:
+def _asked(program: BySize[Any], known: Any, z: Any) -> Any:
+    """What a program says of each row of z, by NumPy arrays if all is on the host."""
+    if not checks.on_host(known, z):
+        return program.thorough(known, z)
+    return ask(program, known, np.asarray(z), _width(known, z))
+
+
+@functools.partial(jit, static_argnums=(3, 4, 5))
+def _standardized(
+    x: Array, center: Array, scale: Array, columns: Any, levels: Any, dtype: Any
+) -> Array:
     center, scale = (jnp.asarray(v, x.dtype)[None] for v in (center, scale))
-    return ((x[:, np.array(columns)] - center) / scale).astype(dtype)
+    z = (x[:, np.array(columns)] - center) / scale
+    return with_codes(z, x, columns, levels, jnp).astype(dtype)
 
 
 def _judged(judges: Any, z: Array) -> tuple[Array, Array, Array]:
@@ -178,11 +218,7 @@ judgments, surprises = BySize(_judged), BySize(_surprise)
 
 def surprises_of(member: Member, z: Array) -> np.ndarray:
     """The mean surprisal (N, C) over the mixtures of a member, on the host."""
-    best = (member,)
-    if not checks.on_host(best, z):
-        return np.asarray(surprises.thorough(best, z))
-    found: np.ndarray = ask(surprises, best, np.asarray(z), _width(best, z))
-    return found
+    return np.asarray(_asked(surprises, (member,), z))
 
 
 def _width(known: Any, z: Any) -> int:

@@ -6,7 +6,6 @@ import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -16,8 +15,8 @@ from .. import checks
 from ..families.family import Family
 from ..programs import on_device
 from ..progress import progress_bar
-from ..rows.frames import rows_of
-from ..rows.repeats import copies, dithered, fold_of_rows, hidden, steps
+from ..rows.observed import packed
+from ..rows.repeats import copies, dithered, fold_of_rows, hidden
 from ..rows.subsample import seeds_of
 from ..selection.candidates import Sizes, candidates_for
 from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
@@ -26,12 +25,13 @@ from ..threshold.quantiles import percentile
 from .choosing import best_of_each, grown, trimmed_means
 from .committee import Member, members_of
 from .detector import TIE_TOLERANCE, Detector, surprises_of
+from .levels import Asked
+from .preparing import FEWEST_ROWS, Prepared, subsample
 from .views import views_of
 
 # The largest number of rows that are fitted, and of rows that candidates are compared on.
 MOST_ROWS = 2**14
 MOST_COMPARED = 2**11
-FEWEST_ROWS = 10
 # Candidates are compared after fits with this many times the tolerance.
 ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
@@ -58,6 +58,7 @@ def fit(
     max_iter: int = 50,
     progress: bool = False,
     reg_covar: Sequence[float] | None = None,
+    kinds: Asked = None,
 ) -> Detector:
     r"""Fit an anomaly detector to normal rows.
 
@@ -72,6 +73,7 @@ def fit(
     Args:
       key: a typed random key.
       x: (N, D) rows, an array, lists or a frame; normal, or with ``contamination`` mostly normal.
+        `mixjax.Observed` rows may have missing values, but no noise.
       families: one or several classes of components; None tries all that suit the number of
         columns, see `mixjax.select`.
       n_components: numbers of components to compare; "auto" tries 1, 2, 4, ... 64, if
@@ -89,6 +91,9 @@ def fit(
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
       reg_covar: an older name of ``ridge``.
+      kinds: which columns hold categories. "auto": those of text in a frame, and those of 2 to 16
+        different whole numbers. Or the numbers of these columns, or a mapping from them to the
+        names of their levels, which the table then numbers from 0. None: no column.
 
     Returns:
       The detector.
@@ -147,10 +152,9 @@ def fit_scores(key: Array, x: ArrayLike, **options: Any) -> tuple[Detector, Arra
     given = inspect.signature(fit).bind(key, x, **options)
     given.apply_defaults()
     detector, scores, fitted = _learned(**given.arguments)
-    host = np.asarray(rows_of(x)[0])
-    if len(fitted) == len(host):
+    if len(fitted) < given.arguments["max_rows"]:
         return detector, on_device(scores, detector.typical.dtype)
-    everything = np.array(detector.scores(host))
+    everything = np.array(detector.scores(x))
     everything[fitted] = scores
     return detector, on_device(everything)
 
@@ -158,70 +162,48 @@ def fit_scores(key: Array, x: ArrayLike, **options: Any) -> tuple[Detector, Arra
 def _learned(
     key: Array, x: Any, families: Any, n_components: Any, ridge: Any, columns: Any,
     feature_names: Any, alpha: float, contamination: float, n_folds: Any, max_rows: Any, tol: Any,
-    max_iter: Any, progress: bool, reg_covar: Any,
+    max_iter: Any, progress: bool, reg_covar: Any, kinds: Any,
 ) -> tuple[Detector, np.ndarray, np.ndarray]:  # fmt: skip
     """The detector, the scores of the fitted rows by mixtures not fitted to them, their numbers."""
-    x, known_names = rows_of(x)
-    table = checks.table(x)
-    if not (checks.is_concrete(key) and checks.is_concrete(table)):
-        raise TypeError(checks.HOST_ONLY.format("detect.fit", "mixjax.fit"))
-    checks.key(key)
-    checks.finite_rows(table)
     checks.stopping(tol, max_iter)
     for name, rate, limit in (("alpha", alpha, 1.0), ("contamination", contamination, 0.5)):
         if not (isinstance(rate, numbers.Real) and 0 <= rate < limit):
             raise ValueError(f"{name} must be a number from 0 to below {limit:g}, got {rate!r}")
-    if table.shape[0] < FEWEST_ROWS:
-        raise ValueError(f"x must have at least {FEWEST_ROWS} rows, got {table.shape[0]}")
     if checks.count(max_rows, "max_rows") < FEWEST_ROWS:
         raise ValueError(f"max_rows must be at least {FEWEST_ROWS}, got {max_rows}")
+    table = Prepared.of(key, x, columns, feature_names, kinds, max_rows)
     n_folds = checks.count(n_folds, "n_folds")
-    if not 2 <= n_folds <= min(table.shape[0], max_rows) // 2:
+    if not 2 <= n_folds <= len(table.z) // 2:
         raise ValueError(f"n_folds must be from 2 to half the number of used rows, got {n_folds}")
-    wanted = np.arange(table.shape[1]) if columns is None else columns
-    used = checks.columns(wanted, table.shape[1])
-    if feature_names is None:
-        feature_names = known_names or [f"x{i}" for i in range(table.shape[1])]
-    names = tuple(map(str, feature_names))
-    if len(set(names)) != table.shape[1]:
-        raise ValueError(
-            f"feature_names must be {table.shape[1]} different names, got {len(names)}, and only "
-            f"{len(set(names))} of them differ"
-        )
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    rng, z = table.rng, table.z
     for_starts = seeds_of(key, n_folds + 1)
-
-    host = x if isinstance(x, np.ndarray) else np.asarray(table)
-    fitted_rows = _subsample(np.arange(len(host)), max_rows, rng)
-    rows = host[fitted_rows][:, used]
-    center, scale = _center_and_scale(rows)
-    z = on_device((rows - center) / scale, table.dtype)
-    copy_of, everything = copies(rows), np.ones(len(z), bool)
+    copy_of, everything = copies(table.rows), np.ones(len(z), bool)
     # The same folds twice, unless there are copies, which the second time stay together.
     whole_copies = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
     fold = fold_of_rows(rng, everything, n_folds, np.arange(len(z)))
-    step = steps(rows, np.random.default_rng(0)) / scale
-    least = hidden(np.asarray(z), step)
+    step = table.steps()
+    least = hidden(z, step)
     compared = np.arange(len(z))
     if len(z) > 2 * MOST_COMPARED:
-        compared = _subsample(compared, MOST_COMPARED, rng)
+        compared = subsample(compared, MOST_COMPARED, rng)
     candidates = candidates_for(
         (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
-        n_components, ridge if reg_covar is None else reg_covar,
+        n_components, ridge if reg_covar is None else reg_covar, table.kinds,
     )  # fmt: skip
+    table.require(candidates)
     sizes = Sizes(candidates, 1, growing=False)
     # Families of the user's choice are fitted as they are.
-    views = views_of(np.asarray(z), candidates, stretched=families is None)
+    views = views_of(z, candidates, table.categories, stretched=families is None)
 
     # Candidates are compared on dithered rows.
-    smooth = dithered(np.asarray(z)[compared], step, np.random.default_rng(0))
+    smooth = dithered(z[compared], step, np.random.default_rng(0))
     own_fold = whole_copies[compared] == 0
     energies, best, n_done = [], [], 0
     n_jobs = sum(len(view.candidates) for view in views)
     with progress_bar("comparing", "fit", n_jobs, 0, progress) as show:
         for view in views:
-            seen = on_device(view.of(smooth))
-            split = Split.of(for_starts[-1], seen, ~own_fold, sizes.largest)
+            seen = table.subject(view.of(smooth))
+            split = Split.of(for_starts[-1], seen.for_starts, ~own_fold, sizes.largest)
             jobs = [Job(candidate, split) for candidate in view.candidates]
             tried = fit_jobs(
                 seen, jobs, sizes, ROUGHER_BY * tol, max_iter,
@@ -245,9 +227,10 @@ def _learned(
         n_jobs = n_folds * sum(map(len, best))
         with progress_bar(what, "fit", n_jobs, 0, progress) as show:
             for view, chosen in zip(views, best, strict=True):
-                seen = on_device(view.of(np.asarray(z)))
+                seen = table.subject(view.of(z))
+                rows = seen.for_starts
                 splits = [
-                    Split.of(seed, seen, kept & ~left, sizes.largest)
+                    Split.of(seed, rows, kept & ~left, sizes.largest)
                     for seed, left in zip(for_starts, lefts, strict=False)
                 ]
                 jobs = [Job(candidate, split) for candidate in chosen for split in splits]
@@ -268,34 +251,30 @@ def _learned(
         members, scores = fitted(kept, "fitting again")
     rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
-    typical = surprises_of(members[0], z)[kept].mean(axis=0, dtype=np.float64)
     detector = Detector(
-        center, scale, _usual(rows[kept]), tuple(members), on_device(typical, z.dtype), rule,
+        table.center, table.scale, _usual(table.rows[kept]), tuple(members),
+        on_device(_typical(members[0], table, kept), z.dtype), rule,
         threshold + TIE_TOLERANCE, on_device(held_out, z.dtype), tuple(candidates),
-        tuple(used.tolist()), names,
+        tuple(table.used.tolist()), table.names, table.levels if table.categories else None,
     )  # fmt: skip
-    return detector, scores, fitted_rows
+    return detector, scores, table.places
 
 
-def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation in double precision; the fit may use single."""
-    rows = rows.astype(np.float64)
-    center, scale = rows.mean(axis=0), rows.std(axis=0)
-    constant = rows.min(axis=0) == rows.max(axis=0)
-    return np.where(constant, rows[0], center), np.where(constant | (scale == 0), 1, scale)
+def _typical(member: Member, table: Prepared, kept: np.ndarray) -> np.ndarray:
+    """The mean surprise (C,) of the known values of each column of these rows."""
+    z = on_device(table.z)
+    if not table.incomplete:
+        found: np.ndarray = surprises_of(member, z)[kept].mean(axis=0, dtype=np.float64)
+        return found
+    surprises = surprises_of(member.of_packed(), packed(z, None, False)).astype(np.float64)
+    known = ~np.isnan(table.z) & kept[:, None]
+    return np.where(known, surprises, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
 def _usual(rows: np.ndarray) -> np.ndarray:
-    """The values (C, 2) of each column between which 95 % of the rows (N, C) lie."""
-    ends = np.quantile(rows.astype(np.float64), USUAL, axis=0, method="inverted_cdf")
+    """The values (C, 2) of each column between which 95 % of the known ones of (N, C) lie."""
+    ends = np.nanquantile(rows.astype(np.float64), USUAL, axis=0, method="inverted_cdf")
     return np.ascontiguousarray(ends.T)
-
-
-def _subsample(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """The values in order, or ``most`` of them drawn at random."""
-    if len(values) <= most:
-        return values
-    return values[np.sort(rng.permutation(len(values))[:most])]
 
 
 def _counting(show: Callable[[int, str], None], before: int) -> Callable[[int], None]:

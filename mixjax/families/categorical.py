@@ -154,6 +154,11 @@ class Categorical(Family):
         """As many numbers as levels."""
         return max(cls.given_levels or (1,))
 
+    @classmethod
+    def categories(cls, n_features: int) -> tuple[int, ...]:
+        """All columns."""
+        return tuple(range(n_features))
+
     def _one_hot(self, x: Array) -> tuple[Array, Array]:
         """Which level (N, D, L) each value is, and whether it is one (N, D)."""
         numbers = jnp.arange(self.log_probs.shape[-1], dtype=x.dtype)
@@ -196,6 +201,10 @@ class Categorical(Family):
 
         return jnp.where(valid, found, -jnp.inf), sums
 
+    def column_entropies(self) -> Array:
+        """The entropy (K, D) of each column."""
+        return -jnp.sum(jnp.exp(self.log_probs) * self.log_probs, axis=-1)
+
     @classmethod
     def standard(cls, n_components: int, n_features: int, dtype: Any) -> Self:
         """All levels alike."""
@@ -229,6 +238,13 @@ class Categorical(Family):
         hot, there = self._one_hot(x)
         found = linalg.einsum("ndl,kdl->nkd", hot, self.log_probs)
         return jnp.where(there[:, None], found, -jnp.inf)
+
+    @property
+    def variances(self) -> Array:
+        """(K, D) the variances of the numbers of the levels."""
+        shares, numbers = jnp.exp(self.log_probs), jnp.arange(self.log_probs.shape[-1])
+        away = numbers - linalg.einsum("kdl,l->kd", shares, numbers.astype(self.dtype))[..., None]
+        return jnp.sum(shares * away**2, axis=-1)
 
     def marginal(self, columns: Any) -> Any:
         """The components of these columns (C,)."""

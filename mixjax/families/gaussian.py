@@ -16,7 +16,7 @@ from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .elliptical import Elliptical
 from .moments import Moments, occupied, per_count
-from .observed_gaussian import seen_means, seen_through
+from .observed_gaussian import missing_entropy, seen_means, seen_through
 from .shapes import shaped
 
 LOG_2PI = math.log(2 * math.pi)
@@ -242,6 +242,10 @@ class Gaussian(Elliptical):
     def observed_means(self, seen: Seen) -> Array:
         """The means (N, K, D) of rows given what is seen of them."""
         return seen_means(seen, self.means, self.covariances)
+
+    def missing_entropy(self, seen: Seen) -> Array:
+        """The entropy of the missing values given what is seen, under each component."""
+        return missing_entropy(seen, self.covariances)
 
     def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The components of higher likelihood, from the sums of `seen_through`."""

@@ -98,6 +98,10 @@ class IndependentGaussian(Elliptical, IndependentColumns):
         y, gain = self._gain(seen)
         return self.means[None] + gain * y * self.standard_deviations[None]
 
+    def column_entropies(self) -> Array:
+        """The entropy (K, D) of each column."""
+        return jnp.log(self.standard_deviations) + 0.5 * (LOG_2PI + 1)
+
     def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The components of higher likelihood; the sums are those of complete rows."""
         return self.from_statistics(stats, reg_covar)

@@ -141,6 +141,10 @@ class Laplace(IndependentColumns):
         locations = self._medians(rows, responsibilities)
         return self._about(locations, rows, responsibilities, reg_covar)
 
+    def column_entropies(self) -> Array:
+        """The entropy (K, D) of each column."""
+        return jnp.log(2 * self.scales) + 1
+
     def observed_m_step(
         self, rows: Rows, responsibilities: Responsibilities, reg_covar: Array
     ) -> Self:

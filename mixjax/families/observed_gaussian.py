@@ -31,12 +31,16 @@ class Known(NamedTuple):
     """What the known values of N rows say of K components; rows come last.
 
     Attributes:
-      log_prob: (K, N) log-densities.
+      log_det: (K or 1, N) half the log-determinants of the inverses of T.
+      squares: (K, N) squared distances, in the metric of T.
+      n_known: (N,) how many values of a row are known.
       pull: (D, K, N) h.
       factors: the whitening of T, as entries (K or 1, N) or matrices (N, K or 1, D, D).
     """
 
-    log_prob: Array
+    log_det: Array
+    squares: Array
+    n_known: Array
     pull: Array
     factors: Any
 
@@ -44,9 +48,15 @@ class Known(NamedTuple):
     def of(cls, seen: Seen, means: Array, covariances: Array) -> Self:
         """For means (K, D) and covariances (K, D, D), or (1, D, D) for the same of all."""
         small = means.shape[1] <= WRITTEN_OUT
-        log_prob, pull, factors = (_by_entries if small else _by_matrices)(seen, means, covariances)
+        found = (_by_entries if small else _by_matrices)(seen, means, covariances)
+        log_det, squares, pull, factors = found
         n_known = jnp.sum(seen.known, axis=1).astype(means.dtype)
-        return cls(log_prob - 0.5 * n_known[None] * LOG_2PI, pull, factors)
+        return cls(log_det, squares, n_known, pull, factors)
+
+    @property
+    def log_prob(self) -> Array:
+        """(K, N) log-densities."""
+        return self.log_det - 0.5 * self.squares - 0.5 * self.n_known[None] * LOG_2PI
 
     def inverses(self, known: Array, resp: Array) -> Array:
         """The sums (K or 1, D, D) of the inverses of T, weighted by resp (K or 1, N)."""
@@ -65,7 +75,7 @@ class Known(NamedTuple):
         return linalg.einsum("nkai,nkaj->kij", own * resp.T[..., None, None], own)
 
 
-def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Any]:
+def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Any, Any, Array, Any]:
     d = means.shape[1]
     known = list(seen.known.T[:, None])
     noise = jnp.moveaxis(seen.noise, 0, -1)
@@ -85,11 +95,10 @@ def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Ar
     y = [sum(w[i][j] * away[j] for j in range(i + 1)) for i in range(d)]
     pull = [sum(w[i][j] * y[i] for i in range(j, d)) for j in range(d)]
     log_det = sum(jnp.log(w[i][i]) for i in range(d))
-    log_prob: Any = log_det - 0.5 * sum(a * a for a in y)
-    return log_prob, jnp.stack(pull), w
+    return log_det, sum(a * a for a in y), jnp.stack(pull), w
 
 
-def _by_matrices(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Any]:
+def _by_matrices(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Array, Any]:
     eye = jnp.eye(means.shape[1], dtype=means.dtype)[None]
     noise = seen.noise[:, :, None] * eye if seen.noise.ndim == 2 else seen.noise
     both = (seen.known[:, :, None] & seen.known[:, None])[:, None]
@@ -99,7 +108,7 @@ def _by_matrices(seen: Seen, means: Array, covariances: Array) -> tuple[Array, A
     y = jnp.sum(factors * away[:, :, None], axis=-1)
     pull = jnp.sum(factors * y[..., None], axis=-2)
     log_det = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
-    return (log_det - 0.5 * jnp.sum(y * y, axis=-1)).T, jnp.moveaxis(pull, 2, 0).mT, factors
+    return log_det.T, jnp.sum(y * y, axis=-1).T, jnp.moveaxis(pull, 2, 0).mT, factors
 
 
 def seen_means(seen: Seen, means: Array, covariances: Array) -> Array:
@@ -107,6 +116,15 @@ def seen_means(seen: Seen, means: Array, covariances: Array) -> Array:
     same = jnp.broadcast_to(covariances, (len(means), *covariances.shape[1:]))
     pull = Known.of(seen, means, covariances).pull
     return means[None] + linalg.einsum("kij,jkn->nki", same, pull)
+
+
+def missing_entropy(seen: Seen, covariances: Array) -> Array:
+    """The entropy (N, K or 1) of the missing values of rows without errors, given the others."""
+    means = jnp.zeros(covariances.shape[:2], covariances.dtype)
+    found = Known.of(seen, means, covariances)
+    whole = jnp.sum(jnp.log(jnp.diagonal(linalg.whitener(covariances), axis1=1, axis2=2)), axis=1)
+    n_missing = seen.x.shape[1] - found.n_known
+    return (found.log_det - whole[:, None] + 0.5 * n_missing[None] * (LOG_2PI + 1)).T
 
 
 def seen_through(

@@ -58,6 +58,11 @@ class Observing(Widened, hidden=True):
         )
         return found
 
+    def missing_entropy(self, x: Array) -> Array:  # type: ignore[override]
+        """The entropy (N, K or 1) of the missing values of packed rows, given the others."""
+        found: Array = self.components.missing_entropy(unpacked(x, self.components.shape[1]))
+        return found
+
     def coordinate_log_prob(self, x: Array) -> Array:
         """Log-density of each known value given the others of its row, 0 for a missing one."""
         d = self.components.shape[1]
@@ -86,11 +91,7 @@ class Observing(Widened, hidden=True):
         if table.on is Compiled:
             scale = jax.tree.map(lax.stop_gradient, scale)
         xp = table.on.xp
-        more = 0 * table.x[0, d:]
-        wide = Scale(
-            xp.concatenate([scale.shift, more]), xp.concatenate([scale.scale, more + 1]),
-            xp.concatenate([scale.variance, more + 1]),
-        )  # fmt: skip
+        wide = _wide(scale, 0 * table.x[0, d:], xp)
         rows = cls.rows_in_scale(table, wide)
         if sort:
             rows = rows.sorted(table.in_places()[:, :d])
@@ -110,6 +111,14 @@ class Observing(Widened, hidden=True):
         x = xp.where(weights[:, None] > 0, own, 0)
         total = summed(xp.sum(weights), rows.axes)
         return dataclasses.replace(rows, x=x, weights=weights, total=total)
+
+    @classmethod
+    def scale_of_known(cls, shift: Any, spread: Any, constant: Any, shares: Any) -> Scale:
+        """The scale of packed rows, and what it means for the energy of what is known."""
+        scale = cls.inner.scale_from(shift, spread, constant)
+        xp, d = executor_of(shift).xp, len(shift)
+        wide = _wide(scale, xp.zeros(packed_width(d, cls.full) - d, shift.dtype), xp)
+        return wide._replace(volume=xp.sum(shares * xp.log(scale.scale)))
 
     @classmethod
     def values_for_start(cls, x: Any) -> Any:
@@ -146,6 +155,14 @@ class ObservingRows(Observing, hidden=True):
         """The M-step of the components."""
         reg_covar = reg_covar[: self.components.shape[1]]
         return self._with(self.components.observed_m_step(rows, responsibilities, reg_covar))
+
+
+def _wide(scale: Scale, more: Any, xp: Any) -> Scale:
+    """The scale of packed rows; ``more`` are zeros for what stands beside the values."""
+    return Scale(
+        xp.concatenate([scale.shift, more]), xp.concatenate([scale.scale, more + 1]),
+        xp.concatenate([scale.variance, more + 1]),
+    )  # fmt: skip
 
 
 def _moments(table: Any, d: int) -> Any:

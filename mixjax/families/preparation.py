@@ -18,6 +18,11 @@ class Preparation:
         return scale_of(shift, spread, constant, cls.scaling)
 
     @classmethod
+    def scale_of_known(cls, shift: Any, spread: Any, constant: Any, shares: Any) -> Scale:
+        """The same, if only these shares (D,) of the rows are known in each column."""
+        return cls.scale_from(shift, spread, constant)
+
+    @classmethod
     def scaled_rows(cls, table: Table | HostTable, sort: bool = False) -> tuple[Rows, Scale]:
         """The rows of a table in blocks, scaled as `scaling` says."""
         return standardized(table, cls.scaling, sort)
@@ -32,6 +37,11 @@ class Preparation:
         """The rows of a table as a start sees them: all columns scaled; ``rows`` are ours."""
         own = cls.scaling is Scaling.COLUMNS
         return rows if own else standardized(table, Scaling.COLUMNS)[0]
+
+    @classmethod
+    def n_columns(cls, width: int) -> int:
+        """The number of values in a row, from its width."""
+        return width
 
     @classmethod
     def columns_for_start(cls, rows: Rows, known: Any) -> Rows:

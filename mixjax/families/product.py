@@ -87,6 +87,17 @@ class Product(Family, hidden=True):
         return self.parts[0].dtype
 
     @classmethod
+    def categories(cls, n_features: int) -> tuple[int, ...]:
+        """Those of the parts."""
+        found = [g[i] for f, g in cls._pairs() for i in f.categories(len(g))]
+        return tuple(sorted(found))
+
+    @classmethod
+    def cost(cls, n_features: int) -> int:
+        """The sum of those of the parts."""
+        return sum(f.cost(len(g)) for f, g in cls._pairs())
+
+    @classmethod
     def bulk(cls, n_features: int) -> int:
         """That of the largest part."""
         return max(f.bulk(len(g)) for f, g in cls._pairs())
@@ -109,6 +120,10 @@ class Product(Family, hidden=True):
         return _together(
             [part.observed_log_prob_and_statistics(_seen_in(seen, g)) for part, g in self._own()]
         )
+
+    def missing_entropy(self, seen: Seen) -> Array:
+        """The sum of the entropies of the parts."""
+        return sum(part.missing_entropy(_seen_in(seen, g)) for part, g in self._own())
 
     def from_statistics(self, stats: ProductSums, reg_covar: Array) -> Self:
         """The M-step of each part."""
@@ -151,6 +166,11 @@ class Product(Family, hidden=True):
                 groups.append(tuple(new for new, _ in own))
         made: Any = _product(tuple(type(part) for part in parts), tuple(groups))
         return made(tuple(parts))
+
+    @property
+    def variances(self) -> Array:
+        """(K, D) the variances of the parts."""
+        return self._in_order([part.variances for part in self.parts], 1)
 
     def unconstrain(self) -> tuple[Any, ...]:
         """Of each part."""
@@ -228,7 +248,8 @@ class Product(Family, hidden=True):
         for part, g in self._own():
             columns = f"columns {', '.join(map(str, g))}" if len(g) > 1 else f"column {g[0]}"
             rows.append((f"{columns}", [type(part).__name__]))
-        headline = f"{counted(k, 'Product component')} in {counted(d, 'dimension')}, {self.dtype}"
+        what = counted(k, f"{type(self).__name__} component")
+        headline = f"{what} in {counted(d, 'dimension')}, {self.dtype}"
         return Summary(headline, rows)
 
     def _each(self, f: Callable[[int, Any, np.ndarray], Any]) -> Self:
@@ -301,5 +322,6 @@ def _product(families: tuple[type[Family], ...], groups: Groups) -> type[Family]
         "families": families, "groups": groups,
     }  # fmt: skip
     kind: Any = type(Product)
-    made: type[Family] = pytree(kind("Product", (Product,), members, hidden=True))
+    name = "And".join(family.__name__ for family in families)
+    made: type[Family] = pytree(kind(name, (Product,), members, hidden=True))
     return made

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from jax import Array
 
+from .. import linalg
 from ..rows.blocks import Rows
 from ..rows.observed import Seen
 
@@ -23,6 +24,11 @@ class Refinements:
     def looks_at_rows(cls) -> bool:
         """Whether the family must know what values rows have."""
         return getattr(cls.for_rows, "__func__", None) is not _plain_for_rows
+
+    @classmethod
+    def categories(cls, n_features: int) -> tuple[int, ...]:
+        """The numbers of the columns that hold categories."""
+        return ()
 
     @property
     def kind(self) -> Any:
@@ -59,6 +65,18 @@ class Refinements:
     def observed_means(self, seen: Seen) -> Array:
         """The mean of each row given what is seen of it, under each component: (N, K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define observed_means")
+
+    def missing_entropy(self, seen: Seen) -> Array:
+        """The entropy of the missing values given what is seen: (N, K), or (N, 1) if all alike.
+
+        By default the columns are independent.
+        """
+        each = self.column_entropies()
+        return linalg.matmul((~seen.known).astype(each.dtype), each.T)
+
+    def column_entropies(self) -> Array:
+        """The entropy (K, D) of each column, if columns are independent."""
+        raise NotImplementedError(f"{type(self).__name__} does not define column_entropies")
 
     def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """As `from_statistics`, from the sums of `observed_log_prob_and_statistics`."""

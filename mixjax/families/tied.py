@@ -24,7 +24,7 @@ from .gaussian import (
     whitening_of_rows,
 )
 from .moments import Moments, few_digits_cancel, is_small, per_count
-from .observed_gaussian import seen_means, seen_through
+from .observed_gaussian import missing_entropy, seen_means, seen_through
 from .shapes import shaped
 
 
@@ -188,6 +188,10 @@ class TiedGaussian(Elliptical):
     def observed_means(self, seen: Seen) -> Array:
         """The means (N, K, D) of rows given what is seen of them."""
         return seen_means(seen, self.means, self.covariance[None])
+
+    def missing_entropy(self, seen: Seen) -> Array:
+        """The entropy of the missing values given what is seen, under each component."""
+        return missing_entropy(seen, self.covariance[None])
 
     def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
         """The components of higher likelihood, from the sums of `seen_through`."""

@@ -42,6 +42,11 @@ class Widened(Family, hidden=True):
         """As for the inner family."""
         return cls.inner.start_is_in_scale()
 
+    @classmethod
+    def categories(cls, n_features: int) -> tuple[int, ...]:
+        """Those of the inner family."""
+        return cls.inner.categories(cls.n_columns(n_features))
+
     @property
     def dtype(self) -> Any:
         """That of the components."""

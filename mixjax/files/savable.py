@@ -9,7 +9,9 @@ import numpy as np
 from ..detect.committee import Calibration, Member
 from ..detect.detector import Detector
 from ..families import known
+from ..families.categorical import Categorical
 from ..families.family import Family
+from ..families.product import Product
 from ..fitting.outcome import Fit
 from ..fitting.solver import Status
 from ..mixture.average import Average
@@ -101,6 +103,23 @@ different = _plain(
     lambda v: type(v) is tuple and all(type(i) is int for i in v) and len({*v}) == len(v) > 0,
 )
 
+
+def _is_family(value: Any) -> bool:
+    made = isinstance(value, type) and issubclass(value, Product | Categorical)
+    return made or value in known.by_name().values()
+
+
+def _are_levels(value: Any) -> bool:
+    """Whether these are the levels of columns: each numbers, or each names."""
+    if value is None:
+        return True
+    each = value if type(value) is tuple else (None,)
+    return all(
+        type(own) is tuple and (set(map(type, own)) <= {str} or set(map(type, own)) <= {int, float})
+        for own in each
+    )
+
+
 FIELDS: dict[type, dict[str, Check]] = {
     Mixture: {"log_weights": log_weights, "components": _is(Family)},
     Average: {"log_weights": log_weights, "mixtures": _is(Mixture, many=True)},
@@ -112,7 +131,7 @@ FIELDS: dict[type, dict[str, Check]] = {
     Calibration: {"energies": ascending, "start": not_nan, "scale": positive, "shape": share},
     Member: {"mixtures": _is(Mixture), "calibration": _is(Calibration), "view": text},
     Candidate: {
-        "family": _plain("a family", lambda v: v in known.by_name().values()),
+        "family": _plain("a family", _is_family),
         "n_components": _plain("a whole number above 0", lambda v: type(v) is int and v > 0),
         "ridge": _plain(
             "a number of at least 0", lambda v: type(v) in (int, float) and 0 <= v < np.inf
@@ -122,6 +141,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "center": finite, "scale": positive, "usual": finite, "members": _is(Member, many=True),
         "typical": not_nan, "rule": _is(Conformal), "threshold": not_nan, "held_out": not_nan,
         "candidates": _is(Candidate, many=True), "columns": different, "feature_names": names,
+        "levels": _plain("levels of columns", _are_levels),
     },
     Selection: {
         "candidates": _is(Candidate, many=True), "scores": not_nan, "standard_errors": not_nan,
@@ -160,10 +180,15 @@ def _detector(detector: Detector, dot: str) -> None:
         raise ValueError(f"{dot}members is empty")
     if not all(0 <= column < n for column in detector.columns):
         raise ValueError(f"{dot}columns must be numbers of the {n} feature_names")
+    levels = detector.levels or ((),) * width
+    require_same(dot, columns=(width,), levels=(len(levels),))
+    categories = tuple(i for i, own in enumerate(levels) if own)
     for i, member in enumerate(detector.members):
         found = member.mixtures.components.shape[-1]
         if found != width or member.mixtures.log_weights.ndim != 2:
             raise ValueError(f"{dot}members.{i} has {found} columns, but the detector has {width}")
+        if member.mixtures.components.kind.categories(width) != categories:
+            raise ValueError(f"{dot}members.{i} does not hold categories where levels are")
     of_columns = {name: getattr(detector, name) for name in ("center", "scale", "typical")}
     require_same(dot, columns=(width,), **shapes_of(of_columns))
     require_same(dot, columns=(width, 2), **shapes_of({"usual": detector.usual}))

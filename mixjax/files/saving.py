@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..families import known
+from ..families.categorical import Categorical
 from ..families.family import Family
 from ..families.product import Product, product_of
 from ..files import FilePath, check_outputs, printable, read_arrays, reason, write_arrays
@@ -23,7 +24,8 @@ RENAMED = {("Candidate", "reg_covar"): "ridge"}
 ADDED = {
     ("Detector", "usual"): lambda fields: np.stack(
         [fields["center"] - 2 * fields["scale"], fields["center"] + 2 * fields["scale"]], axis=1
-    )
+    ),
+    ("Detector", "levels"): lambda fields: None,
 }
 
 
@@ -124,6 +126,11 @@ def _node(tree: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return [_node(part, f"{place}.{i}", arrays) for i, part in enumerate(tree)]
     if isinstance(tree, type) and tree in known.by_name().values():
         return {"family": tree.__name__}
+    if isinstance(tree, type) and issubclass(tree, Product):
+        families = [_node(family, place, arrays) for family in tree.families]
+        return {"families": families, "groups": [list(group) for group in tree.groups]}
+    if isinstance(tree, type) and issubclass(tree, Categorical):
+        return {"levels": list(tree.given_levels or ())}
     if isinstance(tree, Product):
         parts = [_node(part, f"{place}.{i}", arrays) for i, part in enumerate(tree.parts)]
         return {"product": [list(group) for group in tree.groups], "parts": parts}
@@ -155,6 +162,11 @@ def _built(node: Any, arrays: dict[str, np.ndarray]) -> Any:
         return jnp.asarray(value)
     if "family" in node:
         return known.named(node["family"])
+    if "families" in node:
+        families = [_built(family, arrays) for family in node["families"]]
+        return product_of(zip(families, node["groups"], strict=True))
+    if "levels" in node:
+        return Categorical.of(*node["levels"])
     if "product" in node:
         parts = tuple(_built(part, arrays) for part in node["parts"])
         kinds = zip((type(part) for part in parts), node["product"], strict=True)

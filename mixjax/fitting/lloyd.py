@@ -11,7 +11,6 @@ from ..programs import jit
 from ..rows.blocks import Rows, Table
 from ..rows.executor import executor_of
 from ..rows.host_table import HostTable
-from ..rows.scaling import Scaling, standardized
 from ..rows.subsample import places_by_mass, uniform_at
 
 # Rows that k-means uses.
@@ -20,17 +19,16 @@ SAMPLE = 2**14
 
 @functools.partial(jit, static_argnums=3)
 def nested_seeds(seed: Array, x: Array, weights: Array, most: int) -> Array:
-    """k-means++ seeds (most, D); the first k of them are seeds for k components."""
-    table = Table.of(x, weights, most)
-    rows, scale = standardized(table, Scaling.COLUMNS)
-    return seeds(seed, rows, most) * scale.scale[None] + scale.shift[None]
+    """k-means++ seeds (most, D) of scaled rows; the first k are seeds for k components."""
+    zero = x[0] * 0
+    return seeds(seed, Table.of(x, weights, most).standardized(zero, zero + 1), most)
 
 
 def nested_seeds_on_host(seed: Any, x: np.ndarray, weights: np.ndarray, most: int) -> Any:
     """The same, without compiling."""
+    zero = np.zeros_like(x[0])
     with np.errstate(all="ignore"):
-        rows, scale = standardized(HostTable.of(x, weights, most), Scaling.COLUMNS)
-        return seeds(seed, rows, most) * scale.scale + scale.shift
+        return seeds(seed, HostTable.of(x, weights, most).standardized(zero, zero + 1), most)
 
 
 def seeds(seed: Any, rows: Rows, k: int) -> Array:

@@ -58,7 +58,8 @@ class Problem:
     def in_scale(cls, table: Table, scale: Scale, n_components: int, family: type[Family]) -> Self:
         """The problem of a part of the rows, in the scale of all rows."""
         rows = family.rows_in_scale(table, scale)
-        rows = rows.sorted(table.x) if family.needs_sorted_rows else rows
+        if family.needs_sorted_rows:
+            rows = rows.sorted(table.x[:, : family.n_columns(table.x.shape[1])])
         return cls(rows, scale, n_components, family)
 
     def assignment(self, key: Array, x: Array, weights: Array | None, start: Any) -> Assignment:

@@ -53,7 +53,7 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
         table, origin = (near_on_host if on_host else near)(rows, family.scaling)
         return Opened(table, rows.shape, family, origin, on_host)
     rows, noise, full = observed(x)
-    require_noise(family, noise)
+    require_noise(family, 0 if noise is None else noise.ndim)
     family = family.for_rows(rows)
     on_host = checks.on_host(rows, noise, *others)
     table, origin = (near_on_host if on_host else near)(rows, family.scaling)
@@ -114,16 +114,17 @@ def require_seen(x: Any) -> None:
         )
 
 
-def require_noise(family: type[Family], noise: Any) -> None:
-    """Raise unless the family can be fitted to rows with this noise."""
+def require_noise(family: type[Family], axes: int) -> None:
+    """Raise unless the family can be fitted to rows whose noise has this many axes, 0 for none."""
     if not family.defines("observed_log_prob_and_statistics"):
         raise TypeError(
             f"{family.__name__} does not say what holes and errors mean: it would have to define "
             "observed_log_prob_and_statistics"
         )
-    if noise is not None and max(noise.ndim, 2) > family.noise_axes:
+    if axes > family.noise_axes:
         some = "no noise" if family.noise_axes == 0 else "noise of shape (D,) or (N, D) only"
+        came = "(N, D, D)" if axes > 2 else "(D,) or (N, D)"
         raise TypeError(
             f"{family.__name__} takes {some}: use mixjax.Gaussian, which takes any, got noise of "
-            f"shape {noise.shape}"
+            f"shape {came}"
         )

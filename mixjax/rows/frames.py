@@ -56,14 +56,14 @@ def rows_of(x: Any, name: str = "x") -> tuple[Any, tuple[str, ...] | None]:
         whole = jnp.issubdtype(x.dtype, np.integer) or x.dtype == bool
         return (x.astype(float) if whole else x), None
     if not isinstance(x, np.ndarray):
-        columns = _columns_of(x, name)
+        columns = columns_of(x, name)
         if columns is not None:
             names = tuple(map(str, columns))
             floats = [_column(v, f"{name}, column {n!r}") for n, v in columns.items()]
             return _stacked(floats, name), names
     elif x.dtype.names:
         return rows_of({n: x[n] for n in x.dtype.names}, name)
-    return _floats(_array(x, name), name), None
+    return _floats(array_of(x, name), name), None
 
 
 def values_of(x: Any, name: str) -> Any:
@@ -87,7 +87,7 @@ def values_of(x: Any, name: str) -> Any:
     x = _of_jax(x)
     if isinstance(x, jax.Array):
         return x
-    values = _array(x, name)
+    values = array_of(x, name)
     return values if values.dtype.kind in "iub" else _floats(values, name)
 
 
@@ -109,7 +109,7 @@ def keys_of(x: Any, name: str) -> np.ndarray:
       >>> keys_of(["pump", "fan"], "groups").tolist(), keys_of(["pump", 1], "groups").tolist()
       (['pump', 'fan'], ['pump', 1])
     """
-    keys = np.asarray(x) if isinstance(x, jax.Array) else _array(x, name)
+    keys = np.asarray(x) if isinstance(x, jax.Array) else array_of(x, name)
     words = keys.dtype == object and all(isinstance(key, str) for key in keys.ravel())
     return keys.astype(str) if words and keys.size else keys
 
@@ -127,7 +127,11 @@ def in_order(x: Any, wanted: Sequence[str], name: str = "x") -> Any:
     Raises:
       ValueError: a column is missing; otherwise as `rows_of`.
     """
-    rows, names = rows_of(x, name)
+    return ordered(*rows_of(x, name), wanted, name)
+
+
+def ordered(rows: Any, names: Sequence[str] | None, wanted: Sequence[str], name: str = "x") -> Any:
+    """Rows (N, D) with the columns of these names, in the order of the wanted ones."""
     if names is None or names == tuple(wanted) or not set(names) & set(wanted):
         return rows
     absent = [repr(column) for column in wanted if column not in names]
@@ -145,7 +149,7 @@ def _of_jax(x: Any) -> Any:
     return x.__jax_array__()
 
 
-def _columns_of(x: Any, name: str) -> dict[Any, Any] | None:
+def columns_of(x: Any, name: str) -> dict[Any, Any] | None:
     """The columns of a frame or a mapping, by name."""
     if isinstance(x, Mapping):
         return dict(x)
@@ -180,7 +184,7 @@ def _through_narwhals(x: Any, name: str) -> Any:
     return frame.collect() if isinstance(frame, narwhals.LazyFrame) else frame
 
 
-def _array(x: Any, name: str) -> np.ndarray:
+def array_of(x: Any, name: str) -> np.ndarray:
     """A NumPy array of anything that is not a frame; its cells are not checked yet."""
     if isinstance(x, np.ma.MaskedArray):
         n_masked = int(np.ma.count_masked(x))
@@ -196,7 +200,7 @@ def _array(x: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} is a sparse matrix: pass a dense one, {name}.toarray()")
     if isinstance(x, list | tuple):
         if any(isinstance(row, np.ma.MaskedArray) for row in x):
-            return _array(np.ma.stack(x), name)
+            return array_of(np.ma.stack(x), name)
         try:
             values = np.asarray(x)
         except ValueError as error:
@@ -210,7 +214,7 @@ def _array(x: Any, name: str) -> np.ndarray:
 
 
 def _column(values: Any, where: str) -> np.ndarray:
-    floats = _floats(_array(values, where), where)
+    floats = _floats(array_of(values, where), where)
     if floats.ndim != 1:
         raise TypeError(f"{where} must hold one number for each row, got shape {floats.shape}")
     return floats

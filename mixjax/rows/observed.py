@@ -140,6 +140,11 @@ def packed(x: Any, noise: Any, full: bool) -> Any:
     return xp.concatenate([values, marked.astype(x.dtype)], axis=1)
 
 
+def known_values(table: Any) -> Any:
+    """Which values (N, D) of packed rows without covariances are there."""
+    return table[:, table.shape[1] // 2 :] >= 0
+
+
 def unpacked(table: Any, n_features: int) -> Seen:
     """What is seen of the rows of a packed table."""
     xp, d = executor_of(table).xp, n_features

@@ -59,7 +59,7 @@ def steps(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     if len(x) > MOST_ROWS:
         x = x[rng.permutation(len(x))[:MOST_ROWS]]
-    return np.array([_step(column) for column in x.T])
+    return np.array([_step(column[~np.isnan(column)]) for column in x.T])
 
 
 def hidden(x: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -69,8 +69,8 @@ def hidden(x: np.ndarray, step: np.ndarray) -> np.ndarray:
     """
     rounded = step > 0
     # In units of steps, so that no square leaves the range of floats.
-    away = np.where(rounded, x.astype(np.float64) - x[:1], 0)
-    spread = (away / np.where(rounded, step, 1)).var(axis=0)
+    away = np.where(rounded, x.astype(np.float64) - np.nanmin(x, axis=0), 0)
+    spread = np.nanvar(away / np.where(rounded, step, 1), axis=0)
     return np.where(rounded, np.minimum(ROUNDING / np.where(rounded, spread, 1), 1), 0)
 
 
@@ -92,7 +92,7 @@ def _step(column: np.ndarray) -> float:
     # 0.1 + 0.2 differs from 0.3 in the last digit, but counts as the same value.
     new = np.diff(values, prepend=-np.inf) > 4 * np.spacing(np.abs(values))
     values, counts = values[new].astype(np.float64), np.add.reduceat(counts, np.flatnonzero(new))
-    if len(values) == 1 or len(column) - len(values) < BY_CHANCE * len(column):
+    if len(values) < 2 or len(column) - len(values) < BY_CHANCE * len(column):
         return 0.0
     gaps = np.diff(values)
     nearest = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))

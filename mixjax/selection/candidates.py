@@ -11,6 +11,7 @@ import numpy as np
 from .. import checks
 from ..families import known
 from ..families.family import Family
+from ..families.kinds import ColumnKinds
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 # The smallest number of rows for each component.
@@ -47,12 +48,18 @@ def candidates_for(
     families: Sequence[type[Family]] | type[Family] | None,
     n_components: Sequence[int] | str,
     ridge: Sequence[float],
+    kinds: ColumnKinds | None = None,
 ) -> list[Candidate]:
-    """The grid for a table of this shape, when ``n_fitted`` of its rows are fitted."""
+    """The grid for a table of this shape, when ``n_fitted`` of its rows are fitted.
+
+    Families are for the columns of numbers, if some hold categories.
+    """
+    kinds = kinds or ColumnKinds(tuple(range(shape[1])), ())
     if families is None:
-        families = default_families(shape[1])
+        families = default_families(len(kinds.numbers))
     several = families if isinstance(families, Iterable) else [families]
-    chosen = [checks.family_of_numbers(family, "a comparison") for family in several]
+    # Without numbers, all are the same.
+    chosen = list(dict.fromkeys(kinds.family(checks.family(family)) for family in several))
     ridges = [float(share) for share in np.atleast_1d(np.asarray(ridge, float))]
     if not ridges or not all(0 <= share < math.inf for share in ridges):
         raise ValueError(f"ridge must hold non-negative shares of the variance, got {ridge}")

@@ -16,12 +16,14 @@ from jax import Array
 
 from .. import checks
 from ..families.family import Family
+from ..families.observing import Observing
 from ..fitting.em import EStepFirst
 from ..fitting.lloyd import nested_seeds, nested_seeds_on_host
 from ..fitting.outcome import Fit
 from ..fitting.problem import Problem
 from ..fitting.solver import progress_of, solve
 from ..mixture.assignment import Labels
+from ..mixture.expected import expected_energy
 from ..mixture.mixture import Mixture
 from ..mixture.questions import log_prob
 from ..programs import GREAT_HASTE, HASTE, jit, on_device
@@ -31,6 +33,7 @@ from ..rows.host_table import padded_rows
 from ..rows.subsample import seeds_of
 from ..workers import as_here, n_cores
 from .candidates import Candidate, Sizes
+from .subject import Subject
 
 # Candidates that iterate together; on a CPU each uses one core.
 ABREAST = {"cpu": 1}
@@ -52,13 +55,16 @@ class Split(NamedTuple):
     labels: dict[int, np.ndarray]
 
     @classmethod
-    def of(cls, seed: np.uint32, x: Array, weights: np.ndarray, most: int) -> "Split":
-        """A part with its seeds, which are nested: the first k are the seeds of k components."""
-        rows, own = np.asarray(x), weights.astype(x.dtype)
-        if checks.on_host(x) and rows.size * most <= LONG:
+    def of(cls, seed: np.uint32, rows: np.ndarray, weights: np.ndarray, most: int) -> "Split":
+        """A part of scaled rows (N, C), with its seeds.
+
+        They are nested: the first k are the seeds of k components.
+        """
+        own = weights.astype(rows.dtype)
+        if rows.size * most <= LONG:
             seeds = nested_seeds_on_host(seed, rows, own, most)
         else:
-            seeds = np.asarray(nested_seeds(seed, x, own, most))
+            seeds = np.asarray(nested_seeds(seed, rows, own, most))
         nearest, label = np.full(len(rows), np.inf), np.zeros(len(rows), np.int32)
         labels = {}
         for k, seed in enumerate(seeds):
@@ -77,10 +83,17 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A fit, and the energies (N,) of all rows, including those of weight zero."""
+    """A fit, and the energies (N,) of all rows, including those of weight zero.
+
+    Attributes:
+      fit: the fit.
+      energy: minus the log-density of what is known of each row.
+      expected: the same of a complete row; the mean energy of the rows that another one may be.
+    """
 
     fit: Fit
     energy: np.ndarray
+    expected: np.ndarray
 
 
 def held_out_energies(results: Sequence[Result], rows: np.ndarray) -> np.ndarray:
@@ -91,7 +104,7 @@ def held_out_energies(results: Sequence[Result], rows: np.ndarray) -> np.ndarray
 
 
 def fit_jobs(
-    x: Array,
+    subject: Subject,
     jobs: Sequence[Job],
     sizes: Callable[[Candidate], int],
     tol: float,
@@ -103,7 +116,7 @@ def fit_jobs(
     """Fit every job, those of a family by one program; the results in their order.
 
     Args:
-      x: (N, D) rows.
+      subject: the rows.
       jobs: what to fit.
       sizes: the number of components of the program that fits a candidate.
       tol: as for `mixjax.fit`.
@@ -112,7 +125,10 @@ def fit_jobs(
       hidden: (D,) the smallest ridge, as a share of each column's variance; None for 0.
       brief: up to this many numbers in an iteration, programs are not optimized.
     """
-    least = np.zeros(x.shape[1]) if hidden is None else hidden
+    x = subject.table
+    least = np.zeros(x.shape[1], x.dtype)
+    if hidden is not None:
+        least[: len(hidden)] = hidden
     if checks.on_host(x):
         # With rows of weight zero, so that a table of another length needs no new program.
         more = padded_rows(len(x)) - len(x)
@@ -126,7 +142,9 @@ def fit_jobs(
 
     def work(chunk: tuple[int, list[int]]) -> None:
         size, places = chunk
-        tried = _tried(x, [jobs[i] for i in places], size, abreast, tol, max_iter, least, brief)
+        family = subject.fitted(jobs[places[0]].candidate.family)
+        own = [jobs[i] for i in places]
+        tried = _tried(x, family, own, size, abreast, tol, max_iter, least, brief)
         for i, one in zip(places, tried, strict=True):
             results[i] = one
 
@@ -148,6 +166,7 @@ def fit_jobs(
 
 def _tried(
     x: Array,
+    family: type[Family],
     jobs: list[Job],
     size: int,
     abreast: int,
@@ -167,23 +186,24 @@ def _tried(
     n_components = np.array([job.candidate.n_components for job in filled], np.int32)
     shares = np.array([job.candidate.ridge for job in filled], dtype)
     rest = np.asarray(tol, dtype), np.int32(max_iter), np.asarray(least, dtype)
-    family = jobs[0].candidate.family
     numbers = x.size * size if jax.default_backend() == "cpu" else math.inf
     run = _fit_briefly if numbers <= brief else _fit_in_haste if numbers <= LONG else _fit_some
-    fits, energy = jax.device_get(
+    fits, energy, expected = jax.device_get(
         run(x, labels, weights, n_components, shares, *rest, size, family)
     )
+    expected = energy if expected is None else expected
     out = []
     for i, job in enumerate(jobs):
         fit = jax.tree.map(lambda leaf, i=i: leaf[i], fits)
-        out.append(Result(_without_the_rest(fit, job.candidate.n_components), energy[i, :n]))
+        own = _without_the_rest(fit, job.candidate.n_components)
+        out.append(Result(own, energy[i, :n], expected[i, :n]))
     return out
 
 
 def _without_the_rest(fit: Fit, k: int) -> Fit:
     """The fit with its first k components only; the others have weight zero."""
     mixture = fit.mixture
-    components = mixture.components.take(slice(k))
+    components = mixture.components.take(slice(k)).released()
     return Fit(Mixture(mixture.log_weights[:k], components), fit.energy, fit.n_iter, fit.status)
 
 
@@ -198,10 +218,13 @@ def _fit(
     hidden: Array,
     size: int,
     family: type[Family],
-) -> tuple[Fit, Array]:
-    """Fits, and energies of all rows, of jobs with a leading axis each."""
+) -> tuple[Fit, Array, Array | None]:
+    """Fits, and both energies of all rows, of jobs with a leading axis each.
 
-    def one(labels: Array, weights: Array, n: Array, share: Array) -> tuple[Fit, Array]:
+    For families of complete rows the second energies are None.
+    """
+
+    def one(labels: Array, weights: Array, n: Array, share: Array) -> Any:
         problem = Problem.of(Table.of(x, weights, size), size, family, sort=False)
         rows, scale = problem.rows, problem.scale
         active = jnp.arange(size, dtype=jnp.int32) < n
@@ -209,7 +232,10 @@ def _fit(
         solver, state = EStepFirst.of(Labels(labels), rows, family, size, reg, active)
         progress = progress_of(solver, state, rows)
         fit = problem.in_units(solve(solver, progress, rows, scale, tol, max_iter)[0])
-        return fit, -log_prob(fit.mixture, x)
+        expected = None
+        if issubclass(family, Observing):
+            expected = expected_energy(fit.mixture, x)
+        return fit, -log_prob(fit.mixture, x), expected
 
     jobs = (labels, weights, n_components, shares)
     if labels.shape[0] == 1:
@@ -230,7 +256,7 @@ class Search:
     def __init__(
         self,
         key: Array,
-        x: Array,
+        subject: Subject,
         candidates: list[Candidate],
         sizes: Sizes,
         n_init: int,
@@ -239,12 +265,13 @@ class Search:
         hidden: np.ndarray | None = None,
     ) -> None:
         self.seeds = seeds_of(key, n_init)
-        self.x, self.candidates, self.sizes = x, candidates, sizes
+        self.subject, self.candidates, self.sizes = subject, candidates, sizes
+        self.for_starts = subject.for_starts
         self.tol, self.max_iter, self.hidden = tol, max_iter, hidden
 
     def splits(self, weights: np.ndarray) -> list[Split]:
         """The rows with these weights, with the seeds of each start."""
-        return [Split.of(seed, self.x, weights, self.sizes.largest) for seed in self.seeds]
+        return [Split.of(seed, self.for_starts, weights, self.sizes.largest) for seed in self.seeds]
 
     def run(
         self, splits: list[Split], some: Sequence[int], report: Callable[[int], None]
@@ -252,7 +279,9 @@ class Search:
         """The best fits of the candidates with these indices; reports how many are done."""
         n = len(splits)
         jobs = [Job(self.candidates[i], split) for i in some for split in splits]
-        tried = fit_jobs(self.x, jobs, self.sizes, self.tol, self.max_iter, report, self.hidden)
+        tried = fit_jobs(
+            self.subject, jobs, self.sizes, self.tol, self.max_iter, report, self.hidden
+        )
         return [_best(tried[i : i + n]) for i in range(0, len(tried), n)]
 
     def run_all(

@@ -15,16 +15,20 @@ from .. import checks
 from ..describing.summary import Described, Summary, summary_of
 from ..describing.words import counted, number
 from ..families.family import Family
+from ..families.kinds import ColumnKinds, common_categories
 from ..fitting.outcome import Fit, FitError
 from ..fitting.solver import Status
 from ..mixture.average import Average
+from ..mixture.opening import observed, require_noise, require_seen
 from ..programs import on_device
+from ..rows.observed import Observed
 from ..rows.origin import near, placed
 from ..rows.repeats import ROUNDING, copies, dithered, fold_of_rows, hidden, steps
 from .candidates import Candidate, Sizes, candidates_for
 from .criteria import HeldOut
 from .grid import Result, Search
 from .racing import NEGLIGIBLE, race
+from .subject import Subject
 
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1)
 # Candidates that a summary shows.
@@ -71,12 +75,13 @@ class Selection(Described):
 
     def __str__(self) -> str:
         """A table of the candidates, the best first."""
-        lines = [f"{'family':<18} {'K':>3} {'ridge':>7} {'score':>12} {'± SE':>9} {'p':>7}"]
+        wide = max(18, *(len(candidate.family.__name__) for candidate in self.candidates))
+        lines = [f"{'family':<{wide}} {'K':>3} {'ridge':>7} {'score':>12} {'± SE':>9} {'p':>7}"]
         for i in np.argsort(self.scores, kind="stable"):
             family, k, reg = self.candidates[i]
             mark = " *" if i == self.best else ""
             lines.append(
-                f"{family.__name__:<18} {k:>3} {reg:>7g} {self.scores[i]:>12.5g} "
+                f"{family.__name__:<{wide}} {k:>3} {reg:>7g} {self.scores[i]:>12.5g} "
                 f"{self.standard_errors[i]:>9.2g} {self.n_parameters[i]:>7}{mark}"
             )
         return "\n".join(lines)
@@ -110,6 +115,7 @@ def select(
     max_iter: int = 100,
     progress: bool = False,
     reg_covar: Sequence[float] | None = None,
+    kinds: Sequence[int] | Literal["auto"] | None = None,
 ) -> Selection:
     r"""Fit a grid of families, numbers of components and ridges, and choose the best.
 
@@ -127,7 +133,7 @@ def select(
 
     Args:
       key: a typed random key.
-      x: (N, D) rows, float32 or float64.
+      x: (N, D) rows, float32 or float64, or `mixjax.Observed` rows.
       families: one or several classes of components. None tries the four Gaussians and
         `Laplace`, but no full covariances beyond 256 columns and no tied one beyond 512.
       n_components: numbers of components. "auto" tries 1, 2, 4, 8 and then 16, 32 and 64, in
@@ -145,12 +151,16 @@ def select(
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
       reg_covar: an older name of ``ridge``.
+      kinds: which columns hold categories, numbered from 0: "auto" for all with several whole
+        numbers from 0 to 15, or the numbers of these columns, or None for none. The families
+        then describe the other columns, and `Categorical` these; see `mixjax.product`.
 
     Returns:
       All candidates with their scores, the best fitted to all rows, and the average.
 
     Raises:
-      TypeError, ValueError: as `mixjax.fit`; or the grid is empty.
+      TypeError, ValueError: as `mixjax.fit`; or the grid is empty; or families do not agree which
+        columns hold categories.
       FitError: no candidate could be fitted.
 
     Warns:
@@ -169,26 +179,41 @@ def select(
     candidates behind; Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), section 7.10, for the one-standard-error rule.
     """
-    table, origin = near(checks.rows(x))
+    incomplete = isinstance(x, Observed)
+    rows, noise, _ = observed(x) if isinstance(x, Observed) else (checks.rows(x), None, False)
+    table, origin = near(rows)
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
         raise TypeError(checks.HOST_ONLY.format("select", "mixjax.fit for each candidate"))
     checks.key(key)
-    checks.finite_rows(table)
+    require_seen(x) if incomplete else checks.finite_rows(table)
     checks.stopping(tol, max_iter)
     row_weights = checks.row_weights(weights, table)
     w = np.ones(len(table)) if row_weights is None else np.asarray(row_weights, np.float64)
     n_init = checks.count(n_init, "n_init")
     n_fitted = int((w > 0).sum())
-    folds = _folds(key, np.asarray(table), w, criterion)
+    host = np.asarray(table)
+    if incomplete:
+        # A row of which nothing is known is no row.
+        w = np.where(np.isnan(host).all(axis=1), 0, w)
+    folds = _folds(key, host, w, criterion)
     if folds is not None:
         n_fitted -= max(int((fold & (w > 0)).sum()) for fold in folds)
     ridge = ridge if reg_covar is None else reg_covar
-    candidates = candidates_for(table.shape, n_fitted, families, n_components, ridge)
+    known = ColumnKinds.of(kinds, host)
+    candidates = candidates_for(table.shape, n_fitted, families, n_components, ridge, known)
+    families_tried = list(dict.fromkeys(candidate.family for candidate in candidates))
+    if incomplete:
+        for family in families_tried:
+            require_noise(family, 0 if noise is None else noise.ndim)
+    categories = common_categories(families_tried, table.shape[1])
+    subject = Subject(table, noise, incomplete, categories)
 
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    host = np.asarray(table)
     step = steps(host[w > 0], rng)
-    compared = on_device(dithered(host, step, rng)) if step.any() else table
+    step[list(categories)] = 0
+    compared = subject
+    if step.any():
+        compared = subject._replace(x=on_device(dithered(host, step, rng)))
     growing = isinstance(n_components, str) and folds is not None
     sizes = Sizes(candidates, n_init * (len(folds) if folds else 1), growing)
     options = (candidates, sizes, n_init, tol, max_iter)
@@ -196,7 +221,7 @@ def select(
     if folds is None:
         assert not isinstance(criterion, HeldOut)
         tried = search.run_all(w, progress)
-        scores, errors = _by_function(criterion, tried, compared, row_weights), None
+        scores, errors = _by_function(criterion, tried, compared.rows, row_weights), None
     else:
         candidates, tried, scores, errors = race(search, w, folds, growing, progress)
     if not np.isfinite(scores).any():
@@ -216,10 +241,10 @@ def select(
     log_weights = -per_score * (scores - scores.min())
     kept = np.flatnonzero(log_weights > math.log(NEGLIGIBLE))
     wanted = np.union1d(kept, [best])
-    if folds is None and compared is table:
+    if folds is None and compared is subject:
         whole = [tried[i] for i in wanted]
     else:
-        search = Search(key, table, candidates, *options[1:], hidden(host[w > 0], step))
+        search = Search(key, subject, candidates, *options[1:], hidden(host[w > 0], step))
         whole = search.run_all(w, progress, "refitting", wanted.tolist())
     found = {int(i): one for i, one in zip(wanted, whole, strict=True)}
     average = Average(
@@ -261,7 +286,7 @@ def _folds(
 
 
 def _by_function(
-    criterion: Callable[..., Array], tried: list[Result], x: Array, weights: Any
+    criterion: Callable[..., Array], tried: list[Result], x: Any, weights: Any
 ) -> np.ndarray:
     scores = [
         np.inf if t.fit.failed else float(criterion(_on_device(t.fit.mixture), x, weights))

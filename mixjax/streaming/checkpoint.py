@@ -11,6 +11,7 @@ import numpy as np
 from ..files import filled, named, read_arrays, write_arrays
 from ..files.validity import require_mixture
 from ..fitting.solver import RUNNING
+from ..mixture.mixture import Mixture
 from .processes import Team
 
 FORM, VERSION = "mixjax stream", 2
@@ -96,6 +97,7 @@ class Checkpoint:
         if type(n_iter) is not int or n_iter != int(progress.n_iter) or n_iter < -1:
             raise ValueError(f"{self.path.name}: its n_iter is {n_iter!r}, not {progress.n_iter}")
         if progress.status == RUNNING:  # a failed fit may hold any values
-            require_mixture(progress.state.mixture, f"{self.path.name}: mixture")
-            require_mixture(candidate, f"{self.path.name}: candidate")
+            for name, mixture in (("mixture", progress.state.mixture), ("candidate", candidate)):
+                released = Mixture(mixture.log_weights, mixture.components.released())
+                require_mixture(released, f"{self.path.name}: {name}")
         return Saved(common, n_iter, own), same_rows

@@ -10,15 +10,15 @@ import numpy as np
 from jax import Array
 
 from ..fitting.em import EMState, e_step, m_step_of
+from ..fitting.problem import table_for
 from ..fitting.solver import RUNNING, Progress, accepted
 from ..mixture.mixture import Mixture
 from ..programs import jit
-from ..rows.blocks import Table
 from ..rows.scaling import Scale
 from .checkpoint import Saved
 from .fingerprint import Fingerprint
 from .processes import Team
-from .sources import Batches, blocks_of, read_ahead
+from .sources import Source, blocks_of, read_ahead
 from .sums import Sums
 from .survey import Survey
 
@@ -46,7 +46,12 @@ class Streamed(NamedTuple):
 
 def _sums_of_block(mixture: Mixture, scale: Scale, x: Array, n: Array) -> tuple[Array, Any, Array]:
     weights = (jnp.arange(x.shape[0], dtype=n.dtype) < n).astype(x.dtype)
-    rows = Table.of(x, weights, mixture.n_components).standardized(scale.shift, scale.scale)
+    d = mixture.n_features
+    if x.shape[1] > d:
+        weights = weights * x[:, d]
+    family = type(mixture.components)
+    table = table_for(family, x[:, :d], weights, mixture.n_components)
+    rows = family.rows_in_scale(table, scale)
     return *e_step(mixture, rows), rows.total
 
 
@@ -56,10 +61,10 @@ def _added(sums: Sums, mixture: Mixture, scale: Scale, x: Array, n: Array) -> Su
 
 
 @functools.partial(jit, static_argnums=(2, 3))
-def begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Streamed:
-    """The state before the first pass, which is not an iteration."""
+def begun(mixture: Mixture, scale: Scale, shape: tuple[int, int], n_devices: int) -> Streamed:
+    """The state before the first pass over blocks of this shape; it is not an iteration."""
     dtype = scale.shift.dtype
-    x = jax.ShapeDtypeStruct((length, scale.shift.shape[0]), dtype)
+    x = jax.ShapeDtypeStruct(shape, dtype)
     shapes = jax.eval_shape(_sums_of_block, mixture, scale, x, jax.ShapeDtypeStruct((), jnp.int32))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     before = EMState(mixture, jnp.asarray(jnp.inf, dtype), zeros[1])
@@ -69,7 +74,7 @@ def begun(mixture: Mixture, scale: Scale, length: int, n_devices: int) -> Stream
 
 def one_pass(
     state: Streamed,
-    source: Batches,
+    source: Source,
     own: Survey,
     origin: np.ndarray | None,
     length: int,
@@ -86,8 +91,9 @@ def one_pass(
 
     # The reading thread does not use JAX: it would not have the settings of the caller.
     found = Fingerprint()
+    form = own.known_form
     blocks_to_come = blocks_of(
-        lambda: found.over(source), length, len(scale.shift), scale.shift.dtype, origin
+        lambda: found.over(source), length, form.width, scale.shift.dtype, form.lifted(origin)
     )
     with read_ahead(blocks_to_come) as blocks:
         for i, block in enumerate(blocks):

@@ -16,17 +16,53 @@ from jax.sharding import Mesh
 from .. import checks
 from ..files import mapped_npy
 from ..rows.frames import is_frame, rows_of
+from ..rows.observed import Observed
 from ..rows.sharded import row_mesh
+from .form import Form, written
 
 # Numbers read from a file at a time.
 PIECE = 2**20
 Batches = Callable[[], Iterator[np.ndarray]]
 
 
-def batches_of(source: Any) -> Batches:
+Written = tuple[np.ndarray, Form]
+Begin = Callable[[], Iterator[Written]]
+
+
+class Source:
+    """Any source that `fit_stream` takes; each call starts a pass over its wide rows.
+
+    Attributes:
+      form: what the rows are; None until the first batch is read.
+    """
+
+    def __init__(self, begin: Begin) -> None:
+        self.begin = begin
+        self.form: Form | None = None
+
+    def __call__(self) -> Iterator[np.ndarray]:
+        """The batches (n_i, W) of a pass."""
+        for i, (rows, form) in enumerate(self.begin()):
+            if self.form is None:
+                self.form = form
+            if form != self.form:
+                raise ValueError(
+                    f"batch {i} has {form}, but those before it have {self.form}: "
+                    "all batches must be alike"
+                )
+            yield rows
+
+
+def batches_of(source: Any) -> Source:
     """A function that starts a pass over the batches of any source that `fit_stream` takes."""
+    return Source(_begin(source))
+
+
+def _begin(source: Any) -> Begin:
     if isinstance(source, str | os.PathLike):
         return _of_path(Path(source))
+    if isinstance(source, Observed):
+        return lambda: iter([written(source, None, "batches")])
     if is_frame(source):
         source = rows_of(source, "batches")[0]
     if isinstance(source, np.ndarray):
@@ -51,7 +87,8 @@ def batches_of(source: Any) -> Batches:
 
 def mesh_of(source: Any) -> Mesh | None:
     """The mesh over which the first batch is spread, or None."""
-    if isinstance(source, str | os.PathLike | np.ndarray | Iterator) or jax.device_count() == 1:
+    plain = str | os.PathLike | np.ndarray | Iterator | Observed
+    if isinstance(source, plain) or jax.device_count() == 1:
         return None
     if not (callable(source) or isinstance(source, Iterable)):
         return None
@@ -151,12 +188,12 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _of_path(path: Path) -> Batches:
+def _of_path(path: Path) -> Begin:
     files = _files(path)
     if files[0].suffix == ".parquet":
         _pyarrow()
 
-    def begin() -> Iterator[np.ndarray]:
+    def begin() -> Iterator[Written]:
         for file in files:
             if file.suffix == ".parquet":
                 yield from _row_groups(file)
@@ -166,7 +203,7 @@ def _of_path(path: Path) -> Batches:
     return begin
 
 
-def _row_groups(file: Path) -> Iterator[np.ndarray]:
+def _row_groups(file: Path) -> Iterator[Written]:
     parquet = _pyarrow().ParquetFile(file)
     for i in range(parquet.num_row_groups):
         group = parquet.read_row_group(i)
@@ -181,37 +218,43 @@ def _pyarrow() -> Any:
     return pyarrow.parquet
 
 
-def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[np.ndarray]:
+def _pieces(table: np.ndarray, name: str = "batches") -> Iterator[Written]:
     """A table in pieces; pieces of a file that were read are not kept in memory."""
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"{name} must have shape (rows, columns), got {table.shape}")
     length = max(1, PIECE // table.shape[1])
     mapped = getattr(table, "_mmap", None)
     for first in range(0, len(table), length):
-        yield _numbers(table[first : first + length], name)
+        yield written(table[first : first + length], None, name)
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _rows_of(batch: Any, number: int) -> np.ndarray:
-    """One batch (n, D) from an item of a loader: an array, a tensor, [x], or columns by name."""
-    name = f"batch {number}"
+def _rows_of(batch: Any, number: int) -> Written:
+    """One batch from an item of a loader.
+
+    It is an array, a tensor, [x], columns by name, `mixjax.Observed` rows, or one of these and
+    weights.
+    """
+    name, weights = f"batch {number}", None
+    if isinstance(batch, tuple) and len(batch) == 2 and _are_weights(batch[1]):
+        batch, weights = batch
     if isinstance(batch, Mapping):
-        columns = [_numbers(column, f"{name}, {key!r}") for key, column in batch.items()]
+        columns = [_column(column, f"{name}, {key!r}") for key, column in batch.items()]
         batch = np.column_stack(columns)
     elif isinstance(batch, list | tuple):
-        if len(batch) != 1 or np.ndim(batch[0]) != 2:
+        if len(batch) != 1 or not (isinstance(batch[0], Observed) or np.ndim(batch[0]) == 2):
             raise TypeError(
                 f"{name} is a {type(batch).__name__} of {len(batch)} items: pass only the rows, "
-                "for example lambda: (x for x, labels in loader)"
+                "for example lambda: (x for x, labels in loader), or a tuple of the rows and a "
+                "floating weight for each"
             )
         batch = batch[0]
     if isinstance(batch, jax.Array) and not batch.is_fully_addressable:
+        if weights is not None:
+            raise TypeError(f"{name} has weights, but its rows are spread over processes")
         batch = _own_rows(batch)
-    rows = _numbers(batch, name)
-    if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (rows, columns), got {rows.shape}")
-    return rows
+    return written(batch, weights, name)
 
 
 def _own_rows(batch: jax.Array) -> np.ndarray:
@@ -223,7 +266,12 @@ def _own_rows(batch: jax.Array) -> np.ndarray:
     return np.concatenate(rows) if rows else np.empty((0, *batch.shape[1:]), batch.dtype)
 
 
-def _numbers(rows: Any, name: str) -> np.ndarray:
-    rows = np.asarray(rows_of(rows, name)[0])
-    checks.floating(rows.dtype, name)
-    return rows
+def _are_weights(values: Any) -> bool:
+    """Whether these are floats, one a row; whole numbers may be labels, which loaders give."""
+    return np.ndim(values) == 1 and np.asarray(values).dtype.kind == "f"
+
+
+def _column(values: Any, name: str) -> np.ndarray:
+    column = np.asarray(rows_of(values, name)[0])
+    checks.floating(column.dtype, name)
+    return column

@@ -18,7 +18,7 @@ from ..families.gaussian import Gaussian
 from ..files import check_outputs, digest_of
 from ..fitting.em import EM
 from ..fitting.outcome import Fit
-from ..fitting.problem import Problem, in_units
+from ..fitting.problem import Problem, in_units, table_for
 from ..fitting.recipe import check_solving, check_start
 from ..fitting.solver import loop, on_host
 from ..fitting.starts import KMeans, OwnStart, Start, as_value
@@ -26,7 +26,6 @@ from ..mixture.maximization import ridge, unscaled
 from ..mixture.mixture import Mixture
 from ..programs import jit, on_device
 from ..progress import progress_bar
-from ..rows.blocks import Table
 from ..rows.scaling import Scale
 from .checkpoint import Checkpoint
 from .passes import BLOCK, Streamed, begun, concluded, one_pass, total_of
@@ -72,7 +71,8 @@ def fit_stream(
       batches: float rows (n_i, D) in batches of any lengths. It is a function that returns an
         iterator over them; an iterable that can be read again, such as a list or a data loader
         (its batches may be ``[x]`` or columns by name); an array, also a `numpy.memmap`; or the
-        path of a .npy or .parquet file, or of a folder of them.
+        path of a .npy or .parquet file, or of a folder of them. A batch may also be
+        `mixjax.Observed` rows, or a tuple of rows and a weight (n_i,) for each.
       n_components: K, a Python int.
       family: the class of the components.
       start: (key, x, K, weights) -> responsibilities (N, K), for the sample; or the
@@ -120,7 +120,7 @@ def fit_stream(
         raise TypeError(checks.HOST_ONLY.format("fit_stream", "mixjax.fit"))
     if not isinstance(solver, EM):
         raise TypeError(f"the solver of fit_stream must be mixjax.EM, got {solver!r}")
-    family = checks.family_of_numbers(family, "fit_stream")
+    family = checks.family(family)
     team = Team.of(mesh_of(batches) if mesh is None else mesh)
     source = batches_of(batches)
     seed = np.append(np.asarray(jax.random.key_data(key)), team.rank)
@@ -137,24 +137,27 @@ def fit_stream(
     check_solving(solver, tol, max_iter, survey.n_features)
     rule = as_value(rule)
     if given is not None:
-        family = type(given.components)
+        family = given.components.kind
         _check_start(given, survey, n_components)
 
-    scale, origin = survey.scale(family.scaling), survey.origin(family.scaling)
+    family, form = survey.fitted(family), survey.known_form
+    own = own._replace(form=form)  # a process without rows does not know it
+    scale, origin = survey.scale(family), survey.origin(family)
     if given is None:
         sample = on_device(survey.sample, survey.dtype)
         near = sample
-        if origin is not None:
-            near = on_device(survey.sample - origin.astype(np.float64), survey.dtype)
+        if (wide := form.lifted(origin)) is not None:
+            near = on_device(survey.sample - wide.astype(np.float64), survey.dtype)
             sample = near if rule.relative else sample
         mixture = _first(key, sample, near, scale, rule, solver, n_components, family)
     else:
         begin = given if origin is None else _moved(given, -origin)
+        begin = Mixture(begin.log_weights, family.around(begin.components))
         mixture = unscaled(begin, scale, family.scaling)
     reg = ridge(solver.reg_covar, scale)
     tolerance = jnp.asarray(tol, survey.dtype)
-    length = min(max(1, BLOCK // survey.n_features), max(own.n_rows, 1))
-    state = begun(mixture, scale, length, len(team.devices))
+    length = min(max(1, BLOCK // form.width), max(own.n_rows, 1))
+    state = begun(mixture, scale, (length, form.width), len(team.devices))
     file = None
     if checkpoint is not None:
         what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
@@ -188,6 +191,8 @@ def fit_stream(
 
         state = loop(once, state, max_iter, on_host)
     result = in_units(state.progress.solution(), scale, family)
+    released = result.mixture.components.released()
+    result = dataclasses.replace(result, mixture=Mixture(result.mixture.log_weights, released))
     if origin is None:
         return result
     return dataclasses.replace(result, mixture=_moved(result.mixture, origin))
@@ -227,5 +232,7 @@ def _first(
     family: type[Family],
 ) -> Mixture:
     """The mixture that a start makes from the sample, or from the sample minus its origin."""
-    some = Problem.in_scale(Table.of(near, None, k), scale, k, family)
-    return some.maximized(some.assignment(key, sample, None, start), solver)
+    d = len(scale.shift)
+    weights = sample[:, d] if sample.shape[1] > d else None
+    some = Problem.in_scale(table_for(family, near[:, :d], weights, k), scale, k, family)
+    return some.maximized(some.assignment(key, sample[:, :d], weights, start), solver)

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..rows.scaling import Scale, Scaling, scale_of
+from ..families.family import Family
+from ..rows.scaling import Scale, Scaling
 from ..rows.subsample import places
 from .fingerprint import Fingerprint
+from .form import Form
 from .processes import Team
-from .sources import Batches
+from .sources import Source
 
 
 class Survey(NamedTuple):
@@ -18,16 +20,24 @@ class Survey(NamedTuple):
 
     Attributes:
       n_rows: N; if it is 0, nothing else is known.
+      form: what a row is.
       dtype: float32 or float64, the dtype of the fit.
-      low, high, mean, spread: (D,) of each column, in float64; spread is the standard deviation.
-      sample: (n, D) rows in float64, drawn uniformly without replacement; all rows if they are few.
+      total: the weight of all rows of which something is known.
+      mass: (D,) the weight of the rows whose value is known, in each column.
+      low, high, mean, spread: (D,) of the known values of each column, in float64; spread is the
+        standard deviation.
+      sample: (n, W) wide rows in float64, drawn uniformly without replacement among those with a
+        weight; all if they are few.
       narrowed: whether some rows have double precision but are fitted in single.
       digest: of all rows in any order, see `Fingerprint`.
       checksum: of the rows of this process in their order.
     """
 
     n_rows: int
+    form: Form | None
     dtype: Any
+    total: float
+    mass: np.ndarray
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
@@ -42,54 +52,80 @@ class Survey(NamedTuple):
         return len(self.mean)
 
     @property
+    def known_form(self) -> Form:
+        """The form, of a survey that is not empty."""
+        assert self.form is not None
+        return self.form
+
+    @property
     def _center(self) -> np.ndarray:
         return np.where(self.low == self.high, self.low, self.mean)
 
-    def origin(self, scaling: Scaling) -> np.ndarray | None:
-        """What to subtract (D,) before rounding to single precision; None if nothing is lost."""
-        if not self.narrowed or scaling is Scaling.NONE:
-            return None
-        return self._center.astype(self.dtype)
+    def fitted(self, family: type[Family]) -> type[Family]:
+        """What is fitted to the wide rows for a family of the user's choice.
 
-    def scale(self, scaling: Scaling) -> Scale:
+        Raises:
+          TypeError, ValueError: it cannot describe such rows; or a column has no value.
+        """
+        if not (self.mass > 0).all():
+            columns = ", ".join(map(str, np.flatnonzero(self.mass <= 0)[:10]))
+            raise ValueError(
+                f"the columns {columns} of batches have no value in a row with a weight: leave "
+                "them out"
+            )
+        if family.looks_at_rows():
+            values, known, _ = self.known_form.parts(self.sample)
+            some = values if known is None else np.where(known, values, np.nan)
+            family = family.for_rows(np.concatenate([some, self.low[None], self.high[None]]))
+        return self.known_form.family(family)
+
+    def origin(self, family: type[Family]) -> np.ndarray | None:
+        """What to subtract (D,) before rounding to single precision; None if nothing is lost."""
+        if not self.narrowed or family.scaling is Scaling.NONE:
+            return None
+        origin = self._center.astype(self.dtype)
+        origin[list(family.categories(self.known_form.n_known))] = 0
+        return origin
+
+    def scale(self, family: type[Family]) -> Scale:
         """Center and scale of the columns minus their origin, as for a table in memory."""
         constant = self.low == self.high
-        origin = self.origin(scaling)
+        origin = self.origin(family)
         shift = self._center if origin is None else self._center - origin
         least = float(np.finfo(self.dtype).tiny)
         spread = np.where(constant | (self.spread == 0), 1, np.maximum(self.spread, least))
-        return scale_of(
+        shares = self.mass / max(self.total, np.finfo(float).tiny)
+        return family.scale_of_known(
             jnp.asarray(shift, self.dtype), jnp.asarray(spread, self.dtype),
-            jnp.asarray(constant), scaling,
+            jnp.asarray(constant), jnp.asarray(shares, self.dtype),
         )  # fmt: skip
 
 
-def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
+def surveyed(batches: Source, seed: Any, n_sample: int) -> Survey:
     """One pass; means and spreads are merged batch by batch, without cancellation.
 
     A row is in the sample if its random number is among the smallest, so the sample does
     not depend on the batches.
     """
     rng = np.random.default_rng(seed)
-    n, dtype, narrowed = 0, None, False
-    low = high = mean = spread = np.zeros(0)
+    n, dtype, narrowed, all_mass = 0, None, False, 0.0
+    low = high = mean = spread = mass = np.zeros(0)
     sample, tickets = np.zeros((0, 0)), np.zeros(0)
     seen = Fingerprint()
     for i, batch in enumerate(batches()):
+        form = batches.form
+        assert form is not None  # a batch has been read
         if dtype is None:
-            dtype, d = jax.dtypes.canonicalize_dtype(batch.dtype), batch.shape[1]
-            low, high, mean, spread = np.full(d, np.inf), np.full(d, -np.inf), *np.zeros((2, d))
-            sample = np.zeros((0, d))
-        if batch.shape[1] != len(mean):
-            raise ValueError(
-                f"batch {i} has {batch.shape[1]} columns, but those before it have {len(mean)}: "
-                "all batches must have the same columns"
-            )
+            dtype, d = jax.dtypes.canonicalize_dtype(batch.dtype), form.n_features
+            low, high = np.full(d, np.inf), np.full(d, -np.inf)
+            mean, spread, mass = np.zeros((3, d))
+            sample = np.zeros((0, form.width))
         if len(batch) == 0:
             continue
-        least, most = batch.min(axis=0), batch.max(axis=0)
+        values, known, weights = form.parts(batch)
+        least, most = values.min(axis=0), values.max(axis=0)
         if not (np.isfinite(least).all() and np.isfinite(most).all()):
-            row = int(np.argmin(np.isfinite(batch).all(axis=1)))
+            row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise ValueError(
                 f"batch {i} holds NaN or infinity (the first in its row {row}, which is row "
                 f"{n + row} of the stream): drop or fill such rows"
@@ -102,12 +138,25 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
             )
         narrowed |= batch.dtype.itemsize > dtype.itemsize
         seen.add(batch)
-        low, high = np.minimum(low, least), np.maximum(high, most)
-        own_mean, own_spread = _mean_and_spread(batch, least, most)
-        total = n + len(batch)
-        mean, spread = _joined(mean, spread, own_mean, own_spread, len(batch) / total)
-
         drawn = rng.random(len(batch))
+        if known is None and weights is None:
+            own, more = np.full(len(mean), float(len(batch))), float(len(batch))
+            own_mean, own_spread = _mean_and_spread(values, least, most)
+        else:
+            w = np.ones(len(batch)) if weights is None else weights.astype(np.float64)
+            there = np.broadcast_to(w[:, None], values.shape)
+            there = there if known is None else np.where(known, there, 0)
+            least = np.where(there > 0, values, np.inf).min(axis=0)
+            most = np.where(there > 0, values, -np.inf).max(axis=0)
+            own, more = there.sum(axis=0), float(w[there.any(axis=1)].sum())
+            own_mean, own_spread = _weighted_mean_and_spread(values, there, own, least, most)
+            drawn = np.where(w > 0, drawn, np.inf)
+        low, high = np.minimum(low, least), np.maximum(high, most)
+        total = n + len(batch)
+        share = own / np.where(mass + own > 0, mass + own, 1)
+        mean, spread = _joined(mean, spread, own_mean, own_spread, share)
+        mass, all_mass = mass + own, all_mass + more
+
         # Only rows whose random number may be among the smallest so far.
         limit = tickets.max() if len(tickets) == n_sample else np.inf
         chosen = np.flatnonzero(drawn < limit)
@@ -118,7 +167,8 @@ def surveyed(batches: Batches, seed: Any, n_sample: int) -> Survey:
             sample, tickets = sample[kept], tickets[kept]
         n = total
     return Survey(
-        n, dtype, low, high, mean, spread, sample, narrowed, seen.digest, seen.checksum
+        n, batches.form, dtype, all_mass, mass, low, high, mean, spread, sample, narrowed,
+        seen.digest, seen.checksum,
     )  # fmt: skip
 
 
@@ -136,8 +186,22 @@ def _mean_and_spread(
     return middle + reach * mean, reach * np.sqrt(np.einsum("nd,nd->d", unit, unit) / len(rows))
 
 
+def _weighted_mean_and_spread(
+    rows: np.ndarray, weights: np.ndarray, mass: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a weight (n, D) for each value, of sums ``mass`` (D,); 0 without any."""
+    low, high = (np.where(mass > 0, end, 0).astype(np.float64) for end in (low, high))
+    middle = 0.5 * low + 0.5 * high
+    reach = np.where(high > low, np.maximum(high - middle, middle - low), 1)
+    share = weights / np.where(mass > 0, mass, 1)
+    unit = np.where(weights > 0, (rows - middle) / reach, 0)
+    mean = np.einsum("nd,nd->d", share, unit)
+    unit = np.where(weights > 0, unit - mean, 0)
+    return middle + reach * mean, reach * np.sqrt(np.einsum("nd,nd,nd->d", share, unit, unit))
+
+
 def _joined(
-    mean: np.ndarray, spread: np.ndarray, other: np.ndarray, other_spread: np.ndarray, share: float
+    mean: np.ndarray, spread: np.ndarray, other: np.ndarray, other_spread: np.ndarray, share: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of two tables together; the other has this share of the rows."""
     step = other - mean
@@ -149,42 +213,46 @@ def _joined(
 def merged(own: Survey, team: Team, n_sample: int) -> Survey:
     """The survey of the rows of all processes, in the order of the processes."""
     size = 0 if own.dtype is None else own.dtype.itemsize
-    facts = np.array([own.n_rows, own.n_features, size, own.narrowed], np.int64)
-    n_rows, widths, sizes, narrowed = team.all_gather(facts).T
+    kind = [0, 0, 0] if own.form is None else list(own.form)
+    facts = np.array([own.n_rows, size, own.narrowed, *kind], np.int64)
+    n_rows, sizes, narrowed, *kinds = team.all_gather(facts).T
     digest = sum(team.all_gather(np.uint64(own.digest)).tolist()) % 2**64
     total = int(n_rows.sum())
     if total == 0:
         raise ValueError("batches gave no rows: the stream is empty")
-    forms = sorted(set(zip(widths[n_rows > 0].tolist(), sizes[n_rows > 0].tolist(), strict=True)))
+    found = np.array(kinds).T[n_rows > 0].tolist(), sizes[n_rows > 0].tolist()
+    forms = {(Form.of(facts), size) for facts, size in zip(*found, strict=True)}
     if len(forms) > 1:
-        raise ValueError(
-            "the processes gave different numbers of columns or dtypes (columns, bytes a number): "
-            f"{', '.join(map(str, forms))}"
-        )
-    width, size = forms[0]
+        each = sorted(f"{form} of {8 * size} bits" for form, size in forms)
+        raise ValueError(f"the processes gave rows of different forms: {', '.join(each)}")
+    form, size = forms.pop()
     if own.n_rows == 0:
-        zeros = np.zeros(width)
+        zeros = np.zeros(form.n_features)
         own = own._replace(
-            dtype=np.dtype(f"f{size}"), low=zeros, high=zeros, mean=zeros, spread=zeros,
-            sample=np.zeros((0, width)),
+            form=form, dtype=np.dtype(f"f{size}"), mass=zeros, low=zeros, high=zeros, mean=zeros,
+            spread=zeros, sample=np.zeros((0, form.width)),
         )  # fmt: skip
 
-    columns = team.all_gather(np.stack([own.low, own.high, own.mean, own.spread]))[n_rows > 0]
-    n, (low, high, mean, spread) = 0, columns[0]
-    for more, (least, most, own_mean, own_spread) in zip(n_rows[n_rows > 0], columns, strict=True):
+    facts_of_columns = np.stack([own.mass, own.low, own.high, own.mean, own.spread])
+    columns = team.all_gather(facts_of_columns)[n_rows > 0]
+    mass, (_, low, high, mean, spread) = np.zeros(form.n_features), columns[0]
+    for more, least, most, own_mean, own_spread in columns:
         low, high = np.minimum(low, least), np.maximum(high, most)
-        mean, spread = _joined(mean, spread, own_mean, own_spread, more / (n + more))
-        n += more
+        share = more / np.where(mass + more > 0, mass + more, 1)
+        mean, spread = _joined(mean, spread, own_mean, own_spread, share)
+        mass = mass + more
+    all_mass = float(team.all_gather(np.float64(own.total)).sum())
 
     # A process contributes to the sample in proportion to its rows.
-    shares = np.minimum(n_rows, n_sample * n_rows // total) if total > n_sample else n_rows
-    padded = np.zeros((int(shares.max()), width))
+    available = team.all_gather(np.int64(len(own.sample)))
+    shares = np.minimum(available, n_sample * n_rows // total) if total > n_sample else available
+    padded = np.zeros((int(shares.max()), form.width))
     mine = int(shares[team.rank])
     if mine:
         padded[:mine] = own.sample[places(len(own.sample), mine, xp=np)]
     samples = team.all_gather(padded)
     sample = np.concatenate([rows[:some] for rows, some in zip(samples, shares, strict=True)])
     return own._replace(
-        n_rows=total, low=low, high=high, mean=mean, spread=spread, sample=sample,
-        narrowed=bool(narrowed.any()), digest=digest,
+        n_rows=total, total=all_mass, mass=mass, low=low, high=high, mean=mean, spread=spread,
+        sample=sample, narrowed=bool(narrowed.any()), digest=digest,
     )  # fmt: skip

@@ -214,7 +214,7 @@ def test_a_row_with_a_component_of_its_own_is_found(tmp_path):
 
 TYPES = {
     "text": str, "whole number": int, "number": (int, float), "true or false": bool,
-    "list": list, "object": dict,
+    "list": list, "object": dict, "number, text": (int, float, str),
 }  # fmt: skip
 
 
@@ -275,14 +275,46 @@ def test_columns_that_tell_rows_apart(tmp_path):
     assert "2 columns used (2, 7)" in words(chosen)
 
 
-def test_words_become_columns_when_asked(tmp_path):
+def with_words(path, n=200):
+    """A table of sizes and colors, of which some cells are empty."""
     rng = np.random.default_rng(2)
-    words_of = rng.choice(["red", "blue"], 200)
-    lines = ["size,color"] + [
-        f"{v},{w}" for v, w in zip(rng.normal(size=200), words_of, strict=True)
-    ]
-    (tmp_path / "t.csv").write_text("\n".join(lines))
-    refused = run_here("detect", tmp_path / "t.csv", *FAST)
+    colors = rng.choice(["red", "blue", ""], n, p=[0.45, 0.45, 0.1])
+    sizes = [f"{size:.3f}" for size in rng.normal(size=n)]
+    sizes[4] = ""
+    lines = [f"{v},{w}" for v, w in zip(sizes, colors, strict=True)]
+    path.write_text("\n".join(["size,color", *lines]))
+    return int((colors == "").sum()) + 1
+
+
+def test_words_are_categories_and_holes_are_unknown(tmp_path):
+    n_holes = with_words(tmp_path / "t.csv")
+    model, out = tmp_path / "m.npz", tmp_path / "s.csv"
+    page, figures = tmp_path / "page.html", tmp_path / "o.json"
+    done = run_here("detect", tmp_path / "t.csv", *FAST, "--save", model, "--report", page,
+                    "--output", figures)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "Categories: color: each word is a category." in words(done)
+    assert f"Unknown: {n_holes} values in {n_holes} rows, most in the column 'color'" in words(done)
+    found = json.loads(figures.read_text())
+    assert found["categories"] == ["color"]
+    assert found["unknown"] == {"cells": n_holes, "rows": n_holes, "most_in": "color"}
+    assert '["blue","red"]' in page.read_text("utf-8").replace(", ", ",")
+    assert mixjax.load(model).levels == ((), ("blue", "red"))
+    (tmp_path / "new.csv").write_text("color,size\nred,0.1\ngreen,0.1\n,0.1\nred,\nred,9\n")
+    done = run_here("score", model, tmp_path / "new.csv", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "Unknown: 2 values in 2 rows" in words(done)
+    known, unseen, no_color, no_size, far = judged(out)
+    for usual in (known, no_color, no_size):
+        assert usual["flagged"] == "0"
+    assert (unseen["flagged"], far["flagged"]) == ("1", "1")
+    assert unseen["why"].startswith("color is a word that was never seen")
+    assert far["why"].startswith("size 9, usually")
+
+
+def test_words_become_columns_when_asked(tmp_path):
+    with_words(tmp_path / "t.csv")
+    refused = run_here("detect", tmp_path / "t.csv", *FAST, "--text", "refuse")
     assert refused.exit_code == 2
     assert "'color' holds the text" in words(refused)
     model, out = tmp_path / "m.npz", tmp_path / "s.csv"
@@ -296,14 +328,25 @@ def test_words_become_columns_when_asked(tmp_path):
     assert (known["flagged"], unknown["flagged"]) == ("0", "1")
 
 
-def test_rows_with_holes(tmp_path, table):
+def test_a_word_among_numbers_is_an_error_not_a_category(tmp_path):
+    cells = [f"{i / 7:.3f}" for i in range(50)]
+    cells[30] = "12,3a"
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["a;b", *[f"{c};{i % 9}" for i, c in enumerate(cells)]])
+    )
+    refused = run_here("detect", tmp_path / "t.csv", *FAST)
+    assert refused.exit_code == 2
+    assert "'a' holds the text '12,3a' in row 31" in words(refused)
+
+
+def test_rows_with_holes_may_be_refused_or_dropped(tmp_path, table):
     path = write(tmp_path / "t.csv", table)
     lines = path.read_text().splitlines()
     lines[5] = "1.0,,2.0,fine"
     lines[9] = "NA,0.5,2.0,fine"
     path.write_text("\n".join(lines))
     asked = ["detect", path, "--label", "kind", "--normal", "fine", *FAST]
-    refused = run_here(*asked)
+    refused = run_here(*asked, "--missing", "refuse")
     assert refused.exit_code == 2
     assert "2 of 330 rows have a missing or infinite value" in words(refused)
     assert "--missing drop" in words(refused)
@@ -313,13 +356,14 @@ def test_rows_with_holes(tmp_path, table):
     assert "Left out: 'kind' (the label); 2 of 330 rows with a missing" in words(done)
     figures = json.loads((tmp_path / "o.json").read_text())
     assert figures["train_rows"] + figures["test_rows"] == 328
-    refused = run_here("score", model, path, "--out", out)
+    refused = run_here("score", model, path, "--out", out, "--missing", "refuse")
     assert refused.exit_code == 2
     assert not out.exists()
-    done = run_here("score", model, path, "--out", out, "--missing", "drop")
-    assert done.exit_code == 0, done.output
-    numbers = [int(row["row"]) for row in judged(out)]
-    assert numbers == [i for i in range(1, 331) if i not in (5, 9)]
+    for option, left in (("drop", {5, 9}), ("unknown", set())):
+        done = run_here("score", model, path, "--out", out, "--missing", option)
+        assert done.exit_code == 0, done.output
+        numbers = [int(row["row"]) for row in judged(out)]
+        assert numbers == [i for i in range(1, 331) if i not in left]
 
 
 def test_the_bundled_table_is_that_of_scikit_learn():
@@ -346,7 +390,6 @@ def test_data_sets_of_scikit_learn(tmp_path):
     labels = np.array([b"normal.", b"smurf.", b"smurf."], object)
     source = source_of_bunch("kddcup99", Bunch(data=rows, target=labels, feature_names=names))
     assert source.anomalous == "normal."
-    assert source.one_hot
     assert list(source.table.values["protocol_type"].words) == ["tcp", "udp", "tcp"]
     assert source.table.values["duration"].numbers.tolist() == [0, 2, 0]
     amounts = source_of_bunch("diabetes", loaders()["diabetes"]())
@@ -379,7 +422,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["broken.parquet"], "not a readable Parquet file"),
         (["empty.csv"], "is empty"),
         (["header.csv"], "a header but no rows"),
-        (["words.csv"], "'b' holds the text 'x' in row 1"),
+        (["words.csv", "--text", "refuse"], "'b' holds the text 'x' in row 1"),
         (["ragged.csv"], "line 3: 1 cells, expected 2"),
         (["twice.csv"], "several columns have the name 'a'"),
         (["notes.txt"], "cannot read .txt"),
@@ -397,7 +440,7 @@ def test_bad_input_says_what_was_wrong(tmp_path, table):
         (["wide.npy"], "20 rows to fit, but 30 columns"),
         (["short.npy"], "4 rows to fit, but at least 10"),
         (["holes.npy", "--missing", "drop"], "no row is left"),
-        (["huge.npy"], "1 of 41 rows have a missing or infinite value (or one beyond 1e38)"),
+        (["huge.npy"], "1 of 41 rows have an infinite value (or one beyond 1e38)"),
         (["t.npy", "--save", "nowhere/m.npz"], "there is no folder"),
     ]
     for arguments, text in cases:

@@ -70,7 +70,9 @@ def test_one_message_names_all_that_is_wrong(tmp_path):
     path = table_of(
         tmp_path / "t.csv", ["id", "u", "w", "v"], [range(20), u, ["x"] * 20, ["", *v[1:]]]
     )
-    refused = run_here("detect", path, "--drop", "nope", *FAST)
+    refused = run_here(
+        "detect", path, "--drop", "nope", "--text", "refuse", "--missing", "refuse", *FAST
+    )
     assert refused.exit_code == 2
     assert len(refused.output.splitlines()) == 1
     for text in ("--drop nope: there is no such column", "'u' holds the text 'red' in row 1 "

@@ -1,7 +1,6 @@
 """`mixjax detect`: learn from normal rows; flag and explain the strange ones."""
 
 import dataclasses
-import enum
 import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -17,13 +16,14 @@ from ..detect.learning import MOST_ROWS
 from ..detect.preparing import FEWEST_ROWS
 from ..families.family import Family
 from ..files import check_outputs, write_text
+from ..rows.observed import Observed
 from ..selection.candidates import default_families
 from ..threshold.ranking import Ranking
 from . import findings, report
 from .errors import exit_on, until_unread
 from .families import family_of, words
-from .features import LabeledTable, labeled
-from .missing import Missing
+from .features import LabeledTable, Text, labeled
+from .missing import Missing, holes, known
 from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
 from .positions import named
 from .rates import require_number, require_rate, without_infinity
@@ -33,13 +33,6 @@ from .text import visible
 
 # With --columns auto: the share of the total importance that the kept columns hold.
 ENOUGH = 0.95
-
-
-class Text(enum.StrEnum):
-    """What to do with text columns."""
-
-    refuse = "refuse"
-    one_hot = "one-hot"
 
 
 class Split(NamedTuple):
@@ -73,13 +66,11 @@ def detect(
         list[str] | None,
         typer.Option(help="columns to leave out, comma-separated; may be repeated"),
     ] = None,
-    missing: MissingRows = Missing.refuse,
+    missing: MissingRows = Missing.unknown,
     text: Annotated[
-        Text | None,
-        typer.Option(
-            help="what to do with text columns (by default refuse, except in known data sets)"
-        ),
-    ] = None,
+        Text,
+        typer.Option(help="what to do with text columns: one-hot makes a column for each word"),
+    ] = Text.categories,
     components: Annotated[
         list[int] | None,
         typer.Option(min=1, help="components to compare; may be repeated (default 1, 2, 4 ... 64)"),
@@ -143,11 +134,10 @@ def detect(
         label = label or source.label
         if normal is None and anomalous is None:
             normal, anomalous = source.normal, source.anomalous
-        one_hot = source.one_hot if text is None else text is Text.one_hot
         auto = columns == "auto"
         keep = () if auto or not columns else named(columns, source.table.values)
         dropped = [name for some in drop or () for name in named(some, source.table.values)]
-        table = labeled(source.table, label, keep, dropped, one_hot, missing)
+        table = labeled(source.table, label, keep, dropped, text, missing)
         split = _split(table, normal, anomalous, seed)
         figures = _reading(source.table, table, table.rows[split.train])
         report.what_was_read(figures)
@@ -168,8 +158,9 @@ def detect(
             "contamination": contamination / 100,
             "max_rows": rows,
             "progress": True,
+            "kinds": table.words or None,
         }
-        key, train = jax.random.key(seed), table.rows[split.train]
+        key, train = jax.random.key(seed), known(table.rows[split.train])
         if auto:
             used = _telling_columns(key, train, options)
             report.columns_kept([table.columns[i] for i in used], len(table.columns))
@@ -177,7 +168,8 @@ def detect(
         detector, own = mixjax.detect.fit_scores(key, train, **options)
 
     # Rows that were fitted are judged by mixtures that were not fitted to them.
-    judged = own if split.is_anomaly is None else detector.scores(table.rows[split.test])
+    tested = known(table.rows[split.test])
+    judged = own if split.is_anomaly is None else detector.scores(tested)
     scores = np.asarray(judged, np.float64)
     trained = scores if split.is_anomaly is None else np.asarray(detector.scores(train), np.float64)
     rule = f"at most about {false_alarms:g} % of new normal rows are flagged"
@@ -200,8 +192,8 @@ def detect(
             for member in detector.members
         ],
         "candidates": len(detector.candidates),
-        "train_rows": len(train),
-        "fitted_rows": min(len(train), rows),
+        "train_rows": len(split.train),
+        "fitted_rows": min(len(split.train), rows),
         "test_rows": len(scores),
         "columns": len(detector.columns),
         "threshold": float(detector.threshold),
@@ -243,6 +235,8 @@ def _reading(source: Columns, table: LabeledTable, train: np.ndarray) -> dict[st
         "rows_left_out": source.n_rows - len(table.rows),
         "columns_used": table.columns,
         "columns_left_out": [{"column": name, "why": why} for name, why in table.left_out.items()],
+        "categories": [table.columns[i] for i in table.words],
+        "unknown": holes(table.rows, table.columns),
         "constant_columns": findings.constant_columns(train, table.columns),
     }
 
@@ -268,7 +262,7 @@ def _write_page(
     write(
         path,
         detector,
-        table.rows[split.test],
+        known(table.rows[split.test]),
         is_anomaly=split.is_anomaly,
         labels=None if table.labels is None else table.labels[split.test],
         row_numbers=table.numbers[split.test],
@@ -314,11 +308,12 @@ def _require_rows(n: int, d: int, families: list[type[Family]], auto: bool) -> N
         )
 
 
-def _telling_columns(key: jax.Array, train: np.ndarray, options: dict[str, Any]) -> list[int]:
+def _telling_columns(key: jax.Array, train: Any, options: dict[str, Any]) -> list[int]:
     """The smallest set of columns with nearly all of the importance."""
     detector = mixjax.detect.fit(key, train, **options)
     mixture = jax.tree.map(lambda leaf: leaf[0], detector.members[0].mixtures)
-    rows = detector.standardized(train[: options["max_rows"]])
+    some = train.x if isinstance(train, Observed) else train
+    rows = known(np.asarray(detector.standardized(some[: options["max_rows"]])))
     importance = np.sort(np.asarray(mixjax.feature_importance(mixture, rows)))[::-1]
     n = int(np.searchsorted(np.cumsum(importance), ENOUGH)) + 1
     return sorted(mixjax.suggest_columns(mixture, rows, min(n, len(importance))))

@@ -1,5 +1,6 @@
 """The feature columns and the label column of a table."""
 
+import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,10 +17,25 @@ MOST_WORDS = 1000
 MOST_NAMED = 5
 
 
-class LabeledTable(NamedTuple):
-    """Rows (N, D), names of the D columns, (N,) labels or None, and row numbers from 1.
+class Text(enum.StrEnum):
+    """What to do with text columns."""
 
-    Also the columns that were left out, and why.
+    categories = "categories"
+    one_hot = "one-hot"
+    refuse = "refuse"
+
+
+class LabeledTable(NamedTuple):
+    """A table for a detector.
+
+    Attributes:
+      rows: (N, D), NaN where missing.
+      columns: the names of the D columns.
+      labels: (N,) or None.
+      numbers: (N,) row numbers from 1.
+      left_out: the columns that were left out, and why.
+      words: the words of columns of categories, by the number of the column; rows hold their
+        places in this list.
     """
 
     rows: np.ndarray
@@ -27,6 +43,7 @@ class LabeledTable(NamedTuple):
     labels: np.ndarray | None
     numbers: np.ndarray
     left_out: dict[str, str]
+    words: dict[int, tuple[str, ...]]
 
 
 def labeled(
@@ -34,8 +51,8 @@ def labeled(
     label: str | None = None,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
-    one_hot: bool = False,
-    missing: Missing = Missing.refuse,
+    text: Text = Text.categories,
+    missing: Missing = Missing.unknown,
 ) -> LabeledTable:
     """The numbers of a table, and its labels.
 
@@ -44,8 +61,8 @@ def labeled(
       label: the label column, by name or by number (-1 is the last).
       keep: the columns to use, by name or number; if empty, all but those that number the rows.
       drop: columns to leave out.
-      one_hot: whether a text column becomes one column for each word, see `names`; otherwise it
-        raises.
+      text: whether a text column holds categories, becomes one column for each word (see
+        `names`), or is refused. A column of numbers with some words among them is always refused.
       missing: what to do with rows that have missing values.
 
     Returns:
@@ -78,22 +95,26 @@ def labeled(
     if not kept and not problems:
         problems.append("no column is left besides the label")
     numbers: dict[str, np.ndarray] = {}
-    refused = []
+    refused, words_of = [], {}
     for name in kept:
         column = values[name]
         if column.numbers is not None:
             numbers[joined(name)] = column.numbers
-        elif one_hot:
-            words = sorted(set(column.words[~column.absent]))
-            if len(words) > MOST_WORDS:
-                problems.append(
-                    f"column {name!r} has {len(words):,} different words, too many for one-hot "
-                    f"columns: leave it out with --drop {name!r}"
-                )
-                continue
+            continue
+        if text is Text.refuse or (text is Text.categories and not _is_text(column)):
+            refused.append(name)
+            continue
+        words = sorted(set(column.words[~column.absent]))
+        if len(words) > MOST_WORDS:
+            problems.append(
+                f"column {name!r} has {len(words):,} different words, too many for categories: "
+                f"leave it out with --drop {name!r}"
+            )
+        elif text is Text.one_hot:
             numbers |= {joined(name, word): _indicator(column, word) for word in words}
         else:
-            refused.append(name)
+            words_of[len(numbers)] = tuple(words)
+            numbers[joined(name)] = coded(column, words)
     problems += _refusal(values, refused)
     rows = np.stack(list(numbers.values()), axis=1) if numbers else np.zeros((0, 0))
     whole, wrong = look_for_missing(rows, list(numbers), missing)
@@ -108,16 +129,21 @@ def labeled(
             left_out[name] = "the label" if i in labeling else "--drop"
         elif i in counted:
             left_out[name] = "it numbers or names the rows; --columns uses it"
-    return LabeledTable(rows[whole], list(numbers), labels, row_numbers(whole), left_out)
+    return LabeledTable(rows[whole], list(numbers), labels, row_numbers(whole), left_out, words_of)
 
 
 def aligned(
-    table: Columns, names: Sequence[str], used: Iterable[int], missing: Missing
+    table: Columns,
+    names: Sequence[str],
+    used: Iterable[int],
+    missing: Missing,
+    words: Mapping[int, Sequence[str]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The complete rows (n, D) of the columns with these names, and their numbers (n,) from 1.
+    """The rows (n, D) of the columns with these names, and their numbers (n,) from 1.
 
-    Unused columns are zero. The columns of a table without names (a NumPy array, a CSV without a
-    header) are used by position, if there are as many as names.
+    A column of categories holds the places of its cells among its ``words``. Unused columns are
+    zero. The columns of a table without names (a NumPy array, a CSV without a header) are used by
+    position, if there are as many as names.
 
     Raises:
       ValueError: columns are missing, hold text or missing values. The message names all problems.
@@ -136,6 +162,8 @@ def aligned(
             absent.append(column)
         elif word is not None:
             rows[:, i] = _indicator(values[column], word)
+        elif i in words:
+            rows[:, i] = coded(values[column], words[i])
         else:
             found = values[column].numbers
             if found is None:
@@ -158,6 +186,18 @@ def aligned(
     if problems:
         raise ValueError(f"{table.source}: {'; '.join(problems)}")
     return rows[present], row_numbers(present)
+
+
+def coded(column: Column, words: Sequence[str]) -> np.ndarray:
+    """The place (N,) of each cell among these words, the number after the last for another one."""
+    places = {word: i for i, word in enumerate(words)}
+    found = [places.get(word, len(places)) for word in column.words]
+    return np.where(column.absent, np.nan, found)
+
+
+def _is_text(column: Column) -> bool:
+    """Whether the cells are words, not numbers with some words among them."""
+    return 2 * len(column.strange) > column.n - int(column.absent.sum())
 
 
 def _indicator(column: Column, word: str) -> np.ndarray:

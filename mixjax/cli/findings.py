@@ -7,6 +7,7 @@ import numpy as np
 
 from ..detect.detector import Detector
 from .features import LabeledTable
+from .missing import known
 from .names import parted
 
 # The number of reasons that are given for a row.
@@ -20,16 +21,21 @@ class Reason(NamedTuple):
 
     Attributes:
       column: its name.
-      value: what the row has there.
-      low, high: between these lie 95 % of the normal rows.
+      value: what the row has there: a number, a word, or None for a word that was never seen.
+      low, high: between these lie 95 % of the normal rows; of words they mean nothing.
       share: of the surprise of the whole row, from 0 to 1.
     """
 
     column: str
-    value: float
+    value: float | str | None
     low: float
     high: float
     share: float
+
+    @property
+    def usual(self) -> list[float] | None:
+        """Between what 95 % of the normal rows lie, or None for words."""
+        return [self.low, self.high] if isinstance(self.value, float) else None
 
     @property
     def text(self) -> str:
@@ -38,6 +44,10 @@ class Reason(NamedTuple):
         share = f"({100 * self.share:.0f} %)"
         if word is not None:
             return f"{name} {'is' if self.value else 'is not'} {word} {share}"
+        if self.value is None:
+            return f"{name} is a word that was never seen {share}"
+        if isinstance(self.value, str):
+            return f"{name} is {self.value} {share}"
         value = amount(self.value)
         if self.low <= self.value <= self.high:
             return f"{name} {value}, odd beside the other columns {share}"
@@ -54,11 +64,20 @@ def amount(value: float) -> str:
     return f"{value:.3g}"
 
 
+def words_of(detector: Detector) -> dict[int, tuple[str, ...]]:
+    """The words of the columns of categories, by the number of the column."""
+    pairs = zip(detector.columns, detector.levels or (), strict=False)
+    return {i: tuple(map(str, own)) for i, own in pairs if own and isinstance(own[0], str)}
+
+
 def reasons_of(detector: Detector, rows: np.ndarray) -> list[list[Reason]]:
     """For each row (N, D), the columns that surprise most."""
     used = [detector.feature_names[i] for i in detector.columns]
     usual, found = np.asarray(detector.usual), []
-    for row, extra in zip(rows[:, list(detector.columns)], detector.explain(rows), strict=True):
+    words = words_of(detector)
+    columns = [words.get(i) for i in detector.columns]
+    extras = detector.explain(known(rows))
+    for row, extra in zip(rows[:, list(detector.columns)], extras, strict=True):
         surprise = np.maximum(np.nan_to_num(np.asarray(extra, np.float64)), 0)
         total = surprise.sum()
         order = np.argsort(-surprise, kind="stable")[:REASONS]
@@ -66,13 +85,20 @@ def reasons_of(detector: Detector, rows: np.ndarray) -> list[list[Reason]]:
         found.append(
             [
                 Reason(
-                    used[i], float(row[i]), float(usual[i, 0]), float(usual[i, 1]),
+                    used[i], _value(row[i], columns[i]), float(usual[i, 0]), float(usual[i, 1]),
                     float(surprise[i] / total),
                 )
                 for i in first
             ]
         )  # fmt: skip
     return found
+
+
+def _value(value: float, words: Sequence[str] | None) -> float | str | None:
+    """A number, or the word it stands for."""
+    if words is None:
+        return float(value)
+    return words[int(value)] if 0 <= value < len(words) else None
 
 
 def strangest(
@@ -104,7 +130,7 @@ def strangest(
                 "reasons": [
                     {
                         "column": reason.column, "value": reason.value,
-                        "usual": [reason.low, reason.high], "share": reason.share,
+                        "usual": reason.usual, "share": reason.share,
                         "text": reason.text,
                     }
                     for reason in reasons
@@ -116,7 +142,8 @@ def strangest(
 
 def constant_columns(rows: np.ndarray, names: Sequence[str]) -> list[str]:
     """The columns that have one value in all rows (N, D)."""
-    same = rows.min(axis=0) == rows.max(axis=0)
+    low, high = (np.where(np.isnan(rows), end, rows) for end in (np.inf, -np.inf))
+    same = low.min(axis=0) == high.max(axis=0)
     return [name for name, alone in zip(names, same, strict=True) if alone]
 
 

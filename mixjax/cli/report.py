@@ -17,7 +17,6 @@ console = lasting_console()
 MOST_SHOWN = 12
 
 
-# What the components of a family look like.
 def beside(*outputs: Path | None) -> None:
     """Print to standard error if a file is written to standard output."""
     console.stderr = any(path is not None and descriptor_of(path) == 1 for path in outputs)
@@ -39,6 +38,9 @@ def what_was_read(figures: dict[str, Any]) -> None:
     )
     gone = [f"'{_safe(one['column'])}' ({one['why']})" for one in figures["columns_left_out"]]
     left_out(figures["rows_left_out"], figures["rows"], gone)
+    if kinds := figures["categories"]:
+        _section("Categories", f"{_listed(kinds)}: each word is a category.")
+    unknown(figures["unknown"])
     if constant := figures["constant_columns"]:
         one = len(constant) == 1
         _section(
@@ -55,6 +57,16 @@ def left_out(n: int, of: int, more: Sequence[str] = ()) -> None:
         gone.append(f"[yellow]{n:,} of {of:,} rows[/] with a missing or infinite value")
     if gone:
         _section("Left out", f"{'; '.join(gone)}.")
+
+
+def unknown(holes: dict[str, Any]) -> None:
+    """Print how many values are unknown."""
+    if n := holes["cells"]:
+        _section(
+            "Unknown",
+            f"{counted(n, 'value')} in {counted(holes['rows'], 'row')}, most in the column "
+            f"'{_safe(holes['most_in'])}'. A row is judged by what is known of it.",
+        )
 
 
 def columns_kept(names: list[str], of: int) -> None:

@@ -15,7 +15,7 @@ from ..files import atomically, check_outputs
 from . import findings, report
 from .errors import exit_on, until_unread
 from .features import LabeledTable, aligned
-from .missing import Missing
+from .missing import Missing, holes, known
 from .names import parted
 from .options import Cache, DecimalMark, Encoding, Header, MissingRows, keep_programs
 from .source import source_of
@@ -39,7 +39,7 @@ def score(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="number of the strangest rows to print")] = 10,
-    missing: MissingRows = Missing.refuse,
+    missing: MissingRows = Missing.unknown,
     why: Annotated[
         bool, typer.Option(help="list the most surprising columns of flagged rows")
     ] = True,
@@ -59,17 +59,20 @@ def score(
         used = frozenset(parted(detector.feature_names[i])[0] for i in detector.columns)
         table = source_of(data, Reading(header, decimal, encoding, used)).table
         report.found_out(table)
-        rows, numbers = aligned(table, detector.feature_names, detector.columns, missing)
+        words = findings.words_of(detector)
+        names, used_columns = detector.feature_names, detector.columns
+        rows, numbers = aligned(table, names, used_columns, missing, words)
         report.left_out(table.n_rows - len(rows), table.n_rows)
+        report.unknown(holes(rows[:, list(used_columns)], [names[i] for i in used_columns]))
         limit = float(detector.threshold)
         if out is not None:
             n_flagged = _written(out, detector, rows, numbers, why)
             report.scored(len(rows), n_flagged, limit, out)
             return
-        scores = np.concatenate([np.asarray(detector.scores(some)) for some in _parts(rows)])
+        scores = np.concatenate([np.asarray(detector.scores(known(some))) for some in _parts(rows)])
         report.scored(len(rows), int(np.sum(detector.flags(scores))), limit, None)
-        known = LabeledTable(rows, list(detector.feature_names), None, numbers, {})
-        report.strangest(findings.strangest(detector, known, np.arange(len(rows)), scores, top))
+        table_of = LabeledTable(rows, list(names), None, numbers, {}, words)
+        report.strangest(findings.strangest(detector, table_of, np.arange(len(rows)), scores, top))
 
 
 def _parts(rows: np.ndarray) -> list[np.ndarray]:
@@ -87,7 +90,7 @@ def _written(
         lines = csv.writer(text)
         lines.writerow(["row", "score", "p_value", "flagged", *(["why"] if why else [])])
         for some in _parts(rows):
-            scores, p_values, flagged = map(np.asarray, detector.judge(some))
+            scores, p_values, flagged = map(np.asarray, detector.judge(known(some)))
             n_flagged += int(flagged.sum())
             causes = [""] * len(some)
             if why and flagged.any():

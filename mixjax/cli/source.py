@@ -25,14 +25,12 @@ class Source(NamedTuple):
       label: the default label column.
       normal: the label of normal rows.
       anomalous: or the label of anomalies.
-      one_hot: whether text columns become one-hot columns by default.
     """
 
     table: Columns
     label: str | None = None
     normal: str | None = None
     anomalous: str | None = None
-    one_hot: bool = False
 
 
 # In the KDD Cup data most rows are attacks; published tables treat normal traffic as the anomaly.
@@ -108,16 +106,15 @@ def source_of_bunch(name: str, bunch: Any) -> Source:
         raise ValueError(f"scikit-learn's {name} is not a table of rows and columns")
     names = [str(n) for n in getattr(bunch, "feature_names", range(rows.shape[1]))]
     values = {n: column_of(rows[:, i]) for i, n in enumerate(names)}
-    one_hot = any(column.numbers is None for column in values.values())
     table = Columns(f"{name} (scikit-learn)", values, {})
     target = getattr(bunch, "target", None)
     if target is None or target.ndim != 1 or not _is_classes(target):
-        return Source(table, one_hot=one_hot)
+        return Source(table)
     words = getattr(bunch, "target_names", None)
     if words is not None and target.dtype.kind in "iu" and len(words) > target.max():
         target = np.array([text_of(words[i]) for i in target], object)
     table = table._replace(beside={LABEL: column_of(target)})
-    return Source(table, LABEL, one_hot=one_hot, **KNOWN.get(name, {}))
+    return Source(table, LABEL, **KNOWN.get(name, {}))
 
 
 def _is_classes(target: np.ndarray) -> bool:

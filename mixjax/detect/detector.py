@@ -82,7 +82,7 @@ class Detector(Described):
         """D, the number of columns of a table, including unused ones."""
         return len(self.feature_names)
 
-    def scores(self, x: ArrayLike) -> Array:
+    def scores(self, x: Observed | ArrayLike) -> Array:
         """(N,) how strange each row of x (N, D) is: minus the log of a tail probability.
 
         Of a row of `mixjax.Observed` rows with missing values it is that of the mean energy of the
@@ -90,15 +90,15 @@ class Detector(Described):
         """
         return self.judge(x)[0]
 
-    def p_values(self, x: ArrayLike) -> Array:
+    def p_values(self, x: Observed | ArrayLike) -> Array:
         """p-values (N,): for a new normal row, P(p <= t) is at most about t."""
         return self.judge(x)[1]
 
-    def predict(self, x: ArrayLike) -> Array:
+    def predict(self, x: Observed | ArrayLike) -> Array:
         """(N,) True for flagged rows."""
         return self.judge(x)[2]
 
-    def judge(self, x: ArrayLike) -> tuple[Array, Array, Array]:
+    def judge(self, x: Observed | ArrayLike) -> tuple[Array, Array, Array]:
         """`scores`, `p_values` and `predict` of x (N, D), at the cost of one of them."""
         members, z = self._prepared(x)
         judges = members, self.rule, self.threshold
@@ -113,7 +113,7 @@ class Detector(Described):
         """The p-values (N,) of scores (N,), from `scores` or `fit_scores`."""
         return self.rule.p_values(jnp.asarray(scores) - TIE_TOLERANCE)
 
-    def explain(self, x: ArrayLike) -> Array:
+    def explain(self, x: Observed | ArrayLike) -> Array:
         """(N, C) the surprise of each column minus its mean in normal rows, in nats.
 
         It is the surprise given the other columns of the row (see `mixjax.surprisal`), by the
@@ -161,7 +161,7 @@ class Detector(Described):
 
     def _standardized(self, x: ArrayLike) -> Any:
         """The same as a NumPy array, if x and the detector are on the host."""
-        rows = checks.rows(self._in_order(x))
+        rows = checks.rows(self.in_order(x))
         checks.width(rows, self.n_features)
         dtype = self.typical.dtype
         if isinstance(rows, np.ndarray) and isinstance(self.center, np.ndarray):
@@ -174,7 +174,7 @@ class Detector(Described):
         more = self.columns, self.levels, dtype
         return _standardized(taken(rows), self.center, self.scale, *more)
 
-    def _in_order(self, x: Any) -> Any:
+    def in_order(self, x: Any) -> Any:
         """The columns of a table in the order of the names, words as the numbers of levels."""
         if self.levels is None or columns_of(x, "x") is None:
             return in_order(x, self.feature_names)

@@ -1,9 +1,8 @@
 """Learning an anomaly detector from normal rows: it selects and calibrates by itself."""
 
-import copy
 import inspect
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -15,35 +14,28 @@ from .. import checks
 from ..families.family import Family
 from ..programs import on_device
 from ..progress import progress_bar
-from ..rows.observed import packed
-from ..rows.repeats import copies, dithered, fold_of_rows, hidden
+from ..rows.observed import Observed, packed
+from ..rows.repeats import hidden
 from ..rows.subsample import seeds_of
-from ..selection.candidates import Sizes, candidates_for
-from ..selection.grid import Job, Result, Split, fit_jobs, held_out_energies
+from ..selection.grid import Job, Result, Split, fit_jobs
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
-from .choosing import best_of_each, grown, trimmed_means
 from .committee import Member, members_of
+from .comparing import BRIEF, Comparison, Folds, Options, best_comparison, counting
 from .detector import TIE_TOLERANCE, Detector, surprises_of
 from .levels import Asked
-from .preparing import FEWEST_ROWS, Prepared, subsample
-from .views import views_of
+from .preparing import FEWEST_ROWS, Prepared
 
-# The largest number of rows that are fitted, and of rows that candidates are compared on.
+# The largest number of rows that are fitted.
 MOST_ROWS = 2**14
-MOST_COMPARED = 2**11
-# Candidates are compared after fits with this many times the tolerance.
-ROUGHER_BY = 10
 RIDGES = (1e-3, 1e-2, 1e-1)
 # Usual values of a column lie between these quantiles.
 USUAL = (0.025, 0.975)
-# A family has two dozen fits: up to this many numbers in an iteration, optimizing takes longer.
-BRIEF = 2**18
 
 
 def fit(
     key: Array,
-    x: ArrayLike,
+    x: Observed | ArrayLike,
     *,
     families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
@@ -91,9 +83,10 @@ def fit(
       max_iter: the largest number of iterations.
       progress: whether to show a progress bar (needs rich).
       reg_covar: an older name of ``ridge``.
-      kinds: which columns hold categories. "auto": those of text in a frame, and those of 2 to 16
-        different whole numbers. Or the numbers of these columns, or a mapping from them to the
-        names of their levels, which the table then numbers from 0. None: no column.
+      kinds: which columns hold categories. "auto": those of text in a frame, and those of 2 to 10
+        different whole numbers if this describes held-out rows better. Or the numbers of these
+        columns, or a mapping from them to the names of their levels, which the table then numbers
+        from 0. None: no column.
 
     Returns:
       The detector.
@@ -121,7 +114,7 @@ def fit(
     return _learned(**locals())[0]
 
 
-def fit_scores(key: Array, x: ArrayLike, **options: Any) -> tuple[Detector, Array]:
+def fit_scores(key: Array, x: Observed | ArrayLike, **options: Any) -> tuple[Detector, Array]:
     """Fit a detector to rows some of which may be strange, and score the same rows.
 
     A row that a mixture was fitted to may have a component of its own, and is then not strange to
@@ -171,93 +164,72 @@ def _learned(
             raise ValueError(f"{name} must be a number from 0 to below {limit:g}, got {rate!r}")
     if checks.count(max_rows, "max_rows") < FEWEST_ROWS:
         raise ValueError(f"max_rows must be at least {FEWEST_ROWS}, got {max_rows}")
-    table = Prepared.of(key, x, columns, feature_names, kinds, max_rows)
+    table, rng = Prepared.of(key, x, columns, feature_names, kinds, max_rows)
     n_folds = checks.count(n_folds, "n_folds")
     if not 2 <= n_folds <= len(table.z) // 2:
         raise ValueError(f"n_folds must be from 2 to half the number of used rows, got {n_folds}")
-    rng, z = table.rng, table.z
-    for_starts = seeds_of(key, n_folds + 1)
-    copy_of, everything = copies(table.rows), np.ones(len(z), bool)
-    # The same folds twice, unless there are copies, which the second time stay together.
-    whole_copies = fold_of_rows(copy.deepcopy(rng), everything, n_folds, copy_of)
-    fold = fold_of_rows(rng, everything, n_folds, np.arange(len(z)))
-    step = table.steps()
-    least = hidden(z, step)
-    compared = np.arange(len(z))
-    if len(z) > 2 * MOST_COMPARED:
-        compared = subsample(compared, MOST_COMPARED, rng)
-    candidates = candidates_for(
-        (len(compared), z.shape[1]), len(compared) - len(compared) // n_folds, families,
-        n_components, ridge if reg_covar is None else reg_covar, table.kinds,
-    )  # fmt: skip
-    table.require(candidates)
-    sizes = Sizes(candidates, 1, growing=False)
-    # Families of the user's choice are fitted as they are.
-    views = views_of(z, candidates, table.categories, stretched=families is None)
+    ridge = ridge if reg_covar is None else reg_covar
+    options = Options(families, n_components, ridge, n_folds, tol, max_iter, progress)
+    seeds, folds = seeds_of(key, n_folds + 1), Folds.of(table.rows, n_folds, rng)
+    tables = table.alternatives if isinstance(kinds, str) else [table]
+    found = best_comparison(tables, folds, seeds[-1], options)
 
-    # Candidates are compared on dithered rows.
-    smooth = dithered(z[compared], step, np.random.default_rng(0))
-    own_fold = whole_copies[compared] == 0
-    energies, best, n_done = [], [], 0
-    n_jobs = sum(len(view.candidates) for view in views)
-    with progress_bar("comparing", "fit", n_jobs, 0, progress) as show:
-        for view in views:
-            seen = table.subject(view.of(smooth))
-            split = Split.of(for_starts[-1], seen.for_starts, ~own_fold, sizes.largest)
-            jobs = [Job(candidate, split) for candidate in view.candidates]
-            tried = fit_jobs(
-                seen, jobs, sizes, ROUGHER_BY * tol, max_iter,
-                _counting(show, n_done), brief=BRIEF,
-            )  # fmt: skip
-            energies.append(trimmed_means(held_out_energies(tried, own_fold)))
-            best.append(best_of_each(view.candidates, energies[-1]))
-            n_done += len(jobs)
-    held_out = energies[0]
-    if isinstance(n_components, str):
-        shape = len(compared), z.shape
-        best = [[grown(c, sizes.most[c.family], *shape) for c in chosen] for chosen in best]
-        # Programs of the comparison are used again if they have the same size.
-        sizes = sizes.grown([c for chosen in best for c in chosen])
-    names_of_views = [view.name for view, chosen in zip(views, best, strict=True) for _ in chosen]
-    lefts = [fold == i for i in range(n_folds)]
-
-    def fitted(kept: np.ndarray, what: str) -> tuple[list[Member], np.ndarray]:
-        """The members, and the scores of all rows by mixtures that were not fitted to them."""
-        tried: list[Result] = []
-        n_jobs = n_folds * sum(map(len, best))
-        with progress_bar(what, "fit", n_jobs, 0, progress) as show:
-            for view, chosen in zip(views, best, strict=True):
-                seen = table.subject(view.of(z))
-                rows = seen.for_starts
-                splits = [
-                    Split.of(seed, rows, kept & ~left, sizes.largest)
-                    for seed, left in zip(for_starts, lefts, strict=False)
-                ]
-                jobs = [Job(candidate, split) for candidate in chosen for split in splits]
-                found = fit_jobs(
-                    seen, jobs, sizes, tol, max_iter,
-                    _counting(show, len(tried)), least, BRIEF,
-                )  # fmt: skip
-                tried += view.in_standardized(found)
-        return members_of(tried, names_of_views, fold, repeated, kept)
-
-    repeated, kept = np.bincount(copy_of)[copy_of] > 1, everything.copy()
-    members, scores = fitted(kept, "fitting")
-    n_strange = int(contamination * len(z))
+    table = found.table
+    kept = np.ones(len(table.z), bool)
+    members, scores = _members(found, folds, seeds, kept, options, "fitting")
+    n_strange = int(contamination * len(kept))
     if n_strange == 0:
-        warn_of_rate(len(z), alpha)
+        warn_of_rate(len(kept), alpha)
     else:
         kept[np.argsort(-scores, kind="stable")[:n_strange]] = False
-        members, scores = fitted(kept, "fitting again")
-    rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, z.dtype))
+        members, scores = _members(found, folds, seeds, kept, options, "fitting again")
+    dtype = table.z.dtype
+    rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
     detector = Detector(
         table.center, table.scale, _usual(table.rows[kept]), tuple(members),
-        on_device(_typical(members[0], table, kept), z.dtype), rule,
-        threshold + TIE_TOLERANCE, on_device(held_out, z.dtype), tuple(candidates),
+        on_device(_typical(members[0], table, kept), dtype), rule,
+        threshold + TIE_TOLERANCE, on_device(found.held_out, dtype), tuple(found.candidates),
         tuple(table.used.tolist()), table.names, table.levels if table.categories else None,
     )  # fmt: skip
     return detector, scores, table.places
+
+
+def _members(
+    found: Comparison,
+    folds: Folds,
+    seeds: Sequence[Any],
+    kept: np.ndarray,
+    options: Options,
+    what: str,
+) -> tuple[list[Member], np.ndarray]:
+    """The best candidates fitted without each fold, and the scores of all rows.
+
+    The score of a row is by mixtures that were not fitted to it.
+    """
+    table, z = found.table, found.table.z
+    least = hidden(z, table.steps())
+    lefts = [folds.fold == i for i in range(options.n_folds)]
+    tried: list[Result] = []
+    n_jobs = options.n_folds * sum(map(len, found.best))
+    with progress_bar(what, "fit", n_jobs, 0, options.progress) as show:
+        for view, chosen in zip(found.views, found.best, strict=True):
+            seen = table.subject(view.of(z))
+            rows = seen.for_starts
+            splits = [
+                Split.of(seed, rows, kept & ~left, found.sizes.largest)
+                for seed, left in zip(seeds, lefts, strict=False)
+            ]
+            jobs = [Job(candidate, split) for candidate in chosen for split in splits]
+            fits = fit_jobs(
+                seen, jobs, found.sizes, options.tol, options.max_iter,
+                counting(show, len(tried)), least, BRIEF,
+            )  # fmt: skip
+            tried += view.in_standardized(fits)
+    each = zip(found.views, found.best, strict=True)
+    names = [view.name for view, chosen in each for _ in chosen]
+    repeated = np.bincount(folds.copy_of)[folds.copy_of] > 1
+    return members_of(tried, names, folds.fold, repeated, kept)
 
 
 def _typical(member: Member, table: Prepared, kept: np.ndarray) -> np.ndarray:
@@ -275,8 +247,3 @@ def _usual(rows: np.ndarray) -> np.ndarray:
     """The values (C, 2) of each column between which 95 % of the known ones of (N, C) lie."""
     ends = np.nanquantile(rows.astype(np.float64), USUAL, axis=0, method="inverted_cdf")
     return np.ascontiguousarray(ends.T)
-
-
-def _counting(show: Callable[[int, str], None], before: int) -> Callable[[int], None]:
-    """What tells a progress bar how many fits are done, after those done before."""
-    return lambda n: show(before + n, "")

@@ -34,7 +34,6 @@ class Prepared(NamedTuple):
       scale: (C,) what it is divided by; 1 for categories.
       z: (n, C) the result, with the numbers of levels as they are.
       incomplete: whether values may be missing.
-      rng: what draws the rest.
     """
 
     names: tuple[str, ...]
@@ -46,7 +45,6 @@ class Prepared(NamedTuple):
     scale: np.ndarray
     z: np.ndarray
     incomplete: bool
-    rng: np.random.Generator
 
     @classmethod
     def of(
@@ -57,8 +55,12 @@ class Prepared(NamedTuple):
         feature_names: Sequence[str] | None,
         kinds: Asked,
         max_rows: int,
-    ) -> Self:
-        """Check a table and prepare it, or ``max_rows`` of its rows drawn at random."""
+    ) -> tuple[Self, np.random.Generator]:
+        """Check a table and prepare it, or ``max_rows`` of its rows drawn at random.
+
+        Returns:
+          The table, and what draws the rest.
+        """
         incomplete = isinstance(x, Observed)
         if isinstance(x, Observed):
             if x.noise is not None:
@@ -84,13 +86,28 @@ class Prepared(NamedTuple):
             shown = ", ".join(names[i] for i in used[never][:10])
             raise ValueError(f"x has no value in the columns {shown}: leave them out")
         levels = _with_words(levels_of(kinds, used, rows), used, names, words)
-        center, scale = _center_and_scale(rows)
-        of_categories = [i for i, own in enumerate(levels) if own]
-        center[of_categories], scale[of_categories] = 0, 1
-        z = with_codes((rows - center) / scale, rows, range(len(used)), levels, np)
-        with np.errstate(over="ignore"):
-            z = z.astype(jax.dtypes.canonicalize_dtype(table.dtype))
-        return cls(names, used, places, rows, levels, center, scale, z, incomplete, rng)
+        dtype = jax.dtypes.canonicalize_dtype(table.dtype)
+        center, scale, z = _standardized(rows, levels, dtype)
+        return cls(names, used, places, rows, levels, center, scale, z, incomplete), rng
+
+    @property
+    def alternatives(self) -> list[Self]:
+        """This table, and the one in which all columns without words hold numbers."""
+        levels = tuple(own if own and isinstance(own[0], str) else () for own in self.levels)
+        if levels == self.levels:
+            return [self]
+        center, scale, z = _standardized(self.rows, levels, self.z.dtype)
+        return [self, self._replace(levels=levels, center=center, scale=scale, z=z)]
+
+    @property
+    def log_steps(self) -> float:
+        """The sum of the logarithms of the steps between levels, in units of deviations."""
+        of_levels = [i for i, own in enumerate(self.levels) if own and not isinstance(own[0], str)]
+        if not of_levels:
+            return 0.0
+        rows = self.rows[:, of_levels]
+        each = steps(rows, np.random.default_rng(0)) / _center_and_scale(rows)[1]
+        return float(np.log(np.where(each > 0, each, 1)).sum())
 
     @property
     def categories(self) -> tuple[int, ...]:
@@ -148,6 +165,18 @@ def _with_words(
     """The levels, with the words of columns of text."""
     each = zip(used, levels, strict=True)
     return tuple(words.get(names[i], own) for i, own in each)
+
+
+def _standardized(
+    rows: np.ndarray, levels: tuple[Levels, ...], dtype: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Center and scale (C,) of rows (n, C), and the result; categories as numbers of levels."""
+    center, scale = _center_and_scale(rows)
+    of_categories = [i for i, own in enumerate(levels) if own]
+    center[of_categories], scale[of_categories] = 0, 1
+    z = with_codes((rows - center) / scale, rows, range(rows.shape[1]), levels, np)
+    with np.errstate(over="ignore"):
+        return center, scale, z.astype(dtype)
 
 
 def _center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from ..detect.detector import Detector
 from ..mixture.conditioning import marginal
+from ..rows.observed import Observed
 from ..threshold import best_f1
 from .packing import compressed_size
 
@@ -24,13 +24,14 @@ SHARES = (0.5, 0.9)
 
 def contents(
     detector: Detector,
-    x: ArrayLike,
+    x: Any,
     is_anomaly: np.ndarray | None,
     labels: np.ndarray | None,
     row_numbers: np.ndarray | None,
     most_drawn: int,
     most_listed: int,
     scores: np.ndarray | None = None,
+    incomplete: bool = False,
 ) -> dict[str, Any]:
     """All data of the page; arrays stay arrays.
 
@@ -43,6 +44,7 @@ def contents(
       most_drawn: at most this many rows are drawn; only drawn rows have details.
       most_listed: at most this many of the strangest rows are listed.
       scores: (N,) how strange the rows are, or None for those of the detector.
+      incomplete: whether NaN is a missing value.
 
     Returns:
       The data by name. Rows are given by their positions in x. ``drawn`` holds the positions of the
@@ -51,7 +53,8 @@ def contents(
       embedded columns are the most surprising ones, in table order.
     """
     if scores is None:
-        scores, p_values, flagged = map(np.asarray, detector.judge(x))
+        judged_rows = Observed(x) if incomplete else x
+        scores, p_values, flagged = map(np.asarray, detector.judge(judged_rows))
     else:
         judged = detector.p_values_of(scores), detector.flags(scores)
         p_values, flagged = map(np.asarray, judged)
@@ -59,7 +62,7 @@ def contents(
     kept = min(len(order), max(most_listed, min(int(flagged.sum()), most_drawn // 2)))
     drawn = np.concatenate([order[:kept], _drawn(order[kept:], most_drawn - kept)])
     rows = x[drawn] if isinstance(x, jax.Array) else np.asarray(x)[drawn]
-    surprises = np.asarray(detector.explain(rows))
+    surprises = np.asarray(detector.explain(Observed(rows) if incomplete else rows))
     ranked = _by_surprise(surprises[:most_listed])
     columns = np.sort(ranked[:MOST_COLUMNS])
     used = np.asarray(detector.columns)[columns]
@@ -87,12 +90,23 @@ def contents(
         "axes": [int(np.searchsorted(columns, i)) for i in ranked[:2]],
         "values": _values(np.asarray(x), drawn, used, scale),
         "surprises": _brief(surprises[:, columns]),
+        "levels": _words(detector, columns),
         "usual": np.asarray(detector.usual, np.float64)[columns].reshape(-1),
         "totals": _above(surprises).sum(axis=1).astype(np.float32),
         "center": center,
         "scale": scale,
         "mixture": _outlines(detector, columns),
     }
+
+
+def _words(detector: Detector, columns: np.ndarray) -> list[list[str] | None] | None:
+    """The words of these columns, None for those of numbers; None if there are no words."""
+    levels = detector.levels or ((),) * len(detector.columns)
+    found = [
+        list(map(str, levels[i])) if levels[i] and isinstance(levels[i][0], str) else None
+        for i in columns
+    ]
+    return found if any(found) else None
 
 
 def _best_threshold(scores: np.ndarray, is_anomaly: np.ndarray) -> np.ndarray:
@@ -181,7 +195,7 @@ def _compact(values: np.ndarray, scale: float) -> np.ndarray:
     """Single precision if it keeps rows distinct; a time in seconds needs double."""
     with np.errstate(all="ignore"):
         single = values.astype(np.float32)
-        error = np.abs(single - values.astype(np.float64)).max()
+        error = np.nanmax(np.abs(single - values.astype(np.float64)), initial=0)
     return single if error <= 1e-4 * scale else values.astype(np.float64)
 
 

@@ -16,7 +16,8 @@ from plotly.offline import get_plotlyjs
 from .. import checks
 from ..detect.detector import Detector
 from ..files import FilePath, check_outputs, write_text
-from ..rows.frames import in_order, values_of
+from ..rows.frames import values_of
+from ..rows.observed import Observed
 from .contents import contents
 from .packing import Store, packed
 
@@ -29,7 +30,7 @@ SCRIPTS = (
 def write(
     path: FilePath,
     detector: Detector,
-    x: ArrayLike,
+    x: Observed | ArrayLike,
     *,
     is_anomaly: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -48,7 +49,8 @@ def write(
     Args:
       path: the file; it is replaced.
       detector: the result of `mixjax.detect.fit`; the page starts at its threshold.
-      x: (N, D) rows, in the units of the fitted rows.
+      x: (N, D) rows, in the units of the fitted rows; `mixjax.Observed` rows may have missing
+        values.
       is_anomaly: (N,) True or 1 for anomalies; with it the page shows precision, recall and F1.
       labels: (N,) the kind of each row, as text.
       row_numbers: (N,) distinct whole numbers that name the rows; None for 0, 1, ...
@@ -81,7 +83,8 @@ def write(
         raise TypeError(
             f"detector must be a Detector from mixjax.detect.fit, got {type(detector).__name__}"
         )
-    x = in_order(x, detector.feature_names)
+    incomplete = isinstance(x, Observed)
+    x = detector.in_order(x.x if isinstance(x, Observed) else x)
     table = checks.table(x)
     checks.width(table, detector.n_features)
     most_listed = checks.count(most_listed, "most_listed")
@@ -100,6 +103,7 @@ def write(
         most_drawn,
         most_listed,
         None if scores is None else _column(scores, "scores", n),
+        incomplete,
     )
     shown["title"] = title or "Strange rows"
     write_text(path, page(shown))

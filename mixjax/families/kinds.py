@@ -10,8 +10,8 @@ from .categorical import Categorical
 from .family import Family
 from .product import product
 
-# A column of whole numbers from 0 up to below this may hold categories.
-MOST_LEVELS = 16
+# A column of at most this many whole numbers may hold categories; more are rather counts.
+MOST_LEVELS = 10
 
 
 class ColumnKinds(NamedTuple):

@@ -320,6 +320,7 @@ def _product(families: tuple[type[Family], ...], groups: Groups) -> type[Family]
     members = {
         "__annotations__": {"parts": tuple}, "__module__": __name__, "__doc__": Product.__doc__,
         "families": families, "groups": groups,
+        "appearance": ", ".join(f.appearance for f in families if f.appearance),
     }  # fmt: skip
     kind: Any = type(Product)
     name = "And".join(family.__name__ for family in families)

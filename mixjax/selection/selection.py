@@ -102,7 +102,7 @@ class Selection(Described):
 
 def select(
     key: Array,
-    x: ArrayLike,
+    x: Observed | ArrayLike,
     *,
     families: Sequence[type[Family]] | type[Family] | None = None,
     n_components: Sequence[int] | Literal["auto"] = "auto",
@@ -152,7 +152,7 @@ def select(
       progress: whether to show a progress bar (needs rich).
       reg_covar: an older name of ``ridge``.
       kinds: which columns hold categories, numbered from 0: "auto" for all with several whole
-        numbers from 0 to 15, or the numbers of these columns, or None for none. The families
+        numbers from 0 to 9, or the numbers of these columns, or None for none. The families
         then describe the other columns, and `Categorical` these; see `mixjax.product`.
 
     Returns:

@@ -2,7 +2,7 @@
 
 /** The embedded columns of a row, the most surprising first; the farthest out if none is known. */
 function bySurprise(i) {
-  const far = (c) => Math.abs(page.values[c][i] - page.center[c]) / page.scale[c];
+  const far = (c) => Math.abs(page.values[c][i] - page.center[c]) / page.scale[c] || 0;
   const of = isExplained(i) ? (c) => surpriseOf(i, c) : far;
   const order = Array.from({ length: nColumns }, (_, c) => c);
   return order.sort((a, b) => of(b) - of(a) || a - b);
@@ -25,6 +25,7 @@ function beside(i, c) {
   const value = page.values[c][i];
   const [low, high] = usualOf(c);
   const text = briefly(value, c);
+  if (levelsOf(c)) return text;
   if (low <= value && value <= high) return `${text}, odd beside the other columns`;
   return `${text}, usually ${usualText(c)}`;
 }

@@ -129,7 +129,8 @@ function correlated(line, xx, xy, yy) {
 /** Whether a column can have a logarithmic axis, and whether it should: large values reach far. */
 function logarithms(c) {
   if (c === SCORE) return { can: false, should: false };
-  const values = Float64Array.from(page.values[c]).sort();
+  if (levelsOf(c)) return { can: false, should: false };
+  const values = Float64Array.from(page.values[c].filter((value) => !Number.isNaN(value))).sort();
   const [low, middle, high] = [0.025, 0.5, 0.975].map((q) => values[Math.floor(q * values.length)]);
   return { can: values[0] > 0, should: values[0] > 0 && high - middle > 4 * (middle - low) };
 }
@@ -139,6 +140,14 @@ function suitAxis(id, c) {
   const { can, should } = logarithms(c);
   at(`${id}-log`).disabled = !can;
   at(`${id}-log`).checked = should;
+}
+
+/** The words of a column at their numbers, if they are few. */
+function wordTicks(c) {
+  const words = c === SCORE ? null : levelsOf(c);
+  if (!words || words.length > 12) return {};
+  const ticktext = words.map((word) => plain(shortened(word, 16)));
+  return { tickvals: words.map((_, i) => i), ticktext };
 }
 
 /** An axis that holds all points: not all outlines, of which some may be very wide. */
@@ -157,6 +166,7 @@ function scatterAxis(id, c, points) {
     ...range,
     type: isLog ? "log" : "linear",
     ...(c === SCORE ? ticks : {}),
+    ...wordTicks(c),
     title: { text: plain(shortened(nameOf(c), 60)), standoff: 8 },
   };
 }

@@ -22,14 +22,22 @@ function exactly(value) {
 const whole = (n) => n.toLocaleString("en-GB");
 const share = (value) => (Number.isFinite(value) ? value.toFixed(4) : "–");
 const signed = (value) => (value > 0 ? "+" : "") + digits(value, 3);
+const levelsOf = (c) => page.levels?.[c] ?? null;
+/** A value of a column in so many digits, or the word that it stands for. */
+function called(value, c, n) {
+  if (Number.isNaN(value)) return "unknown";
+  const levels = levelsOf(c);
+  return levels ? (levels[value] ?? "a word that was never seen") : digits(value, n);
+}
 const valueText = (i, c) =>
-  digits(page.values[c][i], page.values[c] instanceof Float32Array ? 7 : 15);
+  called(page.values[c][i], c, page.values[c] instanceof Float32Array ? 7 : 15);
 /** A value of a column, in as many digits as tell it from others there, and four at least. */
 function briefly(value, c) {
   const n = Math.ceil(Math.log10(Math.abs(value) / page.scale[c])) + 3;
-  return digits(value, Math.max(4, Math.min(15, n || 0)));
+  return called(value, c, Math.max(4, Math.min(15, n || 0)));
 }
 
+const counted = (n, what) => `${whole(n)} ${what}${n === 1 ? "" : "s"}`;
 const surpriseOf = (i, c) => page.surprises[i * nColumns + c];
 /** The share of what is strange in a row; below 0 where a column is more ordinary than most. */
 const shareOf = (i, c) => (page.totals[i] > 0 ? surpriseOf(i, c) / page.totals[i] : 0);
@@ -37,6 +45,7 @@ const percent = (value) => `${Math.round(100 * value)} %`;
 const usualOf = (c) => [page.usual[2 * c], page.usual[2 * c + 1]];
 
 function usualText(c) {
+  if (levelsOf(c)) return `one of ${counted(levelsOf(c).length, "word")}`;
   const [low, high] = usualOf(c).map((value) => briefly(value, c));
   return low === high ? low : `${low} to ${high}`;
 }

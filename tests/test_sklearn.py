@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from problems import clusters, random_mixture
 from sklearn import mixture as peer
@@ -214,10 +215,83 @@ def test_names_what_is_wrong(estimator):
         estimator().fit(x, sample_weight=-np.ones(20))
     with pytest.raises(ValueError, match="should have the shape"):
         begin_at(estimator(2), x[:3]).fit(x)
-    with pytest.raises(ValueError, match="NaN"):
-        estimator().fit(np.where(x > 0, np.nan, x))
+    with pytest.raises(ValueError, match="infinity"):
+        estimator().fit(np.where(x > 0, np.inf, x))
+    with pytest.raises(ValueError, match="no value in the columns 1"):
+        estimator().fit(np.where(np.arange(2) == 1, np.nan, x))
     with pytest.raises(ValueError, match="n_samples"):
         estimator().fit(x).sample(0)
+
+
+@pytest.mark.parametrize("covariance_type", [*COVARIANCE_TYPES, "laplace"])
+def test_nan_is_a_missing_value(covariance_type, rng, float64):
+    """The fit is a fixed point of EM for what is known, and so are the questions."""
+    x = clusters(rng, 200, 2, 2)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    x[7] = np.nan
+    options = {"random_state": 0, "tol": 1e-10, "max_iter": 2000}
+    if covariance_type == "laplace":
+        ours = LaplaceMixture(2, reg_covar=0.0, **options)
+    else:
+        ours = GaussianMixture(2, covariance_type=covariance_type, reg_covar=0.0, **options)
+    ours.fit(x)
+    mixture, rows = ours._mixture(np.float64), mixjax.Observed(x)
+    again = mixjax.fit_from(mixture, rows, solver=mixjax.EM(reg_covar=0.0), max_iter=1)
+    for a, b in zip(jax.tree.leaves(again.mixture), jax.tree.leaves(mixture), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(ours.score_samples(x), mixjax.log_prob(mixture, rows), rtol=1e-9)
+    resp = mixjax.responsibilities(mixture, rows)
+    np.testing.assert_allclose(ours.predict_proba(x), resp, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(ours.predict(x), resp.argmax(axis=1))
+    np.testing.assert_allclose(ours.bic(x), mixjax.bic(mixture, rows), rtol=1e-9)
+    assert ours.__sklearn_tags__().input_tags.allow_nan
+
+
+def test_a_stream_is_followed_batch_by_batch(rng, float64):
+    """The steps are those of `update`; the mixture comes near that of all rows."""
+    x = clusters(rng, 2000, 2, 2)
+    ours, batches = GaussianMixture(2, random_state=0), np.array_split(x, 40)
+    ours.partial_fit(batches[0])
+    state = mixjax.Stepwise.of(ours._mixture(np.float64), reg_covar=ours.reg_covar)
+    for i, batch in enumerate(batches[1:], 2):
+        ours.partial_fit(batch)
+        state = mixjax.update(state, batch, i**-0.6)
+    np.testing.assert_allclose(ours.means_, state.mixture.components.means, rtol=1e-9)
+    whole = GaussianMixture(2, random_state=0).fit(x)
+    assert whole.score(x) - ours.score(x) < 0.02
+    # After a fit it goes on from there, and a fit begins anew.
+    before = whole.score(x)
+    assert before - whole.partial_fit(batches[0]).score(x) < 0.02
+    refit = ours.fit(x).means_
+    np.testing.assert_array_equal(refit, GaussianMixture(2, random_state=0).fit(x).means_)
+    same = pickle.loads(pickle.dumps(ours.partial_fit(batches[0])))
+    same.partial_fit(batches[1], sample_weight=np.ones(50))
+    np.testing.assert_array_equal(same.means_, ours.partial_fit(batches[1]).means_)
+    with pytest.raises(ValueError, match="NaN"):
+        ours.partial_fit(np.full((3, 2), np.nan))
+
+
+def test_a_detector_takes_holes_and_words(rng):
+    x = clusters(rng, 300, 2, 2).astype("float32")
+    x[rng.random(x.shape) < 0.1] = np.nan
+    options = {"n_components": 2, "covariance_type": "diag", "random_state": 0}
+    ours = MixtureDetector(**options).fit(x)
+    scores = ours.detector_.scores(mixjax.Observed(x))
+    np.testing.assert_allclose(-ours.score_samples(x), scores, rtol=1e-5)
+    assert (ours.explain(x)[np.isnan(x)] == 0).all()
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "word": rng.choice(["yes", "no"], 300)})
+    frame.loc[5, "word"] = None
+    ours = MixtureDetector(kinds="auto", **options).fit(frame)
+    assert list(ours.feature_names_in_) == ["a", "b", "word"]
+    assert ours.detector_.levels == ((), (), ("no", "yes"))
+    assert np.isfinite(ours.score_samples(frame)).all()
+    other = frame.head(2).assign(word=["yes", "maybe"], a=0.0, b=0.0)
+    first, second = ours.score_samples(other)
+    assert second < first
+    with pytest.raises(ValueError, match="feature names should match"):
+        ours.predict(frame.rename(columns={"a": "c"}))
+    with pytest.raises(ValueError, match="could not convert"):
+        MixtureDetector(**options).fit(frame)
 
 
 def test_laplace_mixture_is_the_fit_of_the_library(rng, float64):

@@ -194,6 +194,14 @@ def scaled(rows: Any, shift: Any, scale: Any) -> Any:
     return xp.concatenate([x, noise], axis=1)
 
 
+def with_means(x: np.ndarray) -> np.ndarray:
+    """Rows (N, D) with the mean of the known values of a column for its missing ones."""
+    known = ~np.isnan(x)
+    n_known = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, x / n_known, 0).sum(axis=0)
+    return np.where(known, x, mean).astype(x.dtype)
+
+
 def filled(rows: Any, weights: Any, known: Any, n_sweeps: int = 5) -> Any:
     """Values for the missing ones of scaled rows (B, D, C), for a start.
 

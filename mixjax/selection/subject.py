@@ -8,7 +8,7 @@ from ..families.family import Family
 from ..families.observing import observing
 from ..rows.executor import executor_of
 from ..rows.host_table import HostTable
-from ..rows.observed import Observed, packed
+from ..rows.observed import Observed, packed, with_means
 from ..rows.scaling import Scaling, standardized
 
 
@@ -59,7 +59,7 @@ class Subject(NamedTuple):
         """
         x = np.asarray(self.x)
         if self.incomplete:
-            x = _with_means(x)
+            x = with_means(x)
         with np.errstate(all="ignore"):
             scale = standardized(HostTable.of(x, None, 1), Scaling.COLUMNS)[1]
             z = ((x - scale.shift) / scale.scale).astype(x.dtype)
@@ -70,11 +70,3 @@ class Subject(NamedTuple):
         levels = [chosen[:, i] == level for i, last in enumerate(top) for level in range(last + 1)]
         numbers = np.delete(z, list(self.categories), axis=1)
         return np.column_stack([numbers, np.stack(levels, axis=1).astype(z.dtype)])
-
-
-def _with_means(x: np.ndarray) -> np.ndarray:
-    """Rows (N, D) with the mean of the known values of a column for its missing ones."""
-    known = ~np.isnan(x)
-    n_known = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, x / n_known, 0).sum(axis=0)
-    return np.where(known, x, mean).astype(x.dtype)

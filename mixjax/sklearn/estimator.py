@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..mixture.mixture import Mixture, log_density
+from ..rows.observed import packed, with_means
 from . import steps
 
 ILL_DEFINED = (
@@ -48,6 +49,7 @@ class EMEstimator:
     n_iter_: int
     lower_bound_: float
     lower_bounds_: list[float]
+    _n_fitted: int
     _validate_params: Any
     _n_parameters: Any
 
@@ -55,7 +57,7 @@ class EMEstimator:
         """Fit the mixture by EM.
 
         Args:
-          X: (n_samples, n_features) rows.
+          X: (n_samples, n_features) rows; NaN is a missing value.
           y: ignored.
           sample_weight: (n_samples,) weight of each row; None for 1 each. A row of weight 0
             counts as absent.
@@ -64,7 +66,8 @@ class EMEstimator:
           The estimator itself.
 
         Raises:
-          ValueError: a parameter or X is invalid, or covariances are ill-defined.
+          ValueError: a parameter or X is invalid, a column has no value, or covariances are
+            ill-defined.
         """
         self._fit(X, sample_weight)
         return self
@@ -95,8 +98,9 @@ class EMEstimator:
 
     def bic(self, X: Any) -> float:  # noqa: N803
         """Bayesian information criterion on X (n_samples, n_features); lower is better."""
-        n = len(X)
-        return -2 * self.score(X) * n + self._n_parameters() * math.log(n)
+        # A row without any value is no row.
+        n = int((~np.isnan(self._rows(X)).all(axis=1)).sum())
+        return -2 * self.score(X) * len(X) + self._n_parameters() * math.log(n)
 
     def aic(self, X: Any) -> float:  # noqa: N803
         """Akaike information criterion on X (n_samples, n_features); lower is better."""
@@ -105,12 +109,15 @@ class EMEstimator:
     def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
         check_is_fitted(self)
         with config_context(array_api_dispatch=False):
-            return validate_data(self, X, reset=False)
+            return validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
 
     def _ask(self, question: Any, x: np.ndarray) -> np.ndarray:
         dtype = np.result_type(x.dtype, self.weights_, np.float32)
         with steps.precision(dtype):
-            return steps.ask(question, self._mixture(dtype), x.astype(dtype, copy=False))
+            mixture, rows = self._mixture(dtype), x.astype(dtype, copy=False)
+            if np.isnan(rows).any():
+                mixture, rows = steps.observing_mixture(mixture), packed(rows, None, False)
+            return steps.ask(question, mixture, rows)
 
     def _fit(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
         self._validate_params()
@@ -119,28 +126,41 @@ class EMEstimator:
             return self._fit_rows(X, sample_weight)
 
     def _fit_rows(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
-        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        x = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2,
+            ensure_all_finite="allow-nan",
+        )  # fmt: skip
+        known = ~np.isnan(x)
+        if not known.any(axis=0).all():
+            columns = ", ".join(map(str, np.flatnonzero(~known.any(axis=0))[:10]))
+            raise ValueError(f"X has no value in the columns {columns}: leave them out")
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(
                 sample_weight, x, dtype=x.dtype, ensure_non_negative=True
             )
-        present = x if weights is None else x[weights > 0]
+        there = known.any(axis=1) if weights is None else known.any(axis=1) & (weights > 0)
+        present, weights = x[there], None if weights is None else weights[there]
         if len(present) < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {len(present)}"
             )
         self._require_parameters(present)
+        self._n_fitted = len(present)
         with steps.precision(x.dtype):
-            self._best_of(present, None if weights is None else weights[weights > 0])
+            self._best_of(present, weights)
         return x
 
     def _best_of(self, x: np.ndarray, weights: np.ndarray | None) -> None:
         """Fit from each start, and keep the parameters of highest likelihood."""
         warm = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
-        rows = steps.filled(x, weights)
+        incomplete, rows = bool(np.isnan(x).any()), steps.filled(x, weights)
+        if incomplete:
+            rows = steps.filled(packed(x, None, False), weights)
+            # What starts see; EM does not.
+            x = with_means(x)
         self.converged_ = False
         best: Any = None
         self.lower_bound_ = self.lower_bound_ if warm else -np.inf
@@ -149,10 +169,13 @@ class EMEstimator:
             if not warm:
                 self._begin(x, weights, random_state)
             begin = self._mixture(x.dtype)
+            begin = steps.observing_mixture(begin) if incomplete else begin
             if self.max_iter == 0:
                 best = (begin, 0, -np.inf, [])
                 continue
-            mixture, bounds, converged = self._iterate(begin, rows, -self.lower_bound_, verbosity)
+            mixture, bounds, converged = self._iterate(
+                begin, rows, x, -self.lower_bound_, verbosity
+            )
             verbosity.end(bounds[-1], converged)
             if best is None or bounds[-1] > best[2]:
                 best = (mixture, len(bounds), bounds[-1], bounds)
@@ -160,16 +183,20 @@ class EMEstimator:
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=6)
         mixture, self.n_iter_, self.lower_bound_, self.lower_bounds_ = best
-        self._publish(mixture)
+        self._publish(Mixture(mixture.log_weights, mixture.components.released()))
 
     def _iterate(
         self,
         mixture: Mixture,
         rows: tuple[np.ndarray, np.ndarray | None],
+        values: np.ndarray,
         before: float,
         verbosity: "Verbosity",
     ) -> tuple[Mixture, list[float], bool]:
-        """EM from a mixture: the result, the lower bounds, and whether it converged."""
+        """EM from a mixture: the result, the lower bounds, and whether it converged.
+
+        Where values are missing the rows are packed; ``values`` are as starts see them.
+        """
         x, dtype = rows[0], rows[0].dtype.type
         bounds: list[float] = []
         # With verbose output, a call runs as many iterations as are reported together.
@@ -186,7 +213,8 @@ class EMEstimator:
             # Without convergence only a warning is given: as in scikit-learn, rounding would decide
             # whether the last M-step fails.
             ended = converged or len(bounds) + len(energies) < self.max_iter
-            if not done.finite or (ended and self._ill_defined(mixture, x)):
+            plain = Mixture(mixture.log_weights, mixture.components.released())
+            if not done.finite or (ended and self._ill_defined(plain, values)):
                 raise ValueError(ILL_DEFINED + (SINGLE if x.dtype == np.float32 else ""))
             changes = -np.diff(energies, prepend=before)
             for energy, change in zip(energies.tolist(), changes.tolist(), strict=True):
@@ -194,6 +222,11 @@ class EMEstimator:
                 verbosity.iteration(len(bounds), change)
             before = energies[-1]
         return mixture, bounds, converged
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _ill_defined(self, mixture: Mixture, x: np.ndarray) -> bool:
         raise NotImplementedError

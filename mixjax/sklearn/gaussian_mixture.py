@@ -1,15 +1,21 @@
 """scikit-learn's `GaussianMixture`, fitted by mixjax."""
 
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
+from sklearn import config_context
 from sklearn import mixture as peer
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..mixture.maximization import m_step
 from ..mixture.mixture import Mixture
-from . import conversion, starts
+from ..streaming.stepwise import Stepwise, update
+from . import conversion, starts, steps
 from .estimator import EMEstimator
+
+# How fast the weight of the t-th of equal batches falls: t to minus this power, from 1/2 to 1.
+FORGETTING = 0.6
 
 
 class GaussianMixture(EMEstimator, peer.GaussianMixture):
@@ -59,6 +65,56 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
     """
 
     means_: Any
+    _stream: Any
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Follow a stream by one step of stepwise EM; see `mixjax.update`.
+
+        The first batch is fitted whole, unless `fit` was called before. A later one of n rows,
+        after N rows, counts for $(1 + N/n)^{-0.6}$ of all that was learned.
+
+        Args:
+          X: (n_samples, n_features) the next rows, without missing values; of the first batch at
+            least as many as components, of others one is enough.
+          y: ignored.
+          sample_weight: (n_samples,) weight of each row; None for 1 each.
+
+        Returns:
+          The estimator itself.
+
+        Raises:
+          ValueError: as `fit`; or X has NaN.
+
+        Source: Cappé and Moulines, On-line Expectation-Maximization Algorithm for Latent Data
+        Models (2009), section 2.
+        """
+        self._validate_params()
+        first = not hasattr(self, "weights_")
+        with config_context(array_api_dispatch=False):
+            x = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=first,
+                ensure_min_samples=2 if first else 1,
+            )  # fmt: skip
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(
+                    sample_weight, x, dtype=x.dtype, ensure_non_negative=True
+                )
+        if first:
+            self._fit(x, sample_weight)
+        if not hasattr(self, "_stream"):
+            dtype = np.asarray(self.means_).dtype
+            with steps.precision(dtype):
+                state = Stepwise.of(self._mixture(dtype), reg_covar=self.reg_covar)
+            self._stream = state, self._n_fitted
+        if first:
+            return self
+        state, n_seen = self._stream
+        share = (1 + n_seen / len(x)) ** -FORGETTING
+        with steps.precision(state.shift.dtype):
+            state = update(state, x, share, weights=sample_weight)
+        self._stream = state, n_seen + len(x)
+        self._publish(state.mixture)
+        return self
 
     def _require_parameters(self, x: np.ndarray) -> None:
         self._check_parameters(x, xp=np)
@@ -85,6 +141,11 @@ class GaussianMixture(EMEstimator, peer.GaussianMixture):
 
     def _publish(self, mixture: Mixture) -> None:
         conversion.publish(self, mixture)
+
+    def _fit(self, X: Any, sample_weight: Any) -> np.ndarray:  # noqa: N803
+        if hasattr(self, "_stream"):
+            del self._stream
+        return super()._fit(X, sample_weight)
 
     def _ill_defined(self, mixture: Mixture, x: np.ndarray) -> bool:
         """Whether a variance is not larger than rounding error."""

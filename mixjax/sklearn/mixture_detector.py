@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from .. import detect
 from ..detect.learning import MOST_ROWS
 from ..families.family import Family
+from ..rows.frames import is_frame
+from ..rows.observed import Observed
 from .conversion import families_by_word
 from .outliers import OutlierDetector
 
@@ -31,6 +34,10 @@ class MixtureDetector(OutlierDetector):
       max_rows: fit at most this many rows, drawn at random.
       random_state: an int, a RandomState or None.
       verbose: whether to show a progress bar (needs rich).
+      kinds: which columns hold categories, see `mixjax.detect.fit`. "auto" also takes frames with
+        columns of text as they are.
+
+    NaN is a missing value.
 
     Attributes:
       detector_: the `mixjax.detect.Detector`; it has p-values and can be saved by `mixjax.save`.
@@ -47,6 +54,7 @@ class MixtureDetector(OutlierDetector):
     Source: as `mixjax.detect.fit`.
     """
 
+    takes_holes: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **OutlierDetector._parameter_constraints,
         "n_components": [
@@ -56,6 +64,7 @@ class MixtureDetector(OutlierDetector):
         "alpha": [Interval(Real, 0, 1, closed="left")],
         "max_rows": [Interval(Integral, 10, None, closed="left")],
         "verbose": ["verbose"],
+        "kinds": [StrOptions({"auto"}), "array-like", dict, None],
     }  # fmt: skip
 
     def __init__(
@@ -68,6 +77,7 @@ class MixtureDetector(OutlierDetector):
         max_rows: int = MOST_ROWS,
         random_state: Any = None,
         verbose: int = 0,
+        kinds: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -76,11 +86,19 @@ class MixtureDetector(OutlierDetector):
         self.max_rows = max_rows
         self.random_state = random_state
         self.verbose = verbose
+        self.kinds = kinds
 
     def explain(self, X: Any) -> np.ndarray:  # noqa: N803
         """(n_samples, n_features) the surprise of each column minus its normal mean, in nats."""
         rows = self._rows(X)
-        return np.asarray(self.detector_.explain(rows))
+        return np.asarray(self.detector_.explain(_known(rows)))
+
+    def _checked(self, X: Any, reset: bool) -> Any:  # noqa: N803
+        if self.kinds is None or not is_frame(X):
+            return super()._checked(X, reset)
+        _check_feature_names(self, X, reset=reset)
+        _check_n_features(self, X, reset=reset)
+        return X
 
     def _learn(self, key: jax.Array, x: np.ndarray, **known: Any) -> float:
         n_components: Any = self.n_components
@@ -88,7 +106,7 @@ class MixtureDetector(OutlierDetector):
             n_components = np.atleast_1d(n_components).tolist()
         self.detector_ = detect.fit(
             key,
-            x,
+            _known(x),
             families=self._families(),
             n_components=n_components,
             feature_names=getattr(self, "feature_names_in_", None),
@@ -96,6 +114,7 @@ class MixtureDetector(OutlierDetector):
             contamination=0.0 if self.contamination == "auto" else self._most(),
             max_rows=self.max_rows,
             progress=bool(self.verbose),
+            kinds=self.kinds,
         )
         return float(self.detector_.threshold)
 
@@ -115,4 +134,10 @@ class MixtureDetector(OutlierDetector):
         return [known[word] for word in words]
 
     def _scores(self, x: np.ndarray) -> jax.Array:
-        return self.detector_.scores(x)
+        return self.detector_.scores(_known(x))
+
+
+def _known(x: Any) -> Any:
+    """The rows, some of which may be unknown; a frame may hold missing values of any kind."""
+    complete = isinstance(x, np.ndarray) and not np.isnan(x).any()
+    return x if complete else Observed(x)

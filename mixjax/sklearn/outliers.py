@@ -27,6 +27,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     }
     contamination: Any
     random_state: Any
+    # Whether NaN is a missing value.
+    takes_holes: ClassVar[bool] = False
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """Learn from rows X (n_samples, n_features), normal or mostly normal; y is ignored."""
@@ -35,11 +37,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def _fit(self, X: Any, **known: Any) -> Self:  # noqa: N803
         """Learn from rows and further facts about them."""
         self._validate_params()
-        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        x = self._checked(X, reset=True)
         seed = check_random_state(self.random_state).randint(2**31)
         self.offset_ = -self._learn(jax.random.key(seed), x, **known)
         if self.contamination != "auto":
-            strange = self._strangeness(x).astype(x.dtype)
+            strange = self._strangeness(x).astype(getattr(x, "dtype", np.float64))
             self.offset_ = -float(percentile(strange, 100 * (1 - self.contamination)))
         return self
 
@@ -58,12 +60,24 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """(n_samples,) 1 for normal rows of X, -1 for outliers."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
-    def _rows(self, X: Any) -> np.ndarray:  # noqa: N803
+    def _rows(self, X: Any) -> Any:  # noqa: N803
         check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self._checked(X, reset=False)
 
-    def _strangeness(self, x: np.ndarray) -> np.ndarray:
-        rows, _ = filled(x, None)
+    def _checked(self, X: Any, reset: bool) -> Any:  # noqa: N803
+        return validate_data(
+            self, X, dtype=[np.float64, np.float32], reset=reset,
+            ensure_min_samples=2 if reset else 1,
+            ensure_all_finite="allow-nan" if self.takes_holes else True,
+        )  # fmt: skip
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.takes_holes
+        return tags
+
+    def _strangeness(self, x: Any) -> np.ndarray:
+        rows = filled(x, None)[0] if isinstance(x, np.ndarray) else x
         strangeness = np.asarray(self._scores(rows), np.float64)[: len(x)]
         return np.where(np.isnan(strangeness), np.inf, strangeness)
 

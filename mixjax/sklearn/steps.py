@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..families.observing import observing
 from ..fitting.em import EM, maximized
 from ..fitting.problem import Problem, log_volume
 from ..fitting.solver import RUNNING, Progress, Status, iterate, loop
@@ -67,6 +68,12 @@ class MStepLast:
 def precision(dtype: Any) -> Any:
     """A context in which JAX supports this dtype."""
     return jax.enable_x64(True) if dtype == np.float64 else contextlib.nullcontext()
+
+
+def observing_mixture(mixture: Mixture) -> Mixture:
+    """The mixture for packed rows, see `rows.observed`."""
+    components = mixture.components
+    return Mixture(mixture.log_weights, observing(components.kind, False).around(components))
 
 
 def filled(x: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

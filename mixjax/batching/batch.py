@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 from ..families.family import Family
 from ..families.gaussian import Gaussian
+from ..files import FilePath
 from ..fitting.em import EM
 from ..fitting.outcome import Fit
 from ..fitting.recipe import Recipe
@@ -31,6 +32,8 @@ def fit_batch(
     max_iter: int = 100,
     batch_size: int | None = None,
     progress: bool = False,
+    checkpoint: FilePath | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> Fit:
     r"""Fit a mixture to each of many tables: lane i is ``fit(fold_in(key, i), xs[i], ...)``.
 
@@ -57,6 +60,9 @@ def fit_batch(
       max_iter: the largest number of iterations.
       batch_size: fits that a worker holds at a time; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
+      checkpoint: a file for the finished fits. If it exists, only the others are fitted. It is
+        also written when the call is interrupted.
+      checkpoint_seconds: how often it is written.
 
     Returns:
       The fits, with a leading axis of B, in the order of the tables; ``fits[i]`` is one fit.
@@ -66,7 +72,7 @@ def fit_batch(
     Raises:
       TypeError: a table is not floating, or the call is under ``jit`` or ``vmap``.
       ValueError: tables differ in width (the first such table is named), or shapes or options
-        are wrong.
+        are wrong; or the checkpoint is of other tables or options.
 
     Example:
       >>> import jax, mixjax
@@ -83,7 +89,7 @@ def fit_batch(
         n_components, family_for(tables, family), start, n_init, solver, tol, max_iter,
         tables.largest,
     )  # fmt: skip
-    return fit_tables(key, tables, recipe, batch_size, progress)
+    return fit_tables(key, tables, recipe, batch_size, progress, checkpoint, checkpoint_seconds)
 
 
 def fit_groups(
@@ -101,6 +107,8 @@ def fit_groups(
     max_iter: int = 100,
     batch_size: int | None = None,
     progress: bool = False,
+    checkpoint: FilePath | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> tuple[np.ndarray, Fit]:
     """Fit a mixture to each group of rows of one long table.
 
@@ -118,6 +126,9 @@ def fit_groups(
       max_iter: the largest number of iterations.
       batch_size: fits that a worker holds at a time; None chooses by the size of the tables.
       progress: whether to show a progress bar (needs rich).
+      checkpoint: a file for the finished fits. If it exists, only the others are fitted. It is
+        also written when the call is interrupted.
+      checkpoint_seconds: how often it is written.
 
     Returns:
       The groups (G,), sorted, and the fits with a leading axis of G; see `fit_batch`.
@@ -140,4 +151,6 @@ def fit_groups(
         n_components, family_for(tables, family), start, n_init, solver, tol, max_iter,
         tables.largest,
     )  # fmt: skip
-    return names, fit_tables(key, tables, recipe, batch_size, progress)
+    return names, fit_tables(
+        key, tables, recipe, batch_size, progress, checkpoint, checkpoint_seconds
+    )

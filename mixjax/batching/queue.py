@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from .. import checks
+from ..files import FilePath, check_outputs
 from ..fitting.outcome import Fit
 from ..fitting.recipe import Recipe
 from ..mixture.mixture import Mixture
@@ -20,6 +22,7 @@ from ..progress import progress_bar
 from ..rows.origin import placed
 from ..rows.scaling import Scaling
 from ..workers import as_here, n_cores
+from .checkpoint import BatchCheckpoint
 from .lanes import Pool, pool_shape
 from .table_set import TableSet
 
@@ -27,19 +30,33 @@ from .table_set import TableSet
 class Queue:
     """The waiting lanes and the finished fits; shared by the workers."""
 
-    def __init__(self, key: Array, tables: TableSet, n_init: int) -> None:
-        self.key, self.tables, self.n_init = key, tables, n_init
+    def __init__(
+        self, key: Array, tables: TableSet, n_init: int, file: BatchCheckpoint | None = None
+    ) -> None:
+        self.key, self.tables, self.n_init, self.file = key, tables, n_init, file
         self.waiting: list[int] = []
         self.length = 0
         self.n_done = 0
         self.leaves: list[np.ndarray] | None = None
         self.structure: Any = None
         self.rank = np.full((len(tables), 2), np.inf)
+        self.finished = np.zeros(len(tables) * n_init, bool)
         self.lock = threading.Lock()
+        if file is not None and (saved := file.read(len(tables), len(self.finished))) is not None:
+            self.leaves, self.rank, self.finished = saved
+            self.structure = jax.tree.structure(file.skeleton)
+            self.n_done = int(self.finished.sum())
+
+    def write(self) -> None:
+        """Write the checkpoint, if there is one and a fit is finished."""
+        with self.lock:
+            if self.file is not None and self.leaves is not None:
+                self.file.write(self.leaves, self.rank, self.finished)
 
     def open(self, numbers: np.ndarray, length: int) -> None:
         """Give these tables to the workers, padded to ``length``."""
         lanes = (numbers[:, None] * self.n_init + np.arange(self.n_init)).reshape(-1)
+        lanes = lanes[~self.finished[lanes]]
         self.waiting, self.length = lanes[::-1].tolist(), length
 
     def take(self, n: int) -> tuple[np.ndarray, Array, np.ndarray, np.ndarray] | None:
@@ -60,7 +77,7 @@ class Queue:
         with self.lock:
             if self.leaves is None:
                 size = (len(self.tables),)
-                self.leaves = [np.empty(size + leaf.shape[1:], leaf.dtype) for leaf in leaves]
+                self.leaves = [np.zeros(size + leaf.shape[1:], leaf.dtype) for leaf in leaves]
                 self.structure = structure
             for i, lane in enumerate(lanes):
                 table, attempt = divmod(int(lane), self.n_init)
@@ -70,7 +87,11 @@ class Queue:
                 self.rank[table] = rank
                 for all_, own in zip(self.leaves, leaves, strict=True):
                     all_[table] = own[i]
+            self.finished[lanes] = True
             self.n_done += len(lanes)
+            due = self.file is not None and self.file.due
+        if due:
+            self.write()
 
     def fits(self) -> Fit:
         return jax.tree.unflatten(self.structure, [on_device(leaf) for leaf in self.leaves or []])
@@ -88,7 +109,13 @@ def _keys(key: Array, tables: Array, attempts: Array, n_init: int) -> Array:
 
 
 def fit_tables(
-    key: Array, tables: TableSet, recipe: Recipe, batch_size: int | None, progress: bool
+    key: Array,
+    tables: TableSet,
+    recipe: Recipe,
+    batch_size: int | None,
+    progress: bool,
+    checkpoint: FilePath | None,
+    checkpoint_seconds: float,
 ) -> Fit:
     """The fits of all tables, with a leading axis."""
     if not all(checks.is_concrete(value) for value in (key, recipe.tol, recipe.max_iter)):
@@ -99,7 +126,11 @@ def fit_tables(
     # A start of the user gets the original rows, not rows relative to an origin.
     if recipe.family.scaling is Scaling.NONE or not recipe.start.relative:
         tables = dataclasses.replace(tables, origin=None)
-    work = Queue(key, tables, recipe.n_init)
+    file = None
+    if checkpoint is not None:
+        check_outputs({"checkpoint": checkpoint})
+        file = BatchCheckpoint(Path(checkpoint), key, tables, recipe, checkpoint_seconds)
+    work = Queue(key, tables, recipe.n_init, file)
     one = dataclasses.replace(
         recipe,
         solver=jax.tree.map(jnp.asarray, recipe.solver),
@@ -109,9 +140,13 @@ def fit_tables(
     )
     total = len(tables) * recipe.n_init
     with progress_bar("fitting", "fit", total, 0, progress) as show:
-        for numbers, length in tables.by_length(recipe.n_components):
-            work.open(numbers, length)
-            _run(work, one, batch_size, lambda: show(work.n_done, ""))
+        try:
+            for numbers, length in tables.by_length(recipe.n_components):
+                work.open(numbers, length)
+                _run(work, one, batch_size, lambda: show(work.n_done, ""))
+        finally:
+            # Also if a person interrupts it.
+            work.write()
     fits = work.fits()
     mixture = fits.mixture
     mixture = Mixture(mixture.log_weights, mixture.components.released())
@@ -121,6 +156,8 @@ def fit_tables(
 def _run(work: Queue, recipe: Recipe, batch_size: int | None, report: Any) -> None:
     """Fit all waiting lanes, with one worker for each device, or for each core of one device."""
     n_lanes = len(work.waiting)
+    if n_lanes == 0:
+        return
     width = work.tables.width
     width *= recipe.family.bulk(width)
     shape = pool_shape(n_lanes, work.length * width, batch_size)

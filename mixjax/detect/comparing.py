@@ -11,6 +11,7 @@ from ..progress import progress_bar
 from ..rows.repeats import copies, dithered, fold_of_rows
 from ..selection.candidates import Candidate, Sizes, candidates_for
 from ..selection.grid import Job, Split, fit_jobs, held_out_energies
+from ..selection.journal import Journal, Stage
 from .choosing import best_of_each, grown, trimmed_means
 from .preparing import Prepared, subsample
 from .views import View, views_of
@@ -34,6 +35,7 @@ class Options:
     tol: float
     max_iter: int
     progress: bool
+    journal: Journal
 
 
 class Folds(NamedTuple):
@@ -84,8 +86,10 @@ class Comparison(NamedTuple):
     sizes: Sizes
 
     @classmethod
-    def of(cls, table: Prepared, folds: Folds, seed: np.uint32, options: Options) -> Self:
-        """Fit all candidates to the rows that are not held out."""
+    def of(
+        cls, table: Prepared, folds: Folds, seed: np.uint32, options: Options, number: int = 0
+    ) -> Self:
+        """Fit all candidates to the rows that are not held out; tables have different numbers."""
         z, compared, held_out = table.z, folds.compared, folds.held_out
         shape = len(compared), z.shape[1]
         candidates = candidates_for(
@@ -101,13 +105,14 @@ class Comparison(NamedTuple):
         energies, best, n_done = [], [], 0
         n_jobs = sum(len(view.candidates) for view in views)
         with progress_bar("comparing", "fit", n_jobs, 0, options.progress) as show:
-            for view in views:
+            for i, view in enumerate(views):
                 seen = table.subject(view.of(smooth))
                 split = Split.of(seed, seen.for_starts, ~held_out, sizes.largest)
                 jobs = [Job(candidate, split) for candidate in view.candidates]
                 tried = fit_jobs(
                     seen, jobs, sizes, ROUGHER_BY * options.tol, options.max_iter,
                     counting(show, n_done), brief=BRIEF,
+                    stage=Stage(options.journal, f"comparing {number} {i}"),
                 )  # fmt: skip
                 energies.append(trimmed_means(held_out_energies(tried, held_out)))
                 best.append(best_of_each(view.candidates, energies[-1]))
@@ -135,7 +140,7 @@ def best_comparison(
     tables: Sequence[Prepared], folds: Folds, seed: np.uint32, options: Options
 ) -> Comparison:
     """The comparison of the table whose kinds of columns describe held-out rows best."""
-    each = [Comparison.of(table, folds, seed, options) for table in tables]
+    each = [Comparison.of(table, folds, seed, options, i) for i, table in enumerate(tables)]
     return min(each, key=lambda one: one.lowest)
 
 

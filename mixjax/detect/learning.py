@@ -3,6 +3,7 @@
 import inspect
 import numbers
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -12,12 +13,14 @@ from jax.typing import ArrayLike
 
 from .. import checks
 from ..families.family import Family
+from ..files import FilePath, check_outputs, digest_of
 from ..programs import on_device
 from ..progress import progress_bar
 from ..rows.observed import Observed, packed
 from ..rows.repeats import hidden
 from ..rows.subsample import seeds_of
 from ..selection.grid import Job, Result, Split, fit_jobs
+from ..selection.journal import Journal, Stage
 from ..threshold.conformal_prediction import Conformal, warn_of_rate
 from ..threshold.quantiles import percentile
 from .committee import Member, members_of
@@ -51,6 +54,8 @@ def fit(
     progress: bool = False,
     reg_covar: Sequence[float] | None = None,
     kinds: Asked = None,
+    checkpoint: FilePath | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> Detector:
     r"""Fit an anomaly detector to normal rows.
 
@@ -87,6 +92,9 @@ def fit(
         different whole numbers if this describes held-out rows better. Or the numbers of these
         columns, or a mapping from them to the names of their levels, which the table then numbers
         from 0. None: no column.
+      checkpoint: a file for the finished fits. If it exists, only the others are fitted. It is
+        also written when the call is interrupted.
+      checkpoint_seconds: how often it is written.
 
     Returns:
       The detector.
@@ -155,7 +163,8 @@ def fit_scores(key: Array, x: Observed | ArrayLike, **options: Any) -> tuple[Det
 def _learned(
     key: Array, x: Any, families: Any, n_components: Any, ridge: Any, columns: Any,
     feature_names: Any, alpha: float, contamination: float, n_folds: Any, max_rows: Any, tol: Any,
-    max_iter: Any, progress: bool, reg_covar: Any, kinds: Any,
+    max_iter: Any, progress: bool, reg_covar: Any, kinds: Any, checkpoint: Any,
+    checkpoint_seconds: float,
 ) -> tuple[Detector, np.ndarray, np.ndarray]:  # fmt: skip
     """The detector, the scores of the fitted rows by mixtures not fitted to them, their numbers."""
     checks.stopping(tol, max_iter)
@@ -169,20 +178,25 @@ def _learned(
     if not 2 <= n_folds <= len(table.z) // 2:
         raise ValueError(f"n_folds must be from 2 to half the number of used rows, got {n_folds}")
     ridge = ridge if reg_covar is None else reg_covar
-    options = Options(families, n_components, ridge, n_folds, tol, max_iter, progress)
-    seeds, folds = seeds_of(key, n_folds + 1), Folds.of(table.rows, n_folds, rng)
     tables = table.alternatives if isinstance(kinds, str) else [table]
-    found = best_comparison(tables, folds, seeds[-1], options)
-
-    table = found.table
+    how = f"{families} {n_components} {ridge} {n_folds} {tol} {max_iter} {contamination}"
+    journal = _journal(checkpoint, checkpoint_seconds, key, tables, how)
+    options = Options(families, n_components, ridge, n_folds, tol, max_iter, progress, journal)
+    seeds, folds = seeds_of(key, n_folds + 1), Folds.of(table.rows, n_folds, rng)
     kept = np.ones(len(table.z), bool)
-    members, scores = _members(found, folds, seeds, kept, options, "fitting")
     n_strange = int(contamination * len(kept))
+    try:
+        found = best_comparison(tables, folds, seeds[-1], options)
+        members, scores = _members(found, folds, seeds, kept, options, "fitting")
+        if n_strange:
+            kept[np.argsort(-scores, kind="stable")[:n_strange]] = False
+            members, scores = _members(found, folds, seeds, kept, options, "fitting again")
+    finally:
+        # Also if a person interrupts it.
+        journal.write()
     if n_strange == 0:
         warn_of_rate(len(kept), alpha)
-    else:
-        kept[np.argsort(-scores, kind="stable")[:n_strange]] = False
-        members, scores = _members(found, folds, seeds, kept, options, "fitting again")
+    table = found.table
     dtype = table.z.dtype
     rule = Conformal(on_device(np.sort(scores[kept])), jnp.asarray(alpha, dtype))
     threshold = percentile(scores, 100 * (1 - contamination)) if n_strange else rule.threshold
@@ -193,6 +207,17 @@ def _learned(
         tuple(table.used.tolist()), table.names, table.levels if table.categories else None,
     )  # fmt: skip
     return detector, scores, table.places
+
+
+def _journal(
+    checkpoint: Any, seconds: float, key: Array, tables: Sequence[Prepared], how: str
+) -> Journal:
+    """Where finished fits are kept: in the file of the checkpoint, or nowhere."""
+    if checkpoint is None:
+        return Journal(None, "", seconds)
+    check_outputs({"checkpoint": checkpoint})
+    identity = [key, [(table.z, list(table.categories)) for table in tables]]
+    return Journal(Path(checkpoint), digest_of(how, identity), seconds)
 
 
 def _members(
@@ -213,7 +238,8 @@ def _members(
     tried: list[Result] = []
     n_jobs = options.n_folds * sum(map(len, found.best))
     with progress_bar(what, "fit", n_jobs, 0, options.progress) as show:
-        for view, chosen in zip(found.views, found.best, strict=True):
+        pairs = zip(found.views, found.best, strict=True)
+        for number, (view, chosen) in enumerate(pairs):
             seen = table.subject(view.of(z))
             rows = seen.for_starts
             splits = [
@@ -224,6 +250,7 @@ def _members(
             fits = fit_jobs(
                 seen, jobs, found.sizes, options.tol, options.max_iter,
                 counting(show, len(tried)), least, BRIEF,
+                Stage(options.journal, f"{what} {number}"),
             )  # fmt: skip
             tried += view.in_standardized(fits)
     each = zip(found.views, found.best, strict=True)

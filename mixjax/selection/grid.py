@@ -33,6 +33,7 @@ from ..rows.host_table import padded_rows
 from ..rows.subsample import seeds_of
 from ..workers import as_here, n_cores
 from .candidates import Candidate, Sizes
+from .journal import Stage
 from .subject import Subject
 
 # Candidates that iterate together; on a CPU each uses one core.
@@ -112,6 +113,7 @@ def fit_jobs(
     report: Callable[[int], None] = lambda n_done: None,
     hidden: np.ndarray | None = None,
     brief: int = BRIEF,
+    stage: Stage | None = None,
 ) -> list[Result]:
     """Fit every job, those of a family by one program; the results in their order.
 
@@ -124,6 +126,7 @@ def fit_jobs(
       report: called with the number of finished fits.
       hidden: (D,) the smallest ridge, as a share of each column's variance; None for 0.
       brief: up to this many numbers in an iteration, programs are not optimized.
+      stage: where finished fits are kept, and found again.
     """
     x = subject.table
     least = np.zeros(x.shape[1], x.dtype)
@@ -137,6 +140,9 @@ def fit_jobs(
     abreast = ABREAST.get(jax.default_backend(), ABREAST_ELSEWHERE)
     of_program: dict[tuple[type[Family], int], list[int]] = {}
     for i, job in enumerate(jobs):
+        if stage is not None and (saved := _saved(stage, i, job, subject)) is not None:
+            results[i] = saved
+            continue
         key = job.candidate.family, sizes(job.candidate)
         of_program.setdefault(key, []).append(i)
 
@@ -147,6 +153,8 @@ def fit_jobs(
         tried = _tried(x, family, own, size, abreast, tol, max_iter, least, brief)
         for i, one in zip(places, tried, strict=True):
             results[i] = one
+            if stage is not None:
+                stage.add(i, one.fit, [one.energy, one.expected])
 
     firsts: list[tuple[int, list[int]]] = []
     others: list[tuple[int, list[int]]] = []
@@ -154,7 +162,7 @@ def fit_jobs(
         chunks = [(size, own[i : i + abreast]) for i in range(0, len(own), abreast)]
         firsts.append(chunks[0])
         others += chunks[1:]
-    n_done = 0
+    n_done = sum(one is not None for one in results)
     with ThreadPoolExecutor(n_cores()) as threads:
         # One of each program first, so that every program is compiled once, side by side.
         for part in (firsts, others):
@@ -162,6 +170,13 @@ def fit_jobs(
                 n_done += len(chunk[1])
                 report(n_done)
     return results
+
+
+def _saved(stage: Stage, i: int, job: Job, subject: Subject) -> Result | None:
+    """The result of a job, if it is kept from before."""
+    family, k = subject.fitted(job.candidate.family), job.candidate.n_components
+    found = stage.known(i, family, k, subject.table.shape[1], subject.x.dtype)
+    return None if found is None else Result(found[0], *found[1])
 
 
 def _tried(

@@ -37,7 +37,7 @@ def with_holes(rng, x, share=0.2):
 def of_packed(mixture, x):
     """The mixture and rows with holes as programs take them."""
     inner = mixture.components
-    around = observing(inner.kind, False).around(inner)
+    around = observing(inner.kind, 0).around(inner)
     return mixjax.Mixture(mixture.log_weights, around), jnp.asarray(packed(x, None, False))
 
 

@@ -472,3 +472,28 @@ def test_what_does_not_take_them_says_so(rng):
     fits = mixjax.fit_batch(jax.random.key(0), [x.x], 2)
     with pytest.raises(TypeError, match="ask for each table by itself"):
         mixjax.energy_batch(fits.mixture, [x])
+
+
+@pytest.mark.parametrize("family", FULL, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("frozen", [(), ("means",)], ids=["free", "frozen"])
+def test_sums_for_each_pattern_are_sums_over_rows(family, frozen, rng, monkeypatch):
+    """Of five to eight columns without errors; a row more or less makes halves of other lengths."""
+    from mixjax.families import observed_gaussian
+
+    x = with_holes(rng, table(rng, 302, 6))[:301]
+    x[7] = np.nan
+    rows, weights = Observed(x), rng.random(301)
+    begin = mixjax.fit(jax.random.key(0), np.nan_to_num(x), 2, family=family, max_iter=1).mixture
+    options = {"solver": mixjax.EM(frozen=frozen), "max_iter": 4, "tol": 0.0, "weights": weights}
+    by_pattern = mixjax.fit_from(begin, rows, **options)
+    asked = []
+    monkeypatch.setattr(observed_gaussian, "by_pattern", lambda seen: bool(asked.append(seen)))
+    jax.clear_caches()
+    by_row = mixjax.fit_from(begin, rows, **options)
+    assert asked
+    monkeypatch.undo()
+    jax.clear_caches()
+    for a, b in zip(jax.tree.leaves(by_pattern), jax.tree.leaves(by_row), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+    grown = jax.grad(lambda m: mixjax.energy(m, rows).mean())(begin)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grown))

@@ -140,8 +140,9 @@ def family_for(tables: TableSet, family: Any) -> Any:
     if tables.noise is None:
         return family
     noise = next((n for i in range(len(tables)) if (n := tables.noise(i)) is not None), None)
-    require_noise(family, 0 if noise is None else noise.ndim)
-    return observing(family, tables.full)
+    axes = 0 if noise is None else noise.ndim
+    require_noise(family, axes)
+    return observing(family, axes)
 
 
 def is_observed(xs: Any) -> bool:

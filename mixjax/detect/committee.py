@@ -89,7 +89,7 @@ class Member(Described):
     def of_packed(self) -> "Member":
         """The same for rows that are packed, see `rows.observed`."""
         components = self.mixtures.components
-        around = observing(components.kind, full=False).around(components)
+        around = observing(components.kind, 0).around(components)
         return dataclasses.replace(self, mixtures=Mixture(self.mixtures.log_weights, around))
 
     @property

@@ -16,7 +16,7 @@ from ..rows.observed import Seen
 from ..rows.scaling import Scaling
 from .elliptical import Elliptical
 from .moments import Moments, occupied, per_count
-from .observed_gaussian import missing_entropy, seen_means, seen_through
+from .observed_gaussian import missing_entropy, moments_of, seen_means, seen_through
 from .shapes import shaped
 
 LOG_2PI = math.log(2 * math.pi)
@@ -233,9 +233,7 @@ class Gaussian(Elliptical):
         away = stats.first[:, :, None] * (self.means - center[None])[:, None]
         return Moments(stats.count, jnp.zeros_like(stats.first), stats.second - away)
 
-    def observed_log_prob_and_statistics(
-        self, seen: Seen
-    ) -> tuple[Array, Callable[[Array], Moments]]:
+    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Callable[[Array], Any]]:
         """As `log_prob_and_statistics`, of rows with missing values and errors."""
         return seen_through(seen, self.means, self.covariances)
 
@@ -247,8 +245,9 @@ class Gaussian(Elliptical):
         """The entropy of the missing values given what is seen, under each component."""
         return missing_entropy(seen, self.covariances)
 
-    def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """The components of higher likelihood, from the sums of `seen_through`."""
+        stats = moments_of(stats, self.means, self.covariances)
         lower = linalg.inverse_lower(self.factors)
         pull = per_count(stats.first, stats.count)
         mean = jnp.sum(lower * pull[:, :, None], axis=1)

@@ -110,8 +110,10 @@ class IndependentGaussian(Elliptical, IndependentColumns):
         """Deviations (N, K, D) in units of each component, and how far to trust them."""
         scales = self.standard_deviations[None]
         known = seen.known[:, None]
-        noise = jnp.sqrt(jnp.where(known, seen.noise[:, None], 0)) / scales
         y = jnp.where(known, (seen.x[:, None] - self.means[None]) / scales, 0)
+        if seen.noise is None:
+            return y, jnp.broadcast_to(known, y.shape).astype(y.dtype)
+        noise = jnp.sqrt(jnp.where(known, seen.noise[:, None], 0)) / scales
         return y, jnp.where(known, 1 / (1 + noise**2), 0)
 
     @abc.abstractmethod

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from .. import linalg
 from ..rows.observed import Seen
 from .moments import Moments
+from .patterns import by_pattern, pattern_sums
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -78,11 +79,13 @@ class Known(NamedTuple):
 def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Any, Any, Array, Any]:
     d = means.shape[1]
     known = list(seen.known.T[:, None])
-    noise = jnp.moveaxis(seen.noise, 0, -1)
+    noise = None if seen.noise is None else jnp.moveaxis(seen.noise, 0, -1)
 
     def entry(i: int, j: int) -> Array:
         own = covariances[:, i, j][:, None]
-        if noise.ndim == 3:
+        if noise is None:
+            pass
+        elif noise.ndim == 3:
             own = own + noise[i, j][None]
         elif i == j:
             own = own + noise[i][None]
@@ -100,9 +103,12 @@ def _by_entries(seen: Seen, means: Array, covariances: Array) -> tuple[Any, Any,
 
 def _by_matrices(seen: Seen, means: Array, covariances: Array) -> tuple[Array, Array, Array, Any]:
     eye = jnp.eye(means.shape[1], dtype=means.dtype)[None]
-    noise = seen.noise[:, :, None] * eye if seen.noise.ndim == 2 else seen.noise
     both = (seen.known[:, :, None] & seen.known[:, None])[:, None]
-    total = jnp.where(both, covariances[None] + noise[:, None], eye[None])
+    total = covariances[None]
+    if seen.noise is not None:
+        noise = seen.noise[:, :, None] * eye if seen.noise.ndim == 2 else seen.noise
+        total = total + noise[:, None]
+    total = jnp.where(both, total, eye[None])
     factors = linalg.whitener_of_many(total)
     away = jnp.where(seen.known[:, None], seen.x[:, None] - means[None], 0)
     y = jnp.sum(factors * away[:, :, None], axis=-1)
@@ -129,7 +135,7 @@ def missing_entropy(seen: Seen, covariances: Array) -> Array:
 
 def seen_through(
     seen: Seen, means: Array, covariances: Array
-) -> tuple[Array, Callable[[Array], Moments]]:
+) -> tuple[Array, Callable[[Array], Any]]:
     """Log-densities (N, K) of what is seen, and the sums for an M-step as a function of resp.
 
     Args:
@@ -137,6 +143,9 @@ def seen_through(
       means: (K, D).
       covariances: (K, D, D), or (1, D, D) if all components have the same.
     """
+    if by_pattern(seen):
+        log_prob = _in_halves(seen, means, covariances)
+        return log_prob, lambda resp: pattern_sums(seen, means, resp)
     found = Known.of(seen, means, covariances)
 
     def sums(resp: Array) -> Moments:
@@ -148,3 +157,35 @@ def seen_through(
         return Moments(jnp.sum(resp, axis=0), first, outer - found.inverses(seen.known.T, r))
 
     return found.log_prob.T, sums
+
+
+def _in_halves(seen: Seen, means: Array, covariances: Array) -> Array:
+    """Log-densities (N, K), for one half of the rows after the other.
+
+    A loop is a boundary: without it XLA computes a density anew for each of its uses.
+    """
+    n, d = seen.x.shape
+    more = n % 2
+
+    def halves(rows: Array) -> Array:
+        return jnp.pad(rows, ((0, more), (0, 0))).reshape(2, -1, d)
+
+    def half(rows: tuple[Array, Array]) -> Array:
+        return Known.of(Seen(*rows, None), means, covariances).log_prob
+
+    found = lax.map(half, (halves(seen.x), halves(seen.known)))
+    return jnp.moveaxis(found, 1, 0).reshape(len(means), -1)[:, :n].T
+
+
+def moments_of(stats: Any, means: Array, covariances: Array) -> Moments:
+    """The sums of h (K, D) and of h hᵀ - T⁻¹ (K or 1, D, D), of what `seen_through` gives."""
+    if isinstance(stats, Moments):
+        return stats
+    known = stats.known(means.shape[1])
+    every = Seen(jnp.zeros(known.shape, means.dtype), known, None)
+    w = Known.of(every, means, covariances).factors
+    d, none = len(w), jnp.zeros_like(w[0][0])
+    entries = [[w[i][j] if j <= i else none for j in range(d)] for i in range(d)]
+    both = (known[:, :, None] & known[:, None])[None]
+    whiten = jnp.where(both, jnp.stack([jnp.stack(row, -1) for row in entries], -2), 0)
+    return stats.moments(whiten)

@@ -16,10 +16,11 @@ from jax import Array, lax
 from ..rows.blocks import Rows, Table, summed
 from ..rows.executor import Compiled, executor_of
 from ..rows.host_table import HostTable
-from ..rows.observed import filled, known_in, packed_width, scaled, unpacked, without
+from ..rows.observed import Seen, filled, known_in, packed_width, scaled, unpacked, without
 from ..rows.scaling import Scale, Scaling, column_moments, scale_of
 from .family import Family, Responsibilities
 from .moments import Moments
+from .patterns import PatternSums
 from .widened import Widened, widened
 
 
@@ -27,7 +28,8 @@ class Observing(Widened, hidden=True):
     """Components of another family, seen through packed rows.
 
     Attributes:
-      full: whether the rows have covariances of errors.
+      noise_axes: how many axes the noise of the rows has: 0 if there is none, only holes.
+      full: whether it has covariances.
     """
 
     full: ClassVar[bool]
@@ -54,13 +56,18 @@ class Observing(Widened, hidden=True):
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
         """Log-densities of what is known, and the sums for the M-step."""
         found: tuple[Array, Callable[[Array], Any]] = (
-            self.components.observed_log_prob_and_statistics(unpacked(x, self.components.shape[1]))
+            self.components.observed_log_prob_and_statistics(self.seen(x))
         )
         return found
 
+    def seen(self, x: Array) -> Seen:
+        """What is seen of packed rows."""
+        seen = unpacked(x, self.components.shape[1])
+        return seen if self.noise_axes else seen._replace(noise=None)
+
     def missing_entropy(self, x: Array) -> Array:  # type: ignore[override]
         """The entropy (N, K or 1) of the missing values of packed rows, given the others."""
-        found: Array = self.components.missing_entropy(unpacked(x, self.components.shape[1]))
+        found: Array = self.components.missing_entropy(self.seen(x))
         return found
 
     def coordinate_log_prob(self, x: Array) -> Array:
@@ -143,7 +150,7 @@ class Observing(Widened, hidden=True):
 
     def pinned(self, stats: Any) -> Any:
         """Sums of what is expected of rows are about the centers already, but for the first."""
-        if isinstance(stats, Moments):
+        if isinstance(stats, Moments | PatternSums):
             return dataclasses.replace(stats, first=jnp.zeros_like(stats.first))
         return dataclasses.replace(stats, columns=self.components.pinned(stats.columns))
 
@@ -182,8 +189,11 @@ def _moments(table: Any, d: int) -> Any:
 
 
 @functools.cache
-def observing(family: type[Family], full: bool) -> type[Observing]:
-    """The family for rows with holes and errors, ``full`` if errors have covariances."""
+def observing(family: type[Family], noise_axes: int) -> type[Observing]:
+    """The family for rows with holes, and with noise of so many axes: 0 (none), 2 or 3."""
     base = ObservingRows if family.defines("observed_m_step") else Observing
     sorts = base is ObservingRows and family.needs_sorted_rows
-    return widened(base, f"Observed{family.__name__}", family, full=full, needs_sorted_rows=sorts)
+    return widened(
+        base, f"Observed{family.__name__}", family, full=noise_axes == 3, noise_axes=noise_axes,
+        needs_sorted_rows=sorts,
+    )  # fmt: skip

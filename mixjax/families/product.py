@@ -258,7 +258,9 @@ class Product(Family, hidden=True):
 
 
 def _seen_in(seen: Seen, g: np.ndarray) -> Seen:
-    noise = seen.noise[:, g] if seen.noise.ndim == 2 else seen.noise[:, g][:, :, g]
+    noise = seen.noise
+    if noise is not None:
+        noise = noise[:, g] if noise.ndim == 2 else noise[:, g][:, :, g]
     return Seen(seen.x[:, g], seen.known[:, g], noise)
 
 

@@ -24,7 +24,7 @@ from .gaussian import (
     whitening_of_rows,
 )
 from .moments import Moments, few_digits_cancel, is_small, per_count
-from .observed_gaussian import missing_entropy, seen_means, seen_through
+from .observed_gaussian import missing_entropy, moments_of, seen_means, seen_through
 from .shapes import shaped
 
 
@@ -179,9 +179,7 @@ class TiedGaussian(Elliptical):
         shared = jnp.broadcast_to(self.factor, (*mean.shape, mean.shape[-1]))
         return type(self)(self.means + linalg.solve_lower(shared, mean), factor)
 
-    def observed_log_prob_and_statistics(
-        self, seen: Seen
-    ) -> tuple[Array, Callable[[Array], Moments]]:
+    def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Callable[[Array], Any]]:
         """As `log_prob_and_statistics`, of rows with missing values and errors."""
         return seen_through(seen, self.means, self.covariance[None])
 
@@ -193,8 +191,9 @@ class TiedGaussian(Elliptical):
         """The entropy of the missing values given what is seen, under each component."""
         return missing_entropy(seen, self.covariance[None])
 
-    def from_observed_statistics(self, stats: Moments, reg_covar: Array) -> Self:
+    def from_observed_statistics(self, stats: Any, reg_covar: Array) -> Self:
         """The components of higher likelihood, from the sums of `seen_through`."""
+        stats = moments_of(stats, self.means, self.covariance[None])
         lower = linalg.inverse_lower(self.factor)
         inner = linalg.matmul(lower.T, linalg.matmul(stats.second[0], lower))
         scatter = jnp.sum(stats.count) * jnp.eye(len(lower), dtype=lower.dtype)

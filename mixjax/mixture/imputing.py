@@ -13,7 +13,7 @@ from .. import checks, linalg
 from ..programs import BySize, jit, on_device
 from ..rows.asking import ask
 from ..rows.blocks import map_rows
-from ..rows.observed import Observed, Seen, unpacked
+from ..rows.observed import Observed, Seen
 from .far import shares
 from .mixture import Mixture, joint_log_prob, require
 from .opening import Opened, observed, opened
@@ -93,8 +93,7 @@ def _outside(found: Any, given: Opened, seen: Observed) -> Array:
 
 def _parts(mixture: Mixture, x: Array) -> tuple[Array, Array]:
     """Responsibilities (K, N) of packed rows, and their means (N, K, D) under each component."""
-    own = mixture.components.components
-    seen = unpacked(x, own.shape[1])
+    own, seen = mixture.components.components, mixture.components.seen(x)
     return shares(joint_log_prob(mixture, x), mixture.log_weights), own.observed_means(seen)
 
 
@@ -134,7 +133,7 @@ def _draws(key: Array, mixture: Mixture, x: Array, n: int) -> Array:
 
         def corrected(rows: tuple[Array, Array, Array, Array]) -> Array:
             x, labels, drawn, normal = rows
-            seen = unpacked(x, d)
+            seen = mixture.components.seen(x)
             other = seen._replace(x=jnp.where(seen.known, drawn + _errors(seen, normal), 0))
             change = own.observed_means(seen) - own.observed_means(other)
             return drawn + jnp.take_along_axis(change, labels[:, None, None], axis=1)[:, 0]
@@ -146,6 +145,8 @@ def _draws(key: Array, mixture: Mixture, x: Array, n: int) -> Array:
 
 def _errors(seen: Seen, normal: Array) -> Array:
     """Errors (N, D) of the measurements, from standard normal numbers."""
+    if seen.noise is None:
+        return jnp.zeros_like(normal)
     if seen.noise.ndim == 2:
         return jnp.sqrt(seen.noise) * normal
     return jnp.sum(linalg.cholesky(seen.noise) * normal[:, None], axis=-1)

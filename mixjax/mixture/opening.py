@@ -53,13 +53,14 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
         table, origin = (near_on_host if on_host else near)(rows, family.scaling)
         return Opened(table, rows.shape, family, origin, on_host)
     rows, noise, full = observed(x)
-    require_noise(family, 0 if noise is None else noise.ndim)
+    axes = 0 if noise is None else noise.ndim
+    require_noise(family, axes)
     family = family.for_rows(rows)
     on_host = checks.on_host(rows, noise, *others)
     table, origin = (near_on_host if on_host else near)(rows, family.scaling)
     if noise is not None:
         noise = np.asarray(noise, table.dtype) if on_host else on_device(noise, table.dtype)
-    return Opened(packed(table, noise, full), rows.shape, observing(family, full), origin, on_host)
+    return Opened(packed(table, noise, full), rows.shape, observing(family, axes), origin, on_host)
 
 
 def labeled(rows: Opened, labels: Any, k: int) -> Opened:

@@ -102,12 +102,13 @@ class Seen(NamedTuple):
     Attributes:
       x: (N, D) the values, 0 where missing.
       known: (N, D) whether a value is there.
-      noise: the variances (N, D) or covariances (N, D, D) of the errors, 0 where missing.
+      noise: the variances (N, D) or covariances (N, D, D) of the errors, 0 where missing; None if
+        nothing was measured with an error.
     """
 
     x: Array
     known: Array
-    noise: Array
+    noise: Array | None
 
 
 def packed_width(n_features: int, full: bool) -> int:

@@ -49,7 +49,9 @@ class Subject(NamedTuple):
     def fitted(self, family: type[Family]) -> type[Family]:
         """What is fitted to the table for a family of the user's choice."""
         family = family.for_rows(self.x)
-        return observing(family, self.full) if self.incomplete else family
+        if not self.incomplete:
+            return family
+        return observing(family, 0 if self.noise is None else self.noise.ndim)
 
     @property
     def for_starts(self) -> np.ndarray:

@@ -73,7 +73,7 @@ def precision(dtype: Any) -> Any:
 def observing_mixture(mixture: Mixture) -> Mixture:
     """The mixture for packed rows, see `rows.observed`."""
     components = mixture.components
-    return Mixture(mixture.log_weights, observing(components.kind, False).around(components))
+    return Mixture(mixture.log_weights, observing(components.kind, 0).around(components))
 
 
 def filled(x: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

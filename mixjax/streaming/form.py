@@ -63,7 +63,7 @@ class Form(NamedTuple):
         if self.complete:
             return family
         require_noise(family, self.noise_axes)
-        return observing(family, self.full)
+        return observing(family, self.noise_axes)
 
     def parts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """The values (n, D), which of them are known, and the weights (n,); None for all, or 1."""

@@ -245,3 +245,28 @@ def test_compiled_a_value_that_is_no_level_has_infinite_energy(rng):
 def test_what_does_not_take_categories_says_so(rng, family):
     with pytest.raises(TypeError, match=r"DAGMM is for families of numbers, got .*Categorical"):
         dagmm.DAGMM(KEY, 4, family=family)
+
+
+@by_product
+def test_missing_categories_become_the_most_probable_ones(rng, family):
+    """Means by Bayes' rule, and draws that have the probabilities."""
+    x, _ = table(rng, 400)
+    x[:, 3] = np.where(x[:, 2] >= 2, 2, rng.integers(0, 2, 400))
+    mixture = mixjax.fit(KEY, x, 2, family=family).mixture
+    rows = x[:50].copy()
+    rows[:, 2] = np.nan
+    rows[::2, 0] = np.nan
+    filled = np.asarray(mixjax.impute(mixture, rows))
+    part, column = next(
+        (part, g.index(2))
+        for part, g in zip(mixture.components.parts, mixture.components.groups, strict=True)
+        if 2 in g
+    )
+    resp = np.asarray(mixjax.responsibilities(mixture, Observed(rows)))
+    shares = resp @ np.exp(part.log_probs[:, column, : part.levels[column]])
+    np.testing.assert_array_equal(filled[:, 2], shares.argmax(axis=1))
+    np.testing.assert_allclose(filled[1::2, 0], x[1:50:2, 0])
+    draws = np.asarray(mixjax.impute(mixture, rows, key=KEY, n=400))
+    found = np.stack([(draws[:, :, 2] == level).mean(axis=0) for level in range(4)], axis=1)
+    np.testing.assert_allclose(found, shares, atol=5 * 0.5 / 20)
+    np.testing.assert_allclose(draws[:, 1::2, 3], np.broadcast_to(x[1:50:2, 3], (400, 25)))

@@ -201,6 +201,16 @@ class Categorical(Family):
 
         return jnp.where(valid, found, -jnp.inf), sums
 
+    def observed_means(self, seen: Seen) -> Array:
+        """The known levels (N, K, D), and 0 for the others: levels have no mean."""
+        known = jnp.where(seen.known, seen.x, 0)
+        return jnp.broadcast_to(known[:, None], (len(known), *self.shape))
+
+    def filled_in(self, seen: Seen, resp: Array, means: Array) -> Array:
+        """The known levels (N, D), and the most probable ones for the others."""
+        shares = linalg.einsum("nk,kdl->ndl", resp, jnp.exp(self.log_probs))
+        return jnp.where(seen.known, seen.x, jnp.argmax(shares, axis=2).astype(seen.x.dtype))
+
     def column_entropies(self) -> Array:
         """The entropy (K, D) of each column."""
         return -jnp.sum(jnp.exp(self.log_probs) * self.log_probs, axis=-1)

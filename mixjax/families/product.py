@@ -121,6 +121,16 @@ class Product(Family, hidden=True):
             [part.observed_log_prob_and_statistics(_seen_in(seen, g)) for part, g in self._own()]
         )
 
+    def observed_means(self, seen: Seen) -> Array:
+        """The means (N, K, D) of the parts."""
+        each = [part.observed_means(_seen_in(seen, g)) for part, g in self._own()]
+        return self._in_order(each, 2)
+
+    def filled_in(self, seen: Seen, resp: Array, means: Array) -> Array:
+        """What the parts put in the place of missing values: (N, D)."""
+        each = [part.filled_in(_seen_in(seen, g), resp, means[:, g]) for part, g in self._own()]
+        return self._in_order(each, 1)
+
     def missing_entropy(self, seen: Seen) -> Array:
         """The sum of the entropies of the parts."""
         return sum(part.missing_entropy(_seen_in(seen, g)) for part, g in self._own())

@@ -66,6 +66,13 @@ class Refinements:
         """The mean of each row given what is seen of it, under each component: (N, K, D)."""
         raise NotImplementedError(f"{type(self).__name__} does not define observed_means")
 
+    def filled_in(self, seen: Seen, resp: Array, means: Array) -> Array:
+        """Rows (N, D) without holes, from their responsibilities (N, K) and their means (N, D).
+
+        A family whose values have no mean puts the most probable ones in their place.
+        """
+        return means
+
     def missing_entropy(self, seen: Seen) -> Array:
         """The entropy of the missing values given what is seen: (N, K), or (N, 1) if all alike.
 

@@ -31,7 +31,8 @@ def impute(
 
     $\hat x_n = \sum_k r_{nk}\,\mathrm E[x \mid y_n, k]$ with the responsibilities of what is
     seen. Values that were measured exactly stay as they are; of one that was measured with an
-    error it is the mean given all that is seen of its row. Draws differ by what is not known, so
+    error it is the mean given all that is seen of its row. Categories have no mean: a missing one
+    becomes the most probable one. Draws differ by what is not known, so
     an estimate from each of them, averaged, has honest errors: multiple imputation.
 
     Args:
@@ -100,7 +101,9 @@ def _parts(mixture: Mixture, x: Array) -> tuple[Array, Array]:
 def _means(mixture: Mixture, x: Array) -> Array:
     def block(x: Array) -> Array:
         resp, each = _parts(mixture, x)
-        return jnp.sum(resp.T[:, :, None] * each, axis=1)
+        components, seen = mixture.components.components, mixture.components.seen(x)
+        means = jnp.sum(resp.T[:, :, None] * each, axis=1)
+        return components.filled_in(seen, resp.T, means)
 
     return map_rows(block, x, width_of(mixture))
 

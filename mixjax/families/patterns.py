@@ -16,14 +16,16 @@ from ..pytrees import pytree
 from ..rows.observed import Seen
 from .moments import Moments
 
-# With fewer columns, rows one by one are as quick; with more, there are too many patterns.
-FEWEST, MOST = 5, 8
+# A column alone needs no sums for its two patterns; of more columns there are too many patterns.
+FEWEST, MOST = 2, 8
+# For fewer rows, those one by one are as quick.
+ENOUGH = 512
 
 
 def by_pattern(seen: Seen) -> bool:
     """Whether sums for each pattern are quicker than sums over rows."""
     n, d = seen.x.shape
-    return seen.noise is None and FEWEST <= d <= MOST and n >= 2**d
+    return seen.noise is None and FEWEST <= d <= MOST and n >= max(2**d, ENOUGH)
 
 
 @pytree

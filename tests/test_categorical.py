@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
+import polars as pl
 import pytest
 
 import mixjax
@@ -270,3 +272,43 @@ def test_missing_categories_become_the_most_probable_ones(rng, family):
     found = np.stack([(draws[:, :, 2] == level).mean(axis=0) for level in range(4)], axis=1)
     np.testing.assert_allclose(found, shares, atol=5 * 0.5 / 20)
     np.testing.assert_allclose(draws[:, 1::2, 3], np.broadcast_to(x[1:50:2, 3], (400, 25)))
+
+
+FRAMES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "mapping": dict}
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_words_of_a_frame_name_the_levels(frame, rng, tmp_path):
+    size, code = rng.normal(size=60), rng.integers(0, 3, 60)
+    color = np.array(["blue", "green", "red"])[rng.integers(0, 3, 60)].tolist()
+    named = frame({"size": size, "color": color, "code": code})
+    family = mixjax.product({mixjax.Gaussian: [0], mixjax.Categorical: [1, 2]})
+    mixture = mixjax.fit(KEY, named, 2, family=family).mixture
+    part = mixture.components.parts[1]
+    assert part.words == (("blue", "green", "red"), ())
+    assert part.levels == (3, 3)
+    places = [("blue", "green", "red").index(word) for word in color]
+    numbers = np.column_stack([size, places, code])
+    np.testing.assert_allclose(mixjax.energy(mixture, named), mixjax.energy(mixture, numbers))
+    again = mixjax.fit(KEY, numbers, 2, family=family).mixture
+    np.testing.assert_allclose(mixjax.energy(again, numbers), mixjax.energy(mixture, numbers))
+    # Its words go with it: into a file, into other columns, into another fit.
+    mixjax.save(tmp_path / "mixture.npz", mixture)
+    loaded = mixjax.load(tmp_path / "mixture.npz")
+    np.testing.assert_array_equal(mixjax.energy(loaded, named), mixjax.energy(mixture, named))
+    assert mixjax.marginal(mixture, [1]).components.parts[0].words == (("blue", "green", "red"),)
+    assert mixjax.fit_from(mixture, named).mixture.components.parts[1].words == part.words
+    holes = frame({"size": size[:2], "color": ["red", None], "code": code[:2]})
+    energy = mixjax.energy(mixture, Observed(holes))
+    codes = np.array([[size[0], 2, code[0]], [size[1], np.nan, code[1]]])
+    np.testing.assert_allclose(energy, mixjax.energy(mixture, Observed(codes)))
+    assert mixjax.impute(mixture, Observed(holes))[0, 1] == 2
+    with pytest.raises(ValueError, match=r"never seen, in row 1, column 1: the words are blue, gr"):
+        mixjax.energy(
+            mixture, frame({"size": size[:2], "color": ["red", "violet"], "code": code[:2]})
+        )
+    turned = mixjax.product({mixjax.Gaussian: [0, 1], mixjax.Categorical: [2]})
+    with pytest.raises(
+        TypeError, match="'color' of x holds words, but GaussianAndCategorical takes"
+    ):
+        mixjax.fit(KEY, named, 2, family=turned)

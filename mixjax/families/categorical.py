@@ -36,6 +36,7 @@ class Logits:
 
     values: Array
     levels: tuple[int, ...] = static()
+    words: tuple[tuple[str, ...], ...] = static(default=())
 
 
 @pytree
@@ -52,6 +53,8 @@ class Categorical(Family):
     Attributes:
       log_probs: (K, D, L) log-probabilities; levels that a column does not have are at -1e30.
       levels: the number of levels of each column, at most L.
+      words: the names of the levels of each column that was text in a frame, () for the others;
+        () if there are none.
 
     Example:
       >>> import jax, jax.numpy as jnp, mixjax
@@ -66,7 +69,9 @@ class Categorical(Family):
 
     log_probs: Array
     levels: tuple[int, ...] = static()
+    words: tuple[tuple[str, ...], ...] = static(default=())
     given_levels: ClassVar[tuple[int, ...] | None] = None
+    given_words: ClassVar[tuple[tuple[str, ...], ...]] = ()
     scaling: ClassVar[Scaling] = Scaling.NONE
     independent_columns: ClassVar[bool] = True
     appearance: ClassVar[str] = "shares of categories"
@@ -123,21 +128,22 @@ class Categorical(Family):
         if levels is not None:
             return cls
         top_level = np.where(known, values, 0).max(axis=0).astype(int)
-        return _with_levels(tuple((top_level + 1).tolist()))
+        named = [len(own) for own in cls.words_of(len(top_level))]
+        return _with_levels(tuple(np.maximum(top_level + 1, named).tolist()), cls.given_words)
 
     @property
     def kind(self) -> type[Family]:
         """The family with these levels."""
-        return _with_levels(self.levels)
+        return _with_levels(self.levels, self.words)
 
     @classmethod
     def around(cls, components: Any) -> Any:
         """The same probabilities, in this family."""
-        return cls(components.log_probs, components.levels)
+        return cls(components.log_probs, components.levels, components.words)
 
     def released(self) -> Any:
         """The same probabilities as plain `Categorical` components."""
-        return Categorical(self.log_probs, self.levels)
+        return Categorical(self.log_probs, self.levels, self.words)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -153,6 +159,16 @@ class Categorical(Family):
     def bulk(cls, n_features: int) -> int:
         """As many numbers as levels."""
         return max(cls.given_levels or (1,))
+
+    @classmethod
+    def words_of(cls, n_features: int) -> tuple[tuple[str, ...], ...]:
+        """The names of the levels of each column, () where they have none."""
+        return cls.given_words or ((),) * n_features
+
+    @classmethod
+    def with_words(cls, words: tuple[tuple[str, ...], ...]) -> type[Family]:
+        """The family whose levels have these names."""
+        return _with_levels(cls.given_levels, words)
 
     @classmethod
     def categories(cls, n_features: int) -> tuple[int, ...]:
@@ -187,7 +203,7 @@ class Categorical(Family):
         total = jnp.sum(seen, axis=2, keepdims=True)
         log_probs = jnp.where(has, jnp.log(jnp.where(has, seen, 1) / total), NOTHING)
         kept = occupied(stats.count)[:, None, None]
-        return type(self)(jnp.where(kept, log_probs, self.log_probs), self.levels)
+        return type(self)(jnp.where(kept, log_probs, self.log_probs), self.levels, self.words)
 
     def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
         """As `log_prob_and_statistics`, of rows with missing values, which are left out."""
@@ -224,7 +240,9 @@ class Categorical(Family):
         has = np.arange(max(levels))[None] < np.array(levels)[:, None]
         even = np.where(has, -np.log(np.array(levels, np.float64))[:, None], NOTHING)
         return cls(
-            jnp.broadcast_to(jnp.asarray(even, dtype)[None], (n_components, *even.shape)), levels
+            jnp.broadcast_to(jnp.asarray(even, dtype)[None], (n_components, *even.shape)),
+            levels,
+            cls.given_words,
         )
 
     @classmethod
@@ -260,7 +278,8 @@ class Categorical(Family):
         """The components of these columns (C,)."""
         chosen = [int(i) for i in columns]
         levels = tuple(self.levels[i] for i in chosen)
-        return Categorical(self.log_probs[:, np.array(chosen), : max(levels)], levels)
+        words = tuple(self.words[i] for i in chosen) if self.words else ()
+        return Categorical(self.log_probs[:, np.array(chosen), : max(levels)], levels, words)
 
     def conditional(self, rest: Any, columns: Any, values: Array) -> Any:
         """The components of the columns ``rest``; they do not depend on the other columns."""
@@ -272,11 +291,11 @@ class Categorical(Family):
 
     def take(self, index: Any) -> Self:
         """Some of the components."""
-        return type(self)(self.log_probs[index], self.levels)
+        return type(self)(self.log_probs[index], self.levels, self.words)
 
     def unconstrain(self) -> Logits:
         """The log-probabilities."""
-        return Logits(self.log_probs, self.levels)
+        return Logits(self.log_probs, self.levels, self.words)
 
     @classmethod
     def constrain(cls, leaves: Logits) -> Self:
@@ -284,7 +303,7 @@ class Categorical(Family):
         numbers = np.arange(leaves.values.shape[-1])
         has = jnp.asarray(numbers[None] < np.array(leaves.levels)[:, None])[None]
         log_probs = jax.nn.log_softmax(jnp.where(has, leaves.values, NOTHING), axis=-1)
-        return cls(jnp.where(has, log_probs, NOTHING), leaves.levels)
+        return cls(jnp.where(has, log_probs, NOTHING), leaves.levels, leaves.words)
 
     @property
     def n_parameters(self) -> int:
@@ -293,8 +312,13 @@ class Categorical(Family):
 
 
 @functools.cache
-def _with_levels(levels: tuple[int, ...]) -> type[Categorical]:
-    members = {"given_levels": levels, "__module__": __name__, "__doc__": Categorical.__doc__}
+def _with_levels(
+    levels: tuple[int, ...] | None, words: tuple[tuple[str, ...], ...] = ()
+) -> type[Categorical]:
+    members = {
+        "given_levels": levels, "given_words": words, "__module__": __name__,
+        "__doc__": Categorical.__doc__,
+    }  # fmt: skip
     kind: Any = type(Categorical)
     made: type[Categorical] = pytree(kind("Categorical", (Categorical,), members, hidden=True))
     return made

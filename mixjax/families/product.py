@@ -93,6 +93,21 @@ class Product(Family, hidden=True):
         return tuple(sorted(found))
 
     @classmethod
+    def words_of(cls, n_features: int) -> tuple[tuple[str, ...], ...]:
+        """Those of the parts."""
+        found: list[tuple[str, ...]] = [()] * n_features
+        for f, g in cls._pairs():
+            for i, own in zip(g, f.words_of(len(g)), strict=True):
+                found[i] = own
+        return tuple(found)
+
+    @classmethod
+    def with_words(cls, words: tuple[tuple[str, ...], ...]) -> type[Family]:
+        """The product of the parts with their words."""
+        parts = [f.with_words(tuple(words[i] for i in g)) for f, g in cls._pairs()]
+        return _product(tuple(parts), cls.groups)
+
+    @classmethod
     def cost(cls, n_features: int) -> int:
         """The sum of those of the parts."""
         return sum(f.cost(len(g)) for f, g in cls._pairs())

@@ -30,6 +30,16 @@ class Refinements:
         """The numbers of the columns that hold categories."""
         return ()
 
+    @classmethod
+    def words_of(cls, n_features: int) -> tuple[tuple[str, ...], ...]:
+        """The names of the levels of each column, () for numbers and levels without names."""
+        return ((),) * n_features
+
+    @classmethod
+    def with_words(cls, words: tuple[tuple[str, ...], ...]) -> Any:
+        """The family whose levels have these names, column by column."""
+        return cls
+
     @property
     def kind(self) -> Any:
         """The family of these components, as `for_rows` would give it."""

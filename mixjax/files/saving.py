@@ -26,6 +26,7 @@ ADDED = {
         [fields["center"] - 2 * fields["scale"], fields["center"] + 2 * fields["scale"]], axis=1
     ),
     ("Detector", "levels"): lambda fields: None,
+    ("Categorical", "words"): lambda fields: (),
 }
 
 

@@ -16,7 +16,7 @@ from ..rows.blocks import map_rows
 from ..rows.observed import Observed, Seen
 from .far import shares
 from .mixture import Mixture, joint_log_prob, require
-from .opening import Opened, observed, opened
+from .opening import Opened, numbered, observed, opened
 from .questions import width_of
 
 
@@ -64,6 +64,7 @@ def impute(
     if (key is None) != (n is None):
         raise ValueError("draws need both a key and n, their number; without both come the means")
     seen = rows if isinstance(rows, Observed) else Observed(rows)
+    seen = Observed(numbered(seen.x, mixture.components.kind)[0], seen.noise)
     given = opened(seen, mixture.components.kind, mixture, key)
     checks.width(given, mixture.n_features)
     inside = given.inside(mixture)

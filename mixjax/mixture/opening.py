@@ -10,8 +10,10 @@ from ..families.family import Family
 from ..families.labeling import labeling, with_labels
 from ..families.observing import observing
 from ..programs import on_device
+from ..rows.frames import columns_of
 from ..rows.observed import Observed, noise_of, packed
 from ..rows.origin import Origin, near, near_on_host, placed, relative
+from ..rows.words import coded_rows
 from .mixture import Mixture
 
 
@@ -47,12 +49,13 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
     """The rows x, checked, for a fit of this family; ``others`` are what else it depends on."""
     family = checks.family(family)
     if not isinstance(x, Observed):
-        rows = checks.rows(x)
+        rows, family = numbered(x, family)
         family = family.for_rows(rows)
         on_host = checks.on_host(rows, *others)
         table, origin = (near_on_host if on_host else near)(rows, family.scaling)
         return Opened(table, rows.shape, family, origin, on_host)
-    rows, noise, full = observed(x)
+    numbers, family = numbered(x.x, family)
+    rows, noise, full = observed(Observed(numbers, x.noise))
     axes = 0 if noise is None else noise.ndim
     require_noise(family, axes)
     family = family.for_rows(rows)
@@ -61,6 +64,43 @@ def opened(x: Any, family: Any, *others: Any) -> Opened:
     if noise is not None:
         noise = np.asarray(noise, table.dtype) if on_host else on_device(noise, table.dtype)
     return Opened(packed(table, noise, full), rows.shape, observing(family, axes), origin, on_host)
+
+
+def numbered(x: Any, family: type[Family]) -> tuple[Any, type[Family]]:
+    """The rows x as numbers, and the family with the names of its levels.
+
+    In a frame a word stands for its place among the words of its column.
+    """
+    columns = columns_of(x, "x") if family.looks_at_rows() else None
+    if columns is None:
+        return checks.rows(x), family
+    names = list(map(str, columns))
+    known = family.words_of(len(names))
+    given = {name: own for name, own in zip(names, known, strict=True) if own}
+    rows, _, words = coded_rows(x, given or None)
+    if given:
+        _require_known(rows, known)
+        return checks.rows(rows), family
+    places = {names.index(name) for name in words}
+    if wrong := sorted(places - set(family.categories(len(names)))):
+        raise TypeError(
+            f"the column {names[wrong[0]]!r} of x holds words, but {family.__name__} takes numbers "
+            "there: give the column to mixjax.Categorical"
+        )
+    if words:
+        family = family.with_words(tuple(words.get(name, ()) for name in names))
+    return checks.rows(rows), family
+
+
+def _require_known(rows: np.ndarray, words: tuple[tuple[str, ...], ...]) -> None:
+    """Raise if a word was never seen: its number is that after the last one."""
+    for column, own in enumerate(words):
+        new = rows[:, column] == len(own)
+        if own and new.any():
+            raise ValueError(
+                f"x has a word that was never seen, in row {int(np.argmax(new))}, column {column}: "
+                f"the words are {', '.join(own[:10])}"
+            )
 
 
 def labeled(rows: Opened, labels: Any, k: int) -> Opened:
@@ -106,7 +146,10 @@ def observed(x: Observed) -> tuple[Any, Any, bool]:
 
 def require_seen(x: Any) -> None:
     """Raise if a column of `Observed` rows to be fitted has no value; not under ``jit``."""
-    if not isinstance(x, Observed) or not checks.is_concrete(rows := checks.rows(x.x)):
+    if not isinstance(x, Observed):
+        return
+    rows = checks.rows(coded_rows(x.x)[0])
+    if not checks.is_concrete(rows):
         return
     never = np.flatnonzero(np.isnan(np.asarray(rows)).all(axis=0))
     if never.size:

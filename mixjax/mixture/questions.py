@@ -18,7 +18,7 @@ from ..rows.origin import near_on_host, relative, together
 from ..rows.sharded import by_shards, has_explicit_axes, row_mesh
 from .far import known_density, log_sum, shares, within_reach
 from .mixture import Mixture, joint_log_prob, require
-from .opening import opened
+from .opening import numbered, opened
 
 
 def checked(mixture: Mixture, x: Any) -> tuple[Mixture, Array]:
@@ -72,13 +72,16 @@ def answers(program: BySize[Array], mixture: Mixture, x: Any) -> Array:
     require(mixture)
     if isinstance(x, Observed):
         return _of_observed(program, mixture, x)
-    rows = checks.rows(x)
-    checks.width(rows, mixture.n_features)
     if mixture.components.looks_at_rows():
-        mixture.components.kind.for_rows(rows)
+        rows, family = numbered(x, mixture.components.kind)
+        checks.width(rows, mixture.n_features)
+        family.for_rows(rows)
+    else:
+        rows = checks.rows(x)
+        checks.width(rows, mixture.n_features)
     if checks.on_host(mixture, rows):
         return _on_host(program, mixture, rows)
-    mixture, x = checked(mixture, x)
+    mixture, x = checked(mixture, rows)
     f = program.thorough
     known = all(checks.is_concrete(leaf) for leaf in jax.tree.leaves(mixture))
     if known and (where := row_mesh(x)):

@@ -74,13 +74,17 @@ def floating(dtype: Any, name: str) -> None:
         )
 
 
-def finite_rows(x: Array, name: str = "x") -> Array:
-    """The table, if every number is finite. Runs on the host."""
+# What else would do where missing values may be told.
+OR_OBSERVED = ", or pass mixjax.Observed(x), in which NaN is a missing value"
+
+
+def finite_rows(x: Array, name: str = "x", more: str = "") -> Array:
+    """The table, if every number is finite; ``more`` is another remedy. Runs on the host."""
     finite = np.isfinite(np.asarray(x)).all(axis=1)
     if not finite.all():
         raise ValueError(
             f"{name} has {(~finite).sum()} rows with NaN or infinity (the first is row "
-            f"{int(np.argmin(finite))}): drop or fill them"
+            f"{int(np.argmin(finite))}): drop or fill them{more}"
         )
     return x
 

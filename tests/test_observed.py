@@ -498,3 +498,22 @@ def test_sums_for_each_pattern_are_sums_over_rows(family, frozen, rng, monkeypat
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
     grown = jax.grad(lambda m: mixjax.energy(m, rows).mean())(begin)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grown))
+
+
+def test_what_may_be_missing_is_said_where_nan_is_refused(rng):
+    x = with_holes(rng, table(rng))
+    key, hint = jax.random.key(0), r"mixjax\.Observed"
+    for call in (
+        lambda: mixjax.select(key, x, n_components=[1]),
+        lambda: mixjax.detect.fit(key, x),
+        lambda: mixjax.fit_stream(key, [x], 2),
+        lambda: mixjax.check(mixjax.fit(key, x, 2), x),
+    ):
+        with pytest.raises((ValueError, mixjax.FitError), match=hint):
+            call()
+    fit = mixjax.fit(key, Observed(x), 1)
+    assert mixjax.check(fit, Observed(x)) is fit
+    bad = x.copy()
+    bad[3, 0] = np.inf
+    with pytest.raises(mixjax.FitError, match="the rows 3 of x hold NaN or infinity"):
+        mixjax.check(mixjax.fit(key, Observed(bad), 1), Observed(bad))

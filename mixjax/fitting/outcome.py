@@ -14,6 +14,7 @@ from ..describing.words import counted, lanes, listed, number, on_host, span, ta
 from ..mixture.mixture import Mixture
 from ..pytrees import pytree
 from ..rows.executor import executor_of
+from ..rows.observed import Observed
 from .solver import Status
 
 # Rounding may move a center by this many widths of its component. The energy of a row changes by
@@ -125,13 +126,13 @@ def best(fits: Fit) -> Fit:
     return jax.tree.map(lambda leaf: leaf[chosen], fits)
 
 
-def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
+def check(fits: Fit, x: Observed | ArrayLike | None = None) -> Fit:
     """Raise on the host if a fit failed; warn if it did not converge.
 
     Args:
       fits: one fit, or fits with leading axes.
-      x: the table of one fit (N, D), or the tables of all fits (..., N, D); with it, rows
-        that are not finite are named.
+      x: the table of one fit (N, D), or the tables of all fits (..., N, D), or `mixjax.Observed`
+        ones; with it, rows that are not finite are named.
 
     Returns:
       The same fits.
@@ -149,9 +150,15 @@ def check(fits: Fit, x: ArrayLike | None = None) -> Fit:
       >>> x = jax.random.normal(jax.random.key(0), (100, 2))
       >>> _ = mixjax.check(mixjax.fit(jax.random.key(1), x, 2))
     """
+    if isinstance(x, Observed):
+        values = np.asarray(x.x)
+        x = np.where(np.isnan(values), 0, values)
     status = np.asarray(fits.status)
     if (status == Status.NONFINITE).any():
-        remedy = "drop or fill them, or give them weight 0; the fit holds the last good mixture"
+        remedy = (
+            "drop or fill them, give them weight 0, or pass mixjax.Observed(x), in which NaN is a "
+            "missing value; the fit holds the last good mixture"
+        )
         if x is None:
             raise FitError(
                 f"NONFINITE: {_lanes(status, Status.NONFINITE)} met NaN or infinity in the "

@@ -128,7 +128,8 @@ def surveyed(batches: Source, seed: Any, n_sample: int) -> Survey:
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise ValueError(
                 f"batch {i} holds NaN or infinity (the first in its row {row}, which is row "
-                f"{n + row} of the stream): drop or fill such rows"
+                f"{n + row} of the stream): drop or fill such rows, or pass batches of "
+                "mixjax.Observed rows, in which NaN is a missing value"
             )
         largest = float(max(np.abs(least).max(), np.abs(most).max()))
         if largest > float(np.finfo(dtype).max):

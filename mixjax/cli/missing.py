@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..describing.words import counted
 from ..rows.observed import Observed
 from .names import parted
 
@@ -52,7 +53,7 @@ def look_for_missing(rows: np.ndarray, names: list[str], missing: Missing) -> Fo
     what = "an infinite value" if missing is Missing.unknown else "a missing or infinite value"
     found = (
         f"{n_absent:,} of {len(whole):,} rows have {what} (or one beyond 1e38) in "
-        f"{int((~usable).sum()):,} cells (most in the column {worst!r}; the first is row "
+        f"{counted(int((~usable).sum()), 'cell')} (most in the column {worst!r}; the first is row "
         f"{row_numbers(~whole)[0]})"
     )
     if missing is not Missing.drop:

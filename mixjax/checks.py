@@ -74,17 +74,23 @@ def floating(dtype: Any, name: str) -> None:
         )
 
 
-# What else would do where missing values may be told.
-OR_OBSERVED = ", or pass mixjax.Observed(x), in which NaN is a missing value"
+def finite_rows(x: Any, name: str = "x", *, observed: bool | None = None) -> Any:
+    """The table, if every number is finite. Runs on the host.
 
-
-def finite_rows(x: Array, name: str = "x", more: str = "") -> Array:
-    """The table, if every number is finite; ``more`` is another remedy. Runs on the host."""
-    finite = np.isfinite(np.asarray(x)).all(axis=1)
+    Args:
+      x: (N, D) rows.
+      name: what to call it.
+      observed: whether NaN is a missing value; None where there can be none.
+    """
+    values = np.asarray(x)
+    finite = (np.isfinite(values) | (np.isnan(values) & bool(observed))).all(axis=1)
     if not finite.all():
+        more = ""
+        if observed is False:
+            more = ", or pass mixjax.Observed(x), in which NaN is a missing value"
         raise ValueError(
-            f"{name} has {(~finite).sum()} rows with NaN or infinity (the first is row "
-            f"{int(np.argmin(finite))}): drop or fill them{more}"
+            f"{name} has {(~finite).sum()} rows with {'' if observed else 'NaN or '}infinity (the "
+            f"first is row {int(np.argmin(finite))}): drop or fill them{more}"
         )
     return x
 

@@ -278,6 +278,10 @@ def test_bad_tables_are_named(rng):
         detector.scores(Observed(x[:, :2], noise=np.ones(2)))
     with pytest.raises(ValueError, match="no value in the columns x1"):
         detect.fit(KEY, Observed(np.where(np.arange(4) == 1, NAN, x)), **FEW)
+    infinite = Observed(np.where(np.arange(400)[:, None] == 7, np.inf, x))
+    for call in (mixjax.select, detect.fit):
+        with pytest.raises(ValueError, match=r"1 rows with infinity \(the first is row 7\)"):
+            call(KEY, infinite, **FEW)
     with pytest.raises(ValueError, match="column 9"):
         detect.fit(KEY, x, kinds=[9], **FEW)
     with pytest.raises(ValueError, match="numbers of its 2 levels, from 0, got 2"):

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..files import digest_of, filled, named, read_arrays, write_arrays
-from ..fitting.outcome import Fit
+from ..files import digest_of, filled, named, read_checkpoint, write_arrays
+from ..fitting.outcome import Fit, skeleton
 from ..fitting.recipe import Recipe
-from ..mixture.mixture import Mixture
+from ..fitting.starts import name_of_start
 from .table_set import TableSet
 
 FORM, VERSION = "mixjax batch", 1
@@ -49,13 +48,11 @@ class BatchCheckpoint:
         """
         if not self.path.exists():
             return None
-        header, arrays = read_arrays(self.path, FORM, VERSION)
-        if header.get("fit") != self.digest:
-            raise ValueError(
-                f"{self.path.name} is the checkpoint of another batch (other tables, another key, "
-                "number of components, family, start, solver or tolerance): use a new file for "
-                "this one, or delete the old one"
-            )
+        _, arrays = read_checkpoint(
+            self.path, FORM, VERSION, {"fit": self.digest},
+            "batch (other tables, another key, number of components, family, start, solver or "
+            "tolerance)",
+        )  # fmt: skip
         try:
             rank, finished = arrays.pop("rank"), arrays.pop("finished")
         except KeyError as error:
@@ -76,20 +73,13 @@ class BatchCheckpoint:
 def _skeleton(tables: TableSet, recipe: Recipe) -> Fit:
     """A fit of one table, with shapes for leaves."""
 
-    def one() -> Fit:
-        components = recipe.family.standard(recipe.n_components, tables.width, tables.dtype)
-        log_weights = jnp.zeros(recipe.n_components, tables.dtype)
-        number = jnp.zeros((), jnp.int32)
-        return Fit(Mixture(log_weights, components), log_weights[0], number, number)
-
-    found: Fit = jax.eval_shape(one)
-    return found
+    family, k = recipe.family, recipe.n_components
+    return skeleton(lambda: family.standard(k, tables.width, tables.dtype))
 
 
 def _digest(key: Any, tables: TableSet, recipe: Recipe) -> str:
     start = recipe.start
-    own = getattr(start, "function", type(start))
-    name = f"{own.__module__}.{getattr(own, '__qualname__', type(own).__qualname__)}"
+    name = name_of_start(start)
     text = (
         f"{len(tables)} {tables.dtype} {recipe.family.__name__} {name} {recipe.n_components} "
         f"{recipe.n_init}"

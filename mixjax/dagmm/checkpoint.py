@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Self
 
-from ..files import FilePath, digest_of, filled, named, read_arrays, write_arrays
+from ..files import FilePath, digest_of, filled, named, read_checkpoint, write_arrays
 from ..files.validity import require_finite
 from .losses import Terms
 
@@ -32,13 +32,11 @@ class Checkpoint:
         """The state to resume from: that of the file, or ``begun`` if there is no file."""
         if not self.path.exists():
             return begun, ()
-        header, arrays = read_arrays(self.path, "mixjax.dagmm checkpoint", VERSION)
-        if header.get("digest") != self.digest:
-            raise ValueError(
-                f"{self.path.name} is the checkpoint of another training (another key, model, "
-                "table, labels, objective, inputs, batch_size or form of the optimizer's state): "
-                "use a new file for this training, or delete the old one"
-            )
+        header, arrays = read_checkpoint(
+            self.path, "mixjax.dagmm checkpoint", VERSION, {"digest": self.digest},
+            "training (another key, model, table, labels, objective, inputs, batch_size or form "
+            "of the optimizer's state)",
+        )  # fmt: skip
         epochs = header.get("epochs")
         if type(epochs) is not int or not 0 <= epochs <= len(arrays):
             raise ValueError(f"{self.path.name}: its number of epochs is {epochs!r}")

@@ -175,7 +175,7 @@ class Detector(Described):
         return _standardized(taken(rows), self.center, self.scale, *more)
 
     def in_order(self, x: Any) -> Any:
-        """The columns of a table in the order of the names, words as the numbers of levels."""
+        """The columns (N, D) of a table in the order of the names, words as numbers of levels."""
         if self.levels is None or columns_of(x, "x") is None:
             return in_order(x, self.feature_names)
         named = zip(self.columns, self.levels, strict=True)

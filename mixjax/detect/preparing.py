@@ -76,8 +76,7 @@ class Prepared(NamedTuple):
         n_columns = table.shape[1]
         used = checks.columns(np.arange(n_columns) if columns is None else columns, n_columns)
         names = _names(known_names if feature_names is None else feature_names, n_columns)
-        if not incomplete:
-            checks.finite_rows(table, more=checks.OR_OBSERVED)
+        checks.finite_rows(table, observed=incomplete)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         host = x if isinstance(x, np.ndarray) else np.asarray(table)
         places = subsample(np.arange(len(host)), max_rows, rng)

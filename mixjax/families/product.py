@@ -18,16 +18,9 @@ from ..rows.host_table import HostTable
 from ..rows.observed import Seen
 from ..rows.scaling import Scale, Scaling, column_moments
 from .family import Family
+from .product_sums import ProductSums, seen_in, together
 
 Groups = tuple[tuple[int, ...], ...]
-
-
-@pytree
-class ProductSums:
-    """Sums over rows: of the responsibilities (K,), and the statistics of each part."""
-
-    count: Array
-    parts: tuple[Any, ...]
 
 
 class Product(Family, hidden=True):
@@ -119,7 +112,7 @@ class Product(Family, hidden=True):
 
     def log_prob_and_statistics(self, x: Array) -> tuple[Array, Callable[[Array], Any]]:
         """The sum of the log-densities of the parts, and their statistics."""
-        return _together([part.log_prob_and_statistics(x[:, g]) for part, g in self._own()])
+        return together([part.log_prob_and_statistics(x[:, g]) for part, g in self._own()])
 
     def log_prob(self, x: Array) -> Array:
         """Log-density (N, K) of each row of x (N, D) under each component."""
@@ -132,23 +125,23 @@ class Product(Family, hidden=True):
 
     def observed_log_prob_and_statistics(self, seen: Seen) -> tuple[Array, Any]:
         """As `log_prob_and_statistics`, of rows with missing values and errors."""
-        return _together(
-            [part.observed_log_prob_and_statistics(_seen_in(seen, g)) for part, g in self._own()]
+        return together(
+            [part.observed_log_prob_and_statistics(seen_in(seen, g)) for part, g in self._own()]
         )
 
     def observed_means(self, seen: Seen) -> Array:
         """The means (N, K, D) of the parts."""
-        each = [part.observed_means(_seen_in(seen, g)) for part, g in self._own()]
+        each = [part.observed_means(seen_in(seen, g)) for part, g in self._own()]
         return self._in_order(each, 2)
 
     def filled_in(self, seen: Seen, resp: Array, means: Array) -> Array:
         """What the parts put in the place of missing values: (N, D)."""
-        each = [part.filled_in(_seen_in(seen, g), resp, means[:, g]) for part, g in self._own()]
+        each = [part.filled_in(seen_in(seen, g), resp, means[:, g]) for part, g in self._own()]
         return self._in_order(each, 1)
 
     def missing_entropy(self, seen: Seen) -> Array:
         """The sum of the entropies of the parts."""
-        return sum(part.missing_entropy(_seen_in(seen, g)) for part, g in self._own())
+        return sum(part.missing_entropy(seen_in(seen, g)) for part, g in self._own())
 
     def from_statistics(self, stats: ProductSums, reg_covar: Array) -> Self:
         """The M-step of each part."""
@@ -280,20 +273,6 @@ class Product(Family, hidden=True):
     def _each(self, f: Callable[[int, Any, np.ndarray], Any]) -> Self:
         parts = tuple(f(i, part, g) for i, (part, g) in enumerate(self._own()))
         return type(self)(parts)  # type: ignore[call-arg]
-
-
-def _seen_in(seen: Seen, g: np.ndarray) -> Seen:
-    noise = seen.noise
-    if noise is not None:
-        noise = noise[:, g] if noise.ndim == 2 else noise[:, g][:, :, g]
-    return Seen(seen.x[:, g], seen.known[:, g], noise)
-
-
-def _together(each: Sequence[tuple[Array, Callable[[Array], Any]]]) -> tuple[Array, Any]:
-    def statistics(resp: Array) -> ProductSums:
-        return ProductSums(jnp.sum(resp, axis=0), tuple(sums(resp) for _, sums in each))
-
-    return sum(log_prob for log_prob, _ in each), statistics  # type: ignore[return-value]
 
 
 def product(kinds: Mapping[type[Family], Sequence[int]]) -> type[Family]:

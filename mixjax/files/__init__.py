@@ -1,6 +1,6 @@
 """Atomic output files, archives of arrays, and trees stored in them."""
 
-from .archive import read_arrays, reason, write_arrays
+from .archive import read_arrays, read_checkpoint, reason, write_arrays
 from .atomic import atomically, write_text
 from .numpy_files import mapped_npy, read_npy, read_npz
 from .outputs import FilePath, check_outputs, descriptor_of, printable
@@ -17,6 +17,7 @@ __all__ = [
     "named",
     "printable",
     "read_arrays",
+    "read_checkpoint",
     "read_npy",
     "read_npz",
     "reason",

@@ -56,6 +56,30 @@ def read_arrays(
     return header, arrays
 
 
+def read_checkpoint(
+    path: FilePath, form: str, version: int, mine: Mapping[str, str], what: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """As `read_arrays`, of a checkpoint of the very work that is to be resumed.
+
+    Args:
+      path: the file.
+      form: its format.
+      version: its version.
+      mine: the entry of the header that says which work it is.
+      what: the work, and in what another one may differ, for the message.
+
+    Raises:
+      ValueError: as `read_arrays`; or it is of other work.
+    """
+    header, arrays = read_arrays(path, form, version)
+    if any(header.get(name) != value for name, value in mine.items()):
+        raise ValueError(
+            f"{printable(Path(path).name)} is the checkpoint of another {what}: use a new file for "
+            "this one, or delete the old one"
+        )
+    return header, arrays
+
+
 def reason(error: Exception) -> str:
     """The text of an error, made readable if it is only a key."""
     text = str(error)

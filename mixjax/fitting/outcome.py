@@ -1,6 +1,7 @@
 """What a fit returns, and checks of how it ended."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
 import jax
@@ -124,6 +125,19 @@ def best(fits: Fit) -> Fit:
         )
     chosen = jnp.argmin(jnp.where(fits.failed, jnp.inf, fits.energy))
     return jax.tree.map(lambda leaf: leaf[chosen], fits)
+
+
+def skeleton(make: Callable[[], Any]) -> Fit:
+    """A fit with shapes for leaves, of the components (K, D) that ``make`` gives."""
+
+    def one() -> Fit:
+        components = make()
+        log_weights = jnp.zeros(components.shape[0], components.dtype)
+        number = jnp.zeros((), jnp.int32)
+        return Fit(Mixture(log_weights, components), log_weights[0], number, number)
+
+    found: Fit = jax.eval_shape(one)
+    return found
 
 
 def check(fits: Fit, x: Observed | ArrayLike | None = None) -> Fit:

@@ -139,6 +139,12 @@ class OwnStart:
         return self.function(key, x, n_components, weights)
 
 
+def name_of_start(start: Any) -> str:
+    """A name of a start as a value that is equal in all processes."""
+    own = start.function if isinstance(start, OwnStart) else type(start)
+    return f"{own.__module__}.{getattr(own, '__qualname__', type(own).__qualname__)}"
+
+
 def as_value(start: Any) -> Any:
     """A start as a pytree: ``mixjax.kmeans`` is `KMeans()`, a function of the user's `OwnStart`."""
     start = getattr(start, "value", start)

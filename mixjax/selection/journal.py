@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..families.family import Family
-from ..files import read_arrays, write_arrays
-from ..fitting.outcome import Fit
-from ..mixture.mixture import Mixture
+from ..files import read_checkpoint, write_arrays
+from ..fitting.outcome import Fit, skeleton
 
 FORM, VERSION = "mixjax search", 1
 
@@ -31,12 +29,8 @@ class Journal:
         self.arrays: dict[str, np.ndarray] = {}
         if path is None or not path.exists():
             return
-        header, self.arrays = read_arrays(path, FORM, VERSION)
-        if header.get("fit") != digest:
-            raise ValueError(
-                f"{path.name} is the checkpoint of another search (other rows, another key or "
-                "other options): use a new file for this one, or delete the old one"
-            )
+        what = "search (other rows, another key or other options)"
+        self.arrays = read_checkpoint(path, FORM, VERSION, {"fit": digest}, what)[1]
 
     def add(self, name: str, leaves: list[Any]) -> None:
         """Keep the arrays of a fit, and write all if that was long ago."""
@@ -91,15 +85,8 @@ class Stage(NamedTuple):
         leaves = self.journal.leaves(f"{self.name}/{i}")
         if not leaves:
             return None
-
-        def one() -> Fit:
-            components = family.standard(k, width, dtype).released()
-            number = jnp.zeros((), jnp.int32)
-            weights = jnp.zeros(k, dtype)
-            return Fit(Mixture(weights, components), weights[0], number, number)
-
-        skeleton = jax.eval_shape(one)
-        own, structure = jax.tree.flatten(skeleton)
+        shapes_of = skeleton(lambda: family.standard(k, width, dtype).released())
+        own, structure = jax.tree.flatten(shapes_of)
         shapes = [leaf.shape for leaf in leaves[: len(own)]]
         if shapes != [leaf.shape for leaf in own]:
             raise ValueError(f"the checkpoint has arrays of other shapes for {self.name}/{i}")

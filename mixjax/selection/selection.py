@@ -185,7 +185,8 @@ def select(
     if not (checks.is_concrete(key) and checks.is_concrete(table)):
         raise TypeError(checks.HOST_ONLY.format("select", "mixjax.fit for each candidate"))
     checks.key(key)
-    require_seen(x) if incomplete else checks.finite_rows(table, more=checks.OR_OBSERVED)
+    checks.finite_rows(table, observed=incomplete)
+    require_seen(x)
     checks.stopping(tol, max_iter)
     row_weights = checks.row_weights(weights, table)
     w = np.ones(len(table)) if row_weights is None else np.asarray(row_weights, np.float64)

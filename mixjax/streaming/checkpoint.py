@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..files import filled, named, read_arrays, write_arrays
+from ..files import filled, named, read_checkpoint, write_arrays
 from ..files.validity import require_mixture
 from ..fitting.solver import RUNNING
 from ..mixture.mixture import Mixture
@@ -81,13 +81,10 @@ class Checkpoint:
     def _read(self, begun: Saved) -> tuple[Saved, bool]:
         if not self.path.exists():
             return begun, True
-        header, arrays = read_arrays(self.path, FORM, VERSION)
-        if header.get("fit") != self.fit:
-            raise ValueError(
-                f"{self.path.name} is the checkpoint of another fit (another key, stream, number "
-                "of components, family, start or solver): use a new file for this fit, or "
-                "delete the old one"
-            )
+        header, arrays = read_checkpoint(
+            self.path, FORM, VERSION, {"fit": self.fit},
+            "fit (another key, stream, number of components, family, start or solver)",
+        )  # fmt: skip
         n_iter, same_rows = header.get("n_iter"), header.get("rows") == self.rows
         if not same_rows:  # sums over other blocks and devices may have other shapes
             common = {name: leaf for name, leaf in arrays.items() if name.startswith("[0]")}

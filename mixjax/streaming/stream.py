@@ -21,7 +21,7 @@ from ..fitting.outcome import Fit
 from ..fitting.problem import Problem, in_units, table_for
 from ..fitting.recipe import check_solving, check_start
 from ..fitting.solver import loop, on_host
-from ..fitting.starts import KMeans, OwnStart, Start, as_value
+from ..fitting.starts import KMeans, Start, as_value, name_of_start
 from ..mixture.maximization import ridge, unscaled
 from ..mixture.mixture import Mixture
 from ..programs import jit, on_device
@@ -160,7 +160,8 @@ def fit_stream(
     state = begun(mixture, scale, (length, form.width), len(team.devices))
     file = None
     if checkpoint is not None:
-        what = f"{survey.n_rows} {survey.digest} {n_components} {family.__name__} {_name_of(rule)}"
+        names = f"{family.__name__} {name_of_start(rule)}"
+        what = f"{survey.n_rows} {survey.digest} {n_components} {names}"
         fit = digest_of(what, (key, survey.low, survey.high, solver, given, jax.tree.leaves(rule)))
         dealt = f"{own.n_rows} {own.checksum} {length} {len(team.devices)}"
         rows = digest_of(dealt, (own.low, own.high))
@@ -212,12 +213,6 @@ def _check_start(mixture: Mixture, survey: Survey, n_components: int) -> None:
             "the mixture to start from has (components, columns, dtype) = "
             f"({', '.join(map(str, found))}), the fit needs ({', '.join(map(str, expected))})"
         )
-
-
-def _name_of(start: Any) -> str:
-    """A name of a start that is equal in all processes."""
-    own = start.function if isinstance(start, OwnStart) else type(start)
-    return f"{own.__module__}.{getattr(own, '__qualname__', type(own).__qualname__)}"
 
 
 @functools.partial(jit, static_argnums=(6, 7))
